@@ -1,0 +1,12 @@
+//! Values and decisions of Trimtab. Nothing here does I/O, reads a clock,
+//! awaits or knows a Kubernetes client: every decision is a function from
+//! values to a value, so that each can be tested with neither cluster nor time.
+#![forbid(unsafe_code)]
+
+pub mod env;
+pub mod hash;
+pub mod id;
+pub mod kind;
+pub mod marks;
+pub mod object;
+pub mod write;

@@ -1,0 +1,18 @@
+//! The labels and annotations that the host reads and writes. A released name
+//! never changes its meaning: other releases read it.
+
+/// Which instance serves an object, unless another label is configured.
+pub const INSTANCE_LABEL: &str = "trimtab.dev/instance-id";
+/// On an object of a kind that several versions serve: the version that does.
+pub const VERSION: &str = "trimtab.dev/version";
+/// `"true"` on an object: neither called nor written until it goes.
+pub const PAUSED: &str = "trimtab.dev/paused";
+/// On a child, as a label: the lineage that made it. One watch for each kind
+/// on this label's existence keeps what is not ours out of memory.
+pub const PLUGIN_LABEL: &str = "trimtab.dev/plugin";
+/// On a child: JSON naming the object that it belongs to, see `ownership`.
+pub const OWNER: &str = "trimtab.dev/owner";
+/// On a child: the hash of the intent that was applied last.
+pub const INTENT: &str = "trimtab.dev/intent";
+/// The prefix of all of them: annotations under it are kept beside the text.
+pub const PREFIX: &str = "trimtab.dev/";

@@ -1,0 +1,65 @@
+//! What may be written to a cluster: a plan is a list of these, and the gate
+//! takes nothing else.
+
+use serde_json::{Map, Value};
+
+use crate::id::{Place, Uid};
+
+/// One write, with the preconditions that fence it: whatever has changed since
+/// it was decided, a write that comes late fails on the server, not on a clock.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Write {
+    /// What is written.
+    pub place: Place,
+    /// The version of its kind that the request speaks: `v1` of `apps/v1`.
+    pub version: String,
+    /// The field manager that the write is made as.
+    pub manager: String,
+    /// What is done.
+    pub action: Action,
+}
+
+/// The kinds of writes.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Action {
+    /// Server-side apply of an object that must not exist yet.
+    Create {
+        /// The whole intent.
+        body: Value,
+    },
+    /// Server-side apply, with force, on the object that was seen.
+    Apply {
+        /// What was seen.
+        seen: Seen,
+        /// The whole intent.
+        body: Value,
+    },
+    /// Background deletion of the object that was seen.
+    Delete {
+        /// What was seen.
+        seen: Seen,
+    },
+    /// Server-side apply of the status subresource.
+    Status {
+        /// What was seen.
+        seen: Seen,
+        /// The whole status of this manager; what is left out is taken away.
+        status: Map<String, Value>,
+    },
+    /// Merge patch of `metadata`: finalizers and annotations of the object.
+    Metadata {
+        /// What was seen.
+        seen: Seen,
+        /// The part below `metadata`.
+        patch: Map<String, Value>,
+    },
+}
+
+/// Which object, and at which state, a write was decided on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Seen {
+    /// Its uid: a later object of the same name is another one.
+    pub uid: Uid,
+    /// Its resource version.
+    pub resource_version: u64,
+}
