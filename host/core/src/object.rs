@@ -45,6 +45,9 @@ pub struct Object {
     pub body: Hash,
 }
 
+/// Names with their values, sorted by name.
+pub type Pairs = Box<[(Box<str>, Box<str>)]>;
+
 /// The metadata that is kept beside the text.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Meta {
@@ -61,9 +64,9 @@ pub struct Meta {
     /// Has a deletionTimestamp.
     pub deleting: bool,
     /// All labels, by name.
-    pub labels: Box<[(Box<str>, Box<str>)]>,
+    pub labels: Pairs,
     /// The annotations under [`marks::PREFIX`], by name.
-    pub marks: Box<[(Box<str>, Box<str>)]>,
+    pub marks: Pairs,
     /// `metadata.ownerReferences`
     pub owners: Box<[OwnerReference]>,
     /// `metadata.finalizers`
@@ -223,7 +226,7 @@ impl<'a> Metadata<'a> {
         Ok(field.map(|(_, value)| serde_json::from_str::<Option<T>>(value.get())).transpose()?.flatten())
     }
 
-    fn pairs(&self, name: &str, keep: impl Fn(&str) -> bool) -> Result<Box<[(Box<str>, Box<str>)]>, BadObject> {
+    fn pairs(&self, name: &str, keep: impl Fn(&str) -> bool) -> Result<Pairs, BadObject> {
         let pairs = self.field::<std::collections::BTreeMap<Box<str>, Box<str>>>(name)?.unwrap_or_default();
         Ok(pairs.into_iter().filter(|(key, _)| keep(key)).collect())
     }

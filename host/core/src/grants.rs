@@ -1,0 +1,194 @@
+//! What a plugin may read and write: what its description asks for, without
+//! the kinds that would give it power over the cluster, unless its policy
+//! names them.
+
+use std::collections::BTreeSet;
+
+use crate::{
+    description::{Description, ReadKind},
+    id::GroupKind,
+    policy::Policy,
+};
+
+/// The grants of one generation.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Grants {
+    object: GroupKind,
+    reads: Vec<ReadKind>,
+    granted_reads: BTreeSet<GroupKind>,
+    writes: BTreeSet<GroupKind>,
+    granted_writes: BTreeSet<GroupKind>,
+}
+
+/// Why a plugin may not do what it wants.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Denied {
+    /// The description does not ask for it.
+    #[error("{what} is not among the {list} of the description: declare it there")]
+    NotDeclared {
+        /// The kind, with version and namespace where they matter.
+        what: String,
+        /// `children` or `reads`.
+        list: &'static str,
+    },
+    /// The description asks, but nobody has granted it.
+    #[error("kind {kind} is not granted: add {key} = [\"{kind}\"] under [grants] in the plugin's policy")]
+    NotGranted {
+        /// The kind.
+        kind: GroupKind,
+        /// `reads` or `writes`.
+        key: &'static str,
+    },
+}
+
+impl Grants {
+    /// What the description asks for and the policy grants.
+    pub fn new(description: &Description, policy: &Policy) -> Self {
+        Self {
+            object: description.object.kind.clone(),
+            reads: description.reads.clone(),
+            granted_reads: policy.reads.clone(),
+            writes: description.children.iter().map(|child| child.kind.clone()).collect(),
+            granted_writes: policy.writes.clone(),
+        }
+    }
+
+    /// Whether a look-up may name this kind in this namespace (none for what
+    /// is cluster-scoped).
+    pub fn may_read(&self, kind: &GroupKind, version: &str, namespace: Option<&str>) -> Result<(), Denied> {
+        let declared = |read: &ReadKind| {
+            read.kind == *kind
+                && read.version == version
+                && read.namespace.as_deref().is_none_or(|only| namespace == Some(only))
+        };
+        if !self.reads.iter().any(declared) {
+            let inside = namespace.map(|namespace| format!(" in namespace {namespace}")).unwrap_or_default();
+            return Err(Denied::NotDeclared { what: format!("{kind} at version {version}{inside}"), list: "reads" });
+        }
+        if is_secret(kind) && !self.granted_reads.contains(kind) {
+            return Err(Denied::NotGranted { kind: kind.clone(), key: "reads" });
+        }
+        Ok(())
+    }
+
+    /// Whether an answer may contain a child of this kind.
+    pub fn may_write(&self, kind: &GroupKind) -> Result<(), Denied> {
+        if !self.writes.contains(kind) {
+            return Err(Denied::NotDeclared { what: format!("kind {kind}"), list: "children" });
+        }
+        if is_power(kind) && !self.granted_writes.contains(kind) {
+            return Err(Denied::NotGranted { kind: kind.clone(), key: "writes" });
+        }
+        Ok(())
+    }
+
+    /// Whether the plugin may be given the objects that it reconciles, and have
+    /// its host write their status: a kind that is only read on a grant is not
+    /// got by reconciling it.
+    pub fn may_reconcile(&self) -> Result<(), Denied> {
+        if is_secret(&self.object) && !self.granted_reads.contains(&self.object) {
+            return Err(Denied::NotGranted { kind: self.object.clone(), key: "reads" });
+        }
+        Ok(())
+    }
+}
+
+/// The kind whose content is secret.
+fn is_secret(kind: &GroupKind) -> bool {
+    kind.group.is_empty() && &*kind.kind == "Secret"
+}
+
+/// The kinds through which whoever writes them gets more than he was given:
+/// credentials and those who hold them, RBAC, and what the API server itself
+/// runs through (webhooks and admission policies, CRDs, aggregated APIs).
+fn is_power(kind: &GroupKind) -> bool {
+    const GROUPS: [&str; 4] =
+        ["rbac.authorization.k8s.io", "admissionregistration.k8s.io", "apiextensions.k8s.io", "apiregistration.k8s.io"];
+    is_secret(kind) || (kind.group.is_empty() && &*kind.kind == "ServiceAccount") || GROUPS.contains(&&*kind.group)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn description() -> Description {
+        Description::parse(
+            r#"{"role":"composite","objects":[{"apiVersion":"example.com/v1","kind":"Site"}],
+            "children":[{"apiVersion":"apps/v1","kind":"Deployment"},{"apiVersion":"v1","kind":"Secret"},
+                {"apiVersion":"v1","kind":"ServiceAccount"},{"apiVersion":"rbac.authorization.k8s.io/v1","kind":"Role"},
+                {"apiVersion":"admissionregistration.k8s.io/v1","kind":"ValidatingWebhookConfiguration"},
+                {"apiVersion":"apiextensions.k8s.io/v1","kind":"CustomResourceDefinition"}],
+            "reads":[{"apiVersion":"v1","kind":"Secret"},{"apiVersion":"v1","kind":"ConfigMap","namespace":"shared"}]}"#,
+        )
+        .unwrap()
+    }
+
+    fn grants(policy: &str) -> Grants {
+        Grants::new(&description(), &Policy::parse(policy).unwrap())
+    }
+
+    #[test]
+    fn without_a_policy_declared_children_are_writable_but_not_those_that_give_power() {
+        let grants = grants("");
+        assert_eq!(grants.may_write(&GroupKind::new("apps/v1", "Deployment")), Ok(()));
+        let refused = description().children.into_iter().filter(|child| grants.may_write(&child.kind).is_err());
+        let refused = refused.map(|child| child.kind.kind.to_string()).collect::<Vec<_>>();
+        let power = ["Secret", "ServiceAccount", "Role", "ValidatingWebhookConfiguration", "CustomResourceDefinition"];
+        assert_eq!(refused, power);
+    }
+
+    #[test]
+    fn a_kind_that_is_granted_but_not_declared_stays_denied() {
+        let error =
+            grants("[grants]\nwrites = [\"ConfigMap\"]").may_write(&GroupKind::new("v1", "ConfigMap")).unwrap_err();
+        assert_eq!(error.to_string(), "kind ConfigMap is not among the children of the description: declare it there");
+    }
+
+    #[test]
+    fn the_policy_grants_kind_by_kind_and_the_message_says_how() {
+        let role = GroupKind::new("rbac.authorization.k8s.io/v1", "Role");
+        let error = grants("[grants]\nwrites = [\"Secret\"]").may_write(&role).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "kind Role.rbac.authorization.k8s.io is not granted: \
+             add writes = [\"Role.rbac.authorization.k8s.io\"] under [grants] in the plugin's policy"
+        );
+        assert_eq!(grants("[grants]\nwrites = [\"Role.rbac.authorization.k8s.io\"]").may_write(&role), Ok(()));
+    }
+
+    #[test]
+    fn declared_reads_are_granted_except_secrets() {
+        let config_map = GroupKind::new("v1", "ConfigMap");
+        let secret = GroupKind::new("v1", "Secret");
+        assert_eq!(grants("").may_read(&config_map, "v1", Some("shared")), Ok(()));
+        assert!(matches!(grants("").may_read(&secret, "v1", Some("a")), Err(Denied::NotGranted { key: "reads", .. })));
+        assert_eq!(grants("[grants]\nreads = [\"Secret\"]").may_read(&secret, "v1", Some("a")), Ok(()));
+        let written_only = grants("[grants]\nwrites = [\"Secret\"]");
+        assert!(written_only.may_read(&secret, "v1", Some("a")).is_err(), "a grant to write is none to read");
+    }
+
+    #[test]
+    fn a_read_is_held_to_its_declared_version_and_namespace() {
+        let grants = grants("");
+        let config_map = GroupKind::new("v1", "ConfigMap");
+        for (version, namespace) in [("v2", Some("shared")), ("v1", Some("other")), ("v1", None)] {
+            let error = grants.may_read(&config_map, version, namespace).unwrap_err();
+            assert!(matches!(error, Denied::NotDeclared { list: "reads", .. }), "{error}");
+        }
+        let pod = grants.may_read(&GroupKind::new("v1", "Pod"), "v1", Some("a")).unwrap_err();
+        assert_eq!(
+            pod.to_string(),
+            "Pod at version v1 in namespace a is not among the reads of the description: declare it there"
+        );
+    }
+
+    #[test]
+    fn secrets_are_not_got_by_reconciling_them() {
+        let description =
+            Description::parse(r#"{"role":"composite","objects":[{"apiVersion":"v1","kind":"Secret"}]}"#).unwrap();
+        assert!(Grants::new(&description, &Policy::default()).may_reconcile().is_err());
+        let policy = Policy::parse("[grants]\nreads = [\"Secret\"]").unwrap();
+        assert_eq!(Grants::new(&description, &policy).may_reconcile(), Ok(()));
+        assert_eq!(grants("").may_reconcile(), Ok(()));
+    }
+}

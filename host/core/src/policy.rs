@@ -1,0 +1,373 @@
+//! What the owner of a host says about one plugin: a TOML file beside the
+//! module. Read once, checked whole; a message names the key, what was found
+//! and what is accepted.
+
+use std::{collections::BTreeMap, collections::BTreeSet, time::Duration};
+
+use serde_json::{Map, Number, Value as Json};
+use toml::{Table, Value};
+
+use crate::{
+    description::{ChildKind, Update, is_kind},
+    hash::Hash,
+    id::GroupKind,
+    limits::{Limits, MIB},
+    selector::is_subdomain,
+};
+
+/// A valid policy; the default one is that of a plugin without a policy file.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Policy {
+    /// The file beside the policy that holds the module, where it is not the
+    /// one of the policy's own name.
+    pub module: Option<String>,
+    /// The `config` table as JSON text, given to the plugin as it is.
+    pub config: String,
+    /// What one call may use.
+    pub limits: Limits,
+    /// Kinds that the plugin may read besides those that anyone may.
+    pub reads: BTreeSet<GroupKind>,
+    /// Kinds that the plugin may write besides those that anyone may.
+    pub writes: BTreeSet<GroupKind>,
+    /// Update strategies in place of those that the description names.
+    pub updates: BTreeMap<GroupKind, Update>,
+}
+
+/// Why a text is no policy.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum PolicyError {
+    /// Not TOML.
+    #[error("line {line}: {message}")]
+    Syntax {
+        /// Counted from 1.
+        line: usize,
+        /// What the parser expected.
+        message: String,
+    },
+    /// A key that no policy has.
+    #[error("{key}: unknown key, known are {known}")]
+    UnknownKey {
+        /// With its tables: `limits.memory`.
+        key: String,
+        /// What may stand there.
+        known: String,
+    },
+    /// A value that the key does not take.
+    #[error("{key}: found {found}, accepted: {accepted}")]
+    Value {
+        /// With its tables: `limits.memory_mib`.
+        key: String,
+        /// What stands there.
+        found: String,
+        /// The range or the values that may stand there.
+        accepted: String,
+    },
+}
+
+const KEYS: &[&str] = &["config", "module", "limits", "grants", "update"];
+const KIND: &str = "a kind as \"Kind\" (core group) or \"Kind.group\", such as \"Deployment.apps\"";
+
+impl Default for Policy {
+    fn default() -> Self {
+        Self {
+            module: None,
+            config: "{}".into(),
+            limits: Limits::DEFAULT,
+            reads: BTreeSet::new(),
+            writes: BTreeSet::new(),
+            updates: BTreeMap::new(),
+        }
+    }
+}
+
+impl Policy {
+    /// Reads the text of a policy file.
+    pub fn parse(text: &str) -> Result<Self, PolicyError> {
+        let table = text.parse::<Table>().map_err(|error| PolicyError::Syntax {
+            line: 1 + error.span().map_or(0, |span| text[..span.start.min(text.len())].matches('\n').count()),
+            message: error.message().replace('\n', ", "),
+        })?;
+        known_only("", &table, KEYS)?;
+        let mut policy = Self::default();
+        if let Some(module) = table.get("module") {
+            policy.module = Some(module_name(module)?);
+        }
+        if let Some(config) = table.get("config") {
+            policy.config = json("config", &Value::Table(sub_table("config", config)?.clone()))?.to_string();
+        }
+        if let Some(limits) = table.get("limits") {
+            policy.limits = read_limits(sub_table("limits", limits)?)?;
+        }
+        if let Some(grants) = table.get("grants") {
+            let grants = sub_table("grants", grants)?;
+            known_only("grants", grants, &["reads", "writes"])?;
+            policy.reads = kinds("grants.reads", grants.get("reads"))?;
+            policy.writes = kinds("grants.writes", grants.get("writes"))?;
+        }
+        if let Some(update) = table.get("update") {
+            policy.updates = sub_table("update", update)?.iter().map(read_update).collect::<Result<_, _>>()?;
+        }
+        Ok(policy)
+    }
+
+    /// How a declared child is made equal: the policy goes before the plugin.
+    pub fn update_of(&self, child: &ChildKind) -> Update {
+        self.updates.get(&child.kind).copied().unwrap_or(child.update)
+    }
+
+    /// What tells one generation of a slot from the next: the module's content
+    /// and all that this policy says. A changed comment changes nothing.
+    pub fn generation(&self, content: Hash) -> Hash {
+        let Self { module: _, config, limits, reads, writes, updates } = self;
+        let limits = format!("{limits:?}");
+        let grants = format!("{reads:?} {writes:?}");
+        let updates = format!("{updates:?}");
+        Hash::of([content.as_bytes(), config.as_bytes(), limits.as_bytes(), grants.as_bytes(), updates.as_bytes()])
+    }
+}
+
+/// A group and kind as policies write it: `Secret`, `Role.rbac.authorization.k8s.io`.
+fn group_kind(text: &str) -> Option<GroupKind> {
+    let (kind, group) = text.split_once('.').unwrap_or((text, ""));
+    let group_fits = is_subdomain(group) || !text.contains('.');
+    (is_kind(kind) && group_fits).then(|| GroupKind { group: group.into(), kind: kind.into() })
+}
+
+fn wrong<T>(key: &str, value: &Value, accepted: impl Into<String>) -> Result<T, PolicyError> {
+    let found = match value {
+        Value::Table(_) => "a table".into(),
+        Value::Array(_) => "a list".into(),
+        scalar => scalar.to_string(),
+    };
+    Err(PolicyError::Value { key: key.into(), found, accepted: accepted.into() })
+}
+
+fn known_only(table_key: &str, table: &Table, known: &[&str]) -> Result<(), PolicyError> {
+    match table.keys().find(|key| !known.contains(&key.as_str())) {
+        None => Ok(()),
+        Some(key) => {
+            let key = if table_key.is_empty() { key.clone() } else { format!("{table_key}.{key}") };
+            Err(PolicyError::UnknownKey { key, known: known.join(", ") })
+        }
+    }
+}
+
+fn sub_table<'a>(key: &str, value: &'a Value) -> Result<&'a Table, PolicyError> {
+    value.as_table().map_or_else(|| wrong(key, value, format!("a table: [{key}]")), Ok)
+}
+
+fn module_name(value: &Value) -> Result<String, PolicyError> {
+    let fits = |name: &&str| {
+        name.strip_suffix(".wasm").is_some_and(|stem| !stem.is_empty())
+            && !name.contains(['/', '\\'])
+            && !name.starts_with('.')
+    };
+    match value.as_str().filter(fits) {
+        Some(name) => Ok(name.to_owned()),
+        None => wrong("module", value, "the name of a .wasm file in the same folder"),
+    }
+}
+
+fn read_limits(table: &Table) -> Result<Limits, PolicyError> {
+    let mut limits = Limits::DEFAULT;
+    let (floor, ceiling) = (Limits::FLOOR, Limits::CEILING);
+    let millis = |duration: Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
+    for (name, value) in table {
+        let within = |floor: u64, ceiling: u64| match value.as_integer().and_then(|number| u64::try_from(number).ok()) {
+            Some(number) if (floor..=ceiling).contains(&number) => Ok(number),
+            _ => wrong(&format!("limits.{name}"), value, format!("a whole number from {floor} to {ceiling}")),
+        };
+        let mebibytes = |floor: u64, ceiling: u64| within(floor / MIB, ceiling / MIB).map(|number| number * MIB);
+        let duration = |floor, ceiling| within(millis(floor), millis(ceiling)).map(Duration::from_millis);
+        let count = |floor: u32, ceiling: u32| {
+            within(floor.into(), ceiling.into()).map(|number| u32::try_from(number).expect("the ceiling is a u32"))
+        };
+        match name.as_str() {
+            "memory_mib" => limits.memory_bytes = mebibytes(floor.memory_bytes, ceiling.memory_bytes)?,
+            "cpu_ms" => limits.cpu = duration(floor.cpu, ceiling.cpu)?,
+            "wall_ms" => limits.wall = duration(floor.wall, ceiling.wall)?,
+            "request_mib" => limits.request_bytes = mebibytes(floor.request_bytes, ceiling.request_bytes)?,
+            "answer_mib" => limits.answer_bytes = mebibytes(floor.answer_bytes, ceiling.answer_bytes)?,
+            "children" => limits.children = count(floor.children, ceiling.children)?,
+            "log_lines" => limits.log_lines = count(floor.log_lines, ceiling.log_lines)?,
+            _ => {
+                let known = "memory_mib, cpu_ms, wall_ms, request_mib, answer_mib, children, log_lines";
+                return Err(PolicyError::UnknownKey { key: format!("limits.{name}"), known: known.into() });
+            }
+        }
+    }
+    Ok(limits)
+}
+
+fn kinds(key: &str, value: Option<&Value>) -> Result<BTreeSet<GroupKind>, PolicyError> {
+    let Some(value) = value else { return Ok(BTreeSet::new()) };
+    let Some(items) = value.as_array() else { return wrong(key, value, "a list of kinds") };
+    let kind = |item: &Value| item.as_str().and_then(group_kind).map_or_else(|| wrong(key, item, KIND), Ok);
+    items.iter().map(kind).collect()
+}
+
+fn read_update((name, value): (&String, &Value)) -> Result<(GroupKind, Update), PolicyError> {
+    let key = format!("update.{name:?}");
+    let Some(kind) = group_kind(name) else {
+        return Err(PolicyError::Value { key, found: "a key that is no kind".into(), accepted: KIND.into() });
+    };
+    match value.as_str().and_then(Update::named) {
+        Some(update) => Ok((kind, update)),
+        None => wrong(&key, value, Update::NAMES.map(|(name, _)| format!("{name:?}")).join(", ")),
+    }
+}
+
+/// TOML as JSON: dates become text, as JSON has none; infinite numbers are
+/// refused, as it has none of those either.
+fn json(key: &str, value: &Value) -> Result<Json, PolicyError> {
+    let of_item = |(at, item): (usize, &Value)| json(&format!("{key}[{at}]"), item);
+    let of_entry = |(name, item): (&String, &Value)| Ok((name.clone(), json(&format!("{key}.{name}"), item)?));
+    Ok(match value {
+        Value::String(text) => Json::from(text.as_str()),
+        Value::Integer(number) => Json::from(*number),
+        Value::Float(number) => match Number::from_f64(*number) {
+            Some(number) => Json::Number(number),
+            None => return wrong(key, value, "a finite number"),
+        },
+        Value::Boolean(flag) => Json::Bool(*flag),
+        Value::Datetime(date) => Json::String(date.to_string()),
+        Value::Array(items) => Json::Array(items.iter().enumerate().map(of_item).collect::<Result<_, _>>()?),
+        Value::Table(table) => Json::Object(table.iter().map(of_entry).collect::<Result<Map<_, _>, _>>()?),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn error(text: &str) -> String {
+        Policy::parse(text).expect_err(text).to_string()
+    }
+
+    #[test]
+    fn an_empty_policy_is_that_of_a_plugin_without_one() {
+        assert_eq!(Policy::parse("").unwrap(), Policy::default());
+        assert_eq!(Policy::default().config, "{}");
+    }
+
+    #[test]
+    fn every_key_is_read() {
+        let policy = Policy::parse(
+            r#"
+            module = "site@next.wasm"
+            [config]
+            image = "nginx"
+            replicas = 3
+            since = 2026-01-02
+            weights = [0.5, 1]
+            [config.nested]
+            on = true
+            [limits]
+            memory_mib = 128
+            cpu_ms = 500
+            wall_ms = 60000
+            request_mib = 1
+            answer_mib = 8
+            children = 10
+            log_lines = 1000
+            [grants]
+            reads = ["Secret"]
+            writes = ["Role.rbac.authorization.k8s.io", "Secret"]
+            [update]
+            "Deployment.apps" = "recreate"
+            Service = "on-delete"
+            "#,
+        )
+        .unwrap();
+        assert_eq!(policy.module.as_deref(), Some("site@next.wasm"));
+        assert_eq!(
+            serde_json::from_str::<Json>(&policy.config).unwrap(),
+            serde_json::json!({"image": "nginx", "replicas": 3, "since": "2026-01-02", "weights": [0.5, 1], "nested": {"on": true}})
+        );
+        let expected = Limits {
+            memory_bytes: 128 * MIB,
+            cpu: Duration::from_millis(500),
+            wall: Duration::from_secs(60),
+            request_bytes: MIB,
+            answer_bytes: 8 * MIB,
+            children: 10,
+            log_lines: 1000,
+        };
+        assert_eq!(policy.limits, expected);
+        assert_eq!(policy.reads, [GroupKind::new("v1", "Secret")].into());
+        let role = GroupKind::new("rbac.authorization.k8s.io/v1", "Role");
+        assert_eq!(policy.writes, [role, GroupKind::new("v1", "Secret")].into());
+        assert_eq!(policy.updates[&GroupKind::new("apps/v1", "Deployment")], Update::Recreate);
+        assert_eq!(policy.updates[&GroupKind::new("v1", "Service")], Update::OnDelete);
+    }
+
+    #[test]
+    fn each_error_names_the_key_what_was_found_and_what_is_accepted() {
+        for (text, message) in [
+            ("color = 1", "color: unknown key, known are config, module, limits, grants, update"),
+            ("config = 1", "config: found 1, accepted: a table: [config]"),
+            ("[config]\na = [1, inf]", "config.a[1]: found inf, accepted: a finite number"),
+            (
+                "module = \"../x.wasm\"",
+                "module: found \"../x.wasm\", accepted: the name of a .wasm file in the same folder",
+            ),
+            ("module = \"site\"", "module: found \"site\", accepted: the name of a .wasm file in the same folder"),
+            ("[limits]\nmemory_mib = 257", "limits.memory_mib: found 257, accepted: a whole number from 1 to 256"),
+            ("[limits]\ncpu_ms = -1", "limits.cpu_ms: found -1, accepted: a whole number from 1 to 10000"),
+            ("[limits]\nwall_ms = \"1s\"", "limits.wall_ms: found \"1s\", accepted: a whole number from 10 to 60000"),
+            ("[limits]\nchildren = 0", "limits.children: found 0, accepted: a whole number from 1 to 10000"),
+            (
+                "[limits]\nmemory = 1",
+                "limits.memory: unknown key, known are memory_mib, cpu_ms, wall_ms, request_mib, answer_mib, children, log_lines",
+            ),
+            ("[grants]\nread = []", "grants.read: unknown key, known are reads, writes"),
+            ("[grants]\nreads = \"Secret\"", "grants.reads: found \"Secret\", accepted: a list of kinds"),
+            (
+                "[grants]\nwrites = [\"secrets\"]",
+                "grants.writes: found \"secrets\", accepted: a kind as \"Kind\" (core group) or \"Kind.group\", such as \"Deployment.apps\"",
+            ),
+            (
+                "[update]\n\"apps/Deployment\" = \"recreate\"",
+                "update.\"apps/Deployment\": found a key that is no kind, accepted: a kind as \"Kind\" (core group) or \"Kind.group\", such as \"Deployment.apps\"",
+            ),
+            (
+                "[update]\nService = \"rolling\"",
+                "update.\"Service\": found \"rolling\", accepted: \"in-place\", \"recreate\", \"on-delete\"",
+            ),
+        ] {
+            assert_eq!(error(text), message);
+        }
+    }
+
+    #[test]
+    fn what_is_no_toml_is_refused_with_its_line() {
+        let message = error("[config]\na = 1\nb = = 2\n");
+        assert!(message.starts_with("line 3: "), "{message}");
+    }
+
+    #[test]
+    fn a_comment_makes_no_new_generation_and_every_setting_does() {
+        let content = Hash::of([&b"module"[..]]);
+        let generation = |text: &str| Policy::parse(text).unwrap().generation(content);
+        let base = generation("[config]\na = 1\n");
+        assert_eq!(base, generation("# why\n[config]\na   =   1\n"));
+        assert_ne!(base, Policy::parse("[config]\na = 1\n").unwrap().generation(Hash::default()));
+        for other in [
+            "[config]\na = 2\n",
+            "[config]\na = 1\n[limits]\ncpu_ms = 7\n",
+            "[config]\na = 1\n[grants]\nreads = [\"Secret\"]\n",
+            "[config]\na = 1\n[grants]\nwrites = [\"Secret\"]\n",
+            "[config]\na = 1\n[update]\nService = \"recreate\"\n",
+        ] {
+            assert_ne!(base, generation(other), "{other}");
+        }
+    }
+
+    #[test]
+    fn the_policys_update_strategy_goes_before_the_descriptions() {
+        let child = ChildKind { kind: GroupKind::new("v1", "Service"), version: "v1".into(), update: Update::InPlace };
+        assert_eq!(Policy::default().update_of(&child), Update::InPlace);
+        let policy = Policy::parse("[update]\nService = \"on-delete\"").unwrap();
+        assert_eq!(policy.update_of(&child), Update::OnDelete);
+    }
+}
