@@ -1,0 +1,151 @@
+//! What a call leaves behind: its outcome, what it looked up, what it said and
+//! what it cost. Everything is a value: metrics and logs are the caller's.
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use trimtab_core::object::Object;
+
+use crate::{
+    contract::{Failure, KindRef},
+    log::Log,
+};
+
+/// What came of one call.
+#[derive(Debug)]
+pub struct Called<T> {
+    /// The answer, or why there is none.
+    pub outcome: Result<T, CallError>,
+    /// What it looked up and what it was told. A look-up that ended the run as
+    /// waiting is among them, as absent: its change must wake the object too.
+    pub looked_up: BTreeMap<LookUp, Option<Arc<Object>>>,
+    /// What it logged and wrote to stdout and stderr.
+    pub log: Log,
+    /// Connections that it tried to make, and was denied.
+    pub connections_denied: u64,
+    /// What it cost.
+    pub cost: Cost,
+}
+
+/// One object that a plugin asked for.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct LookUp {
+    /// The kind and its version.
+    pub of: KindRef,
+    /// Absent for cluster-scoped objects.
+    pub namespace: Option<Arc<str>>,
+    /// `metadata.name`
+    pub name: Arc<str>,
+}
+
+/// Where the time of a call went.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Cost {
+    /// From the wish to call until there was room for one more in flight.
+    pub queued: Duration,
+    /// Making the store.
+    pub store: Duration,
+    /// Instantiating the component.
+    pub instantiate: Duration,
+    /// The call itself, lowering and lifting included, and the waits for its
+    /// turn on a core.
+    pub call: Duration,
+    /// Dropping the store and all that was in it.
+    pub drop: Duration,
+    /// What the guest used of a core; zero where fuel is the budget.
+    pub cpu: Duration,
+    /// The sum of its memories and tables at their largest.
+    pub memory_peak_bytes: usize,
+}
+
+/// Why a call gave no answer. All but `Waiting` and `Failed` are retries with
+/// back-off for that key alone.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum CallError {
+    /// The guest broke a rule of WebAssembly, panicked or aborted.
+    #[error("the plugin trapped: {message}{}", tail(.log_tail))]
+    Trap {
+        /// What the engine says.
+        message: String,
+        /// The end of what the guest said before: for many languages the only
+        /// text that tells why.
+        log_tail: String,
+    },
+    /// It used a core for longer than it may.
+    #[error("the plugin used more than its {} ms of CPU time and was stopped{}", .limit.as_millis(), tail(.log_tail))]
+    CpuExceeded {
+        /// What it may use.
+        limit: Duration,
+        /// The end of what the guest said before.
+        log_tail: String,
+    },
+    /// It took longer than it may, its waits for a core included.
+    #[error("the plugin took more than its {} ms and was stopped{}", .limit.as_millis(), tail(.log_tail))]
+    WallExceeded {
+        /// What it may take.
+        limit: Duration,
+        /// The end of what the guest said before.
+        log_tail: String,
+    },
+    /// Its memories and tables together grew larger than they may.
+    #[error("the plugin asked for more than its {limit_bytes} bytes of memory{}", tail(.log_tail))]
+    MemoryExceeded {
+        /// What it may hold.
+        limit_bytes: usize,
+        /// The end of what the guest said before.
+        log_tail: String,
+    },
+    /// The object and its children are too large to be given to a plugin.
+    #[error("the object and its children are {bytes} bytes, a plugin is given at most {limit_bytes}")]
+    RequestTooLarge {
+        /// What they are.
+        bytes: usize,
+        /// What they may be.
+        limit_bytes: usize,
+    },
+    /// The answer, or one message to the host, is too large.
+    #[error("the plugin answered more than the {limit_bytes} bytes that it may")]
+    AnswerTooLarge {
+        /// What it may be.
+        limit_bytes: usize,
+    },
+    /// It looked up more objects than a run may depend on.
+    #[error("the plugin looked up more than {limit} objects")]
+    TooManyLookUps {
+        /// How many it may.
+        limit: usize,
+    },
+    /// A look-up could not be answered for certain.
+    #[error("{why}")]
+    Waiting {
+        /// What it waits for.
+        why: String,
+    },
+    /// The plugin says itself that it has no answer.
+    #[error("{}", .0.message)]
+    Failed(Failure),
+    /// The call could not be made: no fault of the plugin.
+    #[error("the plugin could not be called: {0}")]
+    Host(String),
+}
+
+impl CallError {
+    /// A constant for each kind of failure, for metrics and conditions.
+    pub fn reason(&self) -> &'static str {
+        match self {
+            Self::Trap { .. } => "Trapped",
+            Self::CpuExceeded { .. } => "CpuExceeded",
+            Self::WallExceeded { .. } => "WallExceeded",
+            Self::MemoryExceeded { .. } => "MemoryExceeded",
+            Self::RequestTooLarge { .. } => "RequestTooLarge",
+            Self::AnswerTooLarge { .. } => "AnswerTooLarge",
+            Self::TooManyLookUps { .. } => "TooManyLookUps",
+            Self::Waiting { .. } => "Waiting",
+            Self::Failed(_) => "Failed",
+            Self::Host(_) => "NotCalled",
+        }
+    }
+}
+
+fn tail(log: &str) -> String {
+    if log.is_empty() { String::new() } else { format!("; it said last: {log}") }
+}

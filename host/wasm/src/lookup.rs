@@ -1,0 +1,33 @@
+//! The one thing that a plugin may ask for while it runs: objects of the cache.
+
+use std::sync::Arc;
+
+use trimtab_core::object::Object;
+
+use crate::called::LookUp;
+
+/// Answers look-ups from a cache, without waiting: a guest holds a core while
+/// it is asked.
+pub trait Lookup: Send + Sync + 'static {
+    /// The object, or `None` where the cache is sure that there is none.
+    fn get(&self, wanted: &LookUp) -> Result<Option<Arc<Object>>, Refusal>;
+}
+
+/// Why a look-up has no answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Refusal {
+    /// The cache cannot be sure. The run ends as waiting; the guest does not
+    /// learn of it, lest it take the object for absent.
+    NotReady(String),
+    /// The description or the policy does not allow it. The guest is told.
+    Denied(String),
+}
+
+/// For calls that may not look anything up.
+pub(crate) struct NoLookups;
+
+impl Lookup for NoLookups {
+    fn get(&self, _: &LookUp) -> Result<Option<Arc<Object>>, Refusal> {
+        Err(Refusal::Denied("a plugin may look things up in reconcile only".to_owned()))
+    }
+}
