@@ -3,15 +3,26 @@
 //! values to a value, so that each can be tested with neither cluster nor time.
 #![forbid(unsafe_code)]
 
+pub mod claim;
+pub mod answer;
+pub mod covers;
 pub mod description;
 pub mod env;
+pub mod finalizer;
+pub mod fixed;
 pub mod grants;
 pub mod hash;
 pub mod id;
+pub mod intent;
 pub mod kind;
 pub mod limits;
 pub mod marks;
 pub mod object;
+pub mod ownership;
+pub mod plan;
 pub mod policy;
+pub mod route;
+pub mod schema;
 pub mod selector;
+pub mod status;
 pub mod write;

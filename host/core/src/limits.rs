@@ -98,9 +98,9 @@ mod tests {
                 l.log_lines.into(),
             ]
         };
-        let all = [values(Limits::FLOOR), values(Limits::DEFAULT), values(Limits::CEILING)];
-        for at in 0..all[0].len() {
-            assert!(all[0][at] < all[1][at] && all[1][at] < all[2][at], "limit {at}");
+        let lesser_first = values(Limits::FLOOR).into_iter().zip(values(Limits::DEFAULT)).zip(values(Limits::CEILING));
+        for (at, ((floor, default), ceiling)) in lesser_first.enumerate() {
+            assert!(floor < default && default < ceiling, "limit {at}");
         }
     }
 }

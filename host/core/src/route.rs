@@ -1,0 +1,440 @@
+//! Which slot serves an object: a pure look-up in an immutable table, made at
+//! the moment of work. The owner of the slots builds a new table for every
+//! change and publishes it whole.
+//!
+//! Two marks on the object decide: the instance label, and where several
+//! versions of a kind are served in one instance, the sticky annotation
+//! `trimtab.dev/version`. managedFields alone could not: a scale, an edit in
+//! the preferred version or a no-op apply changes them.
+
+use std::{
+    cmp::Reverse,
+    collections::{BTreeSet, HashMap},
+};
+
+use crate::{
+    id::{GroupKind, InstanceId, Lineage, SlotId, split_api_version},
+    marks,
+    object::Meta,
+    selector::Selector,
+};
+
+/// A slot that serves.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Serving {
+    /// Which slot; it tells the instance and the lineage.
+    pub slot: SlotId,
+    /// The kind that it reconciles.
+    pub kind: GroupKind,
+    /// The version in which it wants its objects.
+    pub version: String,
+    /// Which objects it wants; absent: all.
+    pub selector: Option<Selector>,
+    /// The generation that serves in it.
+    pub generation: u64,
+}
+
+/// Where an object goes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Route {
+    /// To this slot.
+    Serve {
+        /// The slot.
+        slot: SlotId,
+        /// The generation that serves in it.
+        generation: u64,
+        /// The version in which the plugin is given the object.
+        version: String,
+        /// The version mark that must be on the object before anything else
+        /// happens to it; absent: nothing is to be written.
+        mark: Option<String>,
+    },
+    /// Nowhere, and nothing of it is touched.
+    Unserved(Unserved),
+}
+
+/// Why no slot serves an object.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Unserved {
+    /// No slot of the lineage serves the kind in the object's instance.
+    #[error("no plugin of lineage {lineage} serves {kind} in {}", named(.instance))]
+    NoSlot {
+        /// The lineage that was asked for.
+        lineage: Lineage,
+        /// The object's kind.
+        kind: GroupKind,
+        /// The object's instance mark.
+        instance: String,
+    },
+    /// The slot leaves this object alone.
+    #[error("its labels do not match {selector:?}, which {slot} selects")]
+    NotSelected {
+        /// The slot.
+        slot: SlotId,
+        /// Its selector.
+        selector: String,
+    },
+    /// The object belongs to a version that no slot serves at the moment.
+    #[error("it belongs to version {version}, and only {} is served", .served.join(", "))]
+    VersionNotServed {
+        /// The version that the object's mark or its history names.
+        version: String,
+        /// The versions served.
+        served: Vec<String>,
+    },
+}
+
+fn named(instance: &str) -> String {
+    if instance.is_empty() { "the default instance".into() } else { format!("instance {instance:?}") }
+}
+
+/// Who serves what.
+#[derive(Debug, Clone, Default)]
+pub struct Table {
+    kinds: HashMap<GroupKind, Vec<Serving>>,
+    idle: BTreeSet<(InstanceId, Lineage)>,
+}
+
+impl Table {
+    /// The table of these slots. `idle` are those that lie in the folder and do
+    /// not serve, be it that they are loaded just now, wait for a kind or were
+    /// refused (but not those whose version another file serves). They count:
+    /// a version must not take the objects of another whose plugin is late,
+    /// as at the host's start, or broken.
+    pub fn new(serving: impl IntoIterator<Item = Serving>, idle: impl IntoIterator<Item = SlotId>) -> Self {
+        let mut kinds = HashMap::<GroupKind, Vec<Serving>>::new();
+        for serving in serving {
+            kinds.entry(serving.kind.clone()).or_default().push(serving);
+        }
+        for servings in kinds.values_mut() {
+            servings.sort_by(|a, b| a.slot.cmp(&b.slot));
+        }
+        let idle = idle.into_iter().map(|slot| (slot.instance, slot.stem.lineage())).collect();
+        Self { kinds, idle }
+    }
+
+    /// The slot that serves an object for a lineage.
+    pub fn route(&self, object: &Meta, lineage: &Lineage, instance_key: &str) -> Route {
+        let instance = instance_of(object, instance_key);
+        let mut served =
+            self.of(&object.place.kind, lineage).filter(|s| s.slot.instance.as_str() == instance).collect::<Vec<_>>();
+        served.sort_by_key(|serving| Reverse(version_rank(&serving.version)));
+        let Some(&preferred) = served.first() else {
+            let (lineage, kind) = (lineage.clone(), object.place.kind.clone());
+            return Route::Unserved(Unserved::NoSlot { lineage, kind, instance: instance.into() });
+        };
+
+        let idle = self.idle.contains(&(preferred.slot.instance.clone(), lineage.clone()));
+        let chosen = if served.len() == 1 && !idle { Ok(preferred) } else { choose(object, &served, idle) };
+        let serving = match chosen {
+            Ok(serving) => serving,
+            Err(version) => {
+                let served = served.iter().map(|serving| serving.version.clone()).collect();
+                return Route::Unserved(Unserved::VersionNotServed { version, served });
+            }
+        };
+        if let Some(selector) =
+            serving.selector.as_ref().filter(|selector| !selector.matches(|name| object.label(name)))
+        {
+            let selector = selector.to_string();
+            return Route::Unserved(Unserved::NotSelected { slot: serving.slot.clone(), selector });
+        }
+        Route::Serve {
+            slot: serving.slot.clone(),
+            generation: serving.generation,
+            version: serving.version.clone(),
+            mark: (served.len() > 1 && object.mark(marks::VERSION).is_none()).then(|| serving.version.clone()),
+        }
+    }
+
+    /// The lineages that a change of an object of this kind wakes, whatever its
+    /// instance was or is: each once, in order.
+    pub fn lineages_for(&self, kind: &GroupKind) -> BTreeSet<Lineage> {
+        self.kinds.get(kind).into_iter().flatten().map(|serving| serving.slot.stem.lineage()).collect()
+    }
+
+    /// The generation that serves in a slot.
+    pub fn generation(&self, slot: &SlotId) -> Option<u64> {
+        self.all().find(|serving| serving.slot == *slot).map(|serving| serving.generation)
+    }
+
+    /// All slots that serve.
+    pub fn all(&self) -> impl Iterator<Item = &Serving> {
+        self.kinds.values().flatten()
+    }
+
+    fn of(&self, kind: &GroupKind, lineage: &Lineage) -> impl Iterator<Item = &Serving> {
+        self.kinds.get(kind).into_iter().flatten().filter(|serving| serving.slot.stem.lineage() == *lineage)
+    }
+}
+
+/// The value of an object's instance mark; empty for the default instance.
+pub fn instance_of<'a>(object: &'a Meta, instance_key: &str) -> &'a str {
+    object.label(instance_key).unwrap_or_default()
+}
+
+/// The mark to write on an object before the slot of a second version turns
+/// ready: unmarked objects belong to the version that wrote their status last,
+/// else to the one that was alone so far. None where there is a mark.
+pub fn settling_mark(object: &Meta, alone_so_far: &str, arriving: &str) -> Option<String> {
+    if object.mark(marks::VERSION).is_some() {
+        return None;
+    }
+    let written = version_of(object, object.status_in.as_deref());
+    Some(written.filter(|version| [alone_so_far, arriving].contains(version)).unwrap_or(alone_so_far).to_owned())
+}
+
+/// The slot of an object where not only one version can be meant: its mark
+/// decides; without one its history does, the version that wrote its status
+/// before the one in which it was made. What tells nothing goes to the version
+/// that Kubernetes would prefer among those served. The error is the version
+/// that is meant and not served.
+fn choose<'a>(object: &Meta, served: &[&'a Serving], idle: bool) -> Result<&'a Serving, String> {
+    let find = |version: &str| served.iter().copied().find(|serving| serving.version == version);
+    if let Some(mark) = object.mark(marks::VERSION) {
+        return find(mark).ok_or_else(|| mark.to_owned());
+    }
+    let history = [&object.status_in, &object.created_in].map(|entry| version_of(object, entry.as_deref()));
+    let known = history.into_iter().flatten().collect::<Vec<_>>();
+    if let Some(serving) = known.iter().find_map(|version| find(version)) {
+        return Ok(serving);
+    }
+    match known.first() {
+        // It may be the idle neighbour's: better late than by another version.
+        Some(version) if idle => Err((*version).to_owned()),
+        _ => Ok(served[0]),
+    }
+}
+
+/// The version in an apiVersion of the object's own group.
+fn version_of<'a>(object: &Meta, api_version: Option<&'a str>) -> Option<&'a str> {
+    let (group, version) = split_api_version(api_version?);
+    (group == &*object.place.kind.group).then_some(version)
+}
+
+/// Kubernetes' order of versions: `v2` over `v1` over `v1beta2` over
+/// `v1alpha1` over what follows no such pattern, those by name.
+fn version_rank(version: &str) -> (u8, u32, u32, Reverse<&str>) {
+    let pattern = || {
+        let rest = version.strip_prefix('v')?;
+        let digits = rest.find(|c: char| !c.is_ascii_digit()).unwrap_or(rest.len());
+        let (major, stage) = (rest[..digits].parse().ok()?, &rest[digits..]);
+        let staged = |rank, name| Some((rank, major, stage.strip_prefix(name)?.parse().ok()?));
+        if stage.is_empty() { Some((3, major, 0)) } else { staged(2, "beta").or_else(|| staged(1, "alpha")) }
+    };
+    let (stage, major, minor) = pattern().unwrap_or((0, 0, 0));
+    (stage, major, minor, Reverse(version))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::{option, prelude::*, sample::subsequence};
+    use serde_json::json;
+
+    use super::*;
+    use crate::{id::Stem, object::Object};
+
+    const KEY: &str = marks::INSTANCE_LABEL;
+
+    fn serving(instance: &str, stem: &str, version: &str) -> Serving {
+        Serving {
+            slot: slot(instance, stem),
+            kind: GroupKind::new("example.com/v1", "Site"),
+            version: version.into(),
+            selector: None,
+            generation: 7,
+        }
+    }
+
+    fn slot(instance: &str, stem: &str) -> SlotId {
+        SlotId { instance: InstanceId::new(instance).unwrap(), stem: Stem::new(stem).unwrap() }
+    }
+
+    /// A Site with labels, and optionally a version mark and a history.
+    fn site(labels: &[(&str, &str)], mark: Option<&str>, created: Option<&str>, status: Option<&str>) -> Meta {
+        let entry = |version: &str, manager: &str, subresource: &str| json!({"manager": manager, "apiVersion": format!("example.com/{version}"), "subresource": subresource, "time": "2026-01-01T00:00:00Z"});
+        let created = created.map(|version| entry(version, "kubectl", ""));
+        let status = status.map(|version| entry(version, "trimtab/site/status", "status"));
+        let text = json!({"metadata": {
+            "name": "a", "namespace": "b", "uid": "u", "resourceVersion": "1",
+            "labels": labels.iter().copied().collect::<std::collections::BTreeMap<_, _>>(),
+            "annotations": mark.map(|mark| json!({marks::VERSION: mark})),
+            "managedFields": created.into_iter().chain(status).collect::<Vec<_>>(),
+        }});
+        Object::parse(&text.to_string(), "example.com/v1", "Site").unwrap().meta
+    }
+
+    fn lineage() -> Lineage {
+        Lineage::new("site").unwrap()
+    }
+
+    fn table(versions: &[&str], idle: &[&str]) -> Table {
+        let servings = versions.iter().map(|version| serving("", &format!("site@{version}"), version));
+        Table::new(servings, idle.iter().map(|stem| slot("", stem)))
+    }
+
+    /// `version`, `version+mark` where a mark is to be written, or the refusal.
+    fn to(table: &Table, object: &Meta) -> String {
+        match table.route(object, &lineage(), KEY) {
+            Route::Serve { version, mark: None, .. } => version,
+            Route::Serve { version, mark: Some(mark), .. } => format!("{version}+{mark}"),
+            Route::Unserved(why) => why.to_string(),
+        }
+    }
+
+    #[test]
+    fn an_object_goes_to_the_instance_that_its_label_names_exactly() {
+        let table = Table::new([serving("", "site", "v1"), serving("canary", "site", "v1")], []);
+        let instance = |object: &Meta| match table.route(object, &lineage(), KEY) {
+            Route::Serve { slot, .. } => slot.to_string(),
+            Route::Unserved(why) => why.to_string(),
+        };
+        assert_eq!(instance(&site(&[], None, None, None)), "site");
+        assert_eq!(instance(&site(&[(KEY, "")], None, None, None)), "site");
+        assert_eq!(instance(&site(&[(KEY, "canary")], None, None, None)), "canary/site");
+        let nowhere = "no plugin of lineage site serves Site.example.com in instance \"Canary\"";
+        assert_eq!(instance(&site(&[(KEY, "Canary")], None, None, None)), nowhere);
+    }
+
+    #[test]
+    fn an_unmarked_object_is_served_by_the_default_instance_only() {
+        let table = Table::new([serving("canary", "site", "v1")], []);
+        let none = "no plugin of lineage site serves Site.example.com in the default instance";
+        assert_eq!(to(&table, &site(&[], None, None, None)), none);
+    }
+
+    #[test]
+    fn another_label_may_carry_the_instance() {
+        let table = Table::new([serving("blue", "site", "v1")], []);
+        let object = site(&[("example.com/shard", "blue")], None, None, None);
+        assert!(matches!(table.route(&object, &lineage(), "example.com/shard"), Route::Serve { generation: 7, .. }));
+        assert!(matches!(table.route(&object, &lineage(), KEY), Route::Unserved(Unserved::NoSlot { .. })));
+    }
+
+    #[test]
+    fn one_version_takes_every_object_and_needs_no_mark() {
+        let table = table(&["v1"], &[]);
+        for object in
+            [site(&[], None, None, None), site(&[], None, Some("v2"), Some("v2")), site(&[], Some("v2"), None, None)]
+        {
+            assert_eq!(to(&table, &object), "v1");
+        }
+    }
+
+    #[test]
+    fn with_several_versions_the_mark_decides_and_history_does_not() {
+        let table = table(&["v1", "v2"], &[]);
+        assert_eq!(to(&table, &site(&[], Some("v1"), Some("v2"), Some("v2"))), "v1");
+        assert_eq!(to(&table, &site(&[], Some("v2"), Some("v1"), Some("v1"))), "v2");
+        assert_eq!(
+            to(&table, &site(&[], Some("v3"), Some("v1"), None)),
+            "it belongs to version v3, and only v2, v1 is served"
+        );
+    }
+
+    #[test]
+    fn an_unmarked_object_among_several_versions_is_marked_by_its_history() {
+        let table = table(&["v1", "v2"], &[]);
+        assert_eq!(to(&table, &site(&[], None, Some("v1"), None)), "v1+v1");
+        assert_eq!(to(&table, &site(&[], None, Some("v2"), None)), "v2+v2");
+        assert_eq!(to(&table, &site(&[], None, Some("v2"), Some("v1"))), "v1+v1");
+        assert_eq!(to(&table, &site(&[], None, Some("v1alpha1"), None)), "v2+v2", "not served: the preferred one");
+        assert_eq!(to(&table, &site(&[], None, None, None)), "v2+v2");
+    }
+
+    #[test]
+    fn an_object_that_the_slot_does_not_select_is_neither_served_nor_marked() {
+        let selecting =
+            Serving { selector: Some(Selector::parse("tier=web").unwrap()), ..serving("", "site@v2", "v2") };
+        let table = Table::new([serving("", "site", "v1"), selecting], []);
+        let unselected = site(&[], None, Some("v2"), None);
+        assert_eq!(to(&table, &unselected), "its labels do not match \"tier=web\", which site@v2 selects");
+        assert_eq!(to(&table, &site(&[("tier", "web")], None, Some("v2"), None)), "v2+v2");
+    }
+
+    #[test]
+    fn while_a_slot_of_the_lineage_is_idle_no_other_version_takes_its_objects() {
+        let table = table(&["v1"], &["site@next"]);
+        assert_eq!(to(&table, &site(&[], Some("v2"), None, None)), "it belongs to version v2, and only v1 is served");
+        assert_eq!(to(&table, &site(&[], None, Some("v2"), None)), "it belongs to version v2, and only v1 is served");
+        assert_eq!(to(&table, &site(&[], None, Some("v2"), Some("v1"))), "v1");
+        assert_eq!(to(&table, &site(&[], None, Some("v1"), None)), "v1");
+        assert_eq!(to(&table, &site(&[], None, None, None)), "v1");
+    }
+
+    #[test]
+    fn an_idle_slot_of_another_instance_or_lineage_changes_nothing() {
+        let table = Table::new([serving("", "site", "v1")], [slot("canary", "site"), slot("", "other")]);
+        assert_eq!(to(&table, &site(&[], Some("v2"), None, None)), "v1");
+    }
+
+    #[test]
+    fn before_a_second_version_serves_unmarked_objects_are_settled() {
+        let mark = |object: Meta| settling_mark(&object, "v1", "v2");
+        assert_eq!(mark(site(&[], Some("v2"), None, None)), None);
+        assert_eq!(mark(site(&[], None, Some("v2"), None)).as_deref(), Some("v1"));
+        assert_eq!(mark(site(&[], None, None, Some("v2"))).as_deref(), Some("v2"));
+        assert_eq!(mark(site(&[], None, None, Some("v1alpha1"))).as_deref(), Some("v1"));
+    }
+
+    #[test]
+    fn versions_are_preferred_in_kubernetes_order() {
+        let mut versions =
+            ["v1alpha2", "v10", "foo1", "v1beta1", "v2", "v11beta2", "v11alpha2", "v1", "bar", "v12alpha1"];
+        versions.sort_by_key(|version| Reverse(version_rank(version)));
+        assert_eq!(
+            versions,
+            ["v10", "v2", "v1", "v11beta2", "v1beta1", "v12alpha1", "v11alpha2", "v1alpha2", "bar", "foo1"]
+        );
+    }
+
+    #[test]
+    fn a_change_of_an_object_wakes_each_lineage_of_its_kind_once() {
+        let table =
+            Table::new([serving("", "site", "v1"), serving("canary", "site", "v1"), serving("x", "blog", "v1")], []);
+        let woken = table.lineages_for(&GroupKind::new("example.com/v1", "Site"));
+        assert_eq!(woken, [Lineage::new("blog").unwrap(), lineage()].into());
+        assert!(table.lineages_for(&GroupKind::new("v1", "Site")).is_empty());
+        assert_eq!(table.generation(&slot("x", "blog")), Some(7));
+        assert_eq!(table.generation(&slot("x", "site")), None);
+    }
+
+    const VERSIONS: [&str; 4] = ["v1", "v2", "v1beta1", "next"];
+
+    fn versions() -> impl Strategy<Value = Vec<&'static str>> {
+        subsequence(VERSIONS.to_vec(), 1..=VERSIONS.len())
+    }
+
+    fn version() -> impl Strategy<Value = Option<&'static str>> {
+        option::of(proptest::sample::select(&VERSIONS[..]))
+    }
+
+    proptest! {
+        #[test]
+        fn once_marked_an_object_stays_with_its_version_whatever_else_is_served(
+            first in versions(), then in versions(), created in version(), status in version(), later in version(), idle: bool,
+        ) {
+            let idle = if idle { &["site@idle"][..] } else { &[] };
+            let before = site(&[], None, created, status);
+            if let Route::Serve { version, mark: Some(mark), .. } = table(&first, idle).route(&before, &lineage(), KEY) {
+                prop_assert_eq!(&version, &mark);
+                let after = site(&[], Some(&mark), later, later);
+                if then.contains(&mark.as_str()) {
+                    prop_assert_eq!(to(&table(&then, idle), &after), mark);
+                }
+            }
+        }
+
+        #[test]
+        fn an_object_that_one_version_served_stays_with_it_when_a_second_arrives(
+            pair in Just(VERSIONS.to_vec()).prop_shuffle(), created in version(), has_status: bool,
+        ) {
+            let (alone, arriving) = (pair[0], pair[1]);
+            let object = site(&[], None, created, has_status.then_some(alone));
+            prop_assert_eq!(to(&table(&[alone], &[]), &object), alone);
+            let mark = settling_mark(&object, alone, arriving);
+            let marked = site(&[], mark.as_deref(), created, has_status.then_some(alone));
+            prop_assert_eq!(to(&table(&[alone, arriving], &[]), &marked), alone);
+        }
+    }
+}
