@@ -1,0 +1,362 @@
+//! Field ownership: server-side apply, and the bookkeeping of every other write.
+//! Pure functions from the live object and the request to the new object, with
+//! `metadata.managedFields` as kube-apiserver would write it.
+
+mod compare;
+mod entries;
+mod merge;
+mod typed;
+
+use serde_json::{Value, json};
+
+use crate::fields::FieldSet;
+use crate::schema::{Schema, same};
+
+use compare::{Comparison, compare};
+use entries::{Identity, Managers, Operation, Owned};
+use typed::Duplicates;
+
+/// Fields that nobody owns: they name the object or are the server's.
+const UNOWNED: [&str; 12] = [
+    "apiVersion",
+    "kind",
+    "metadata",
+    "metadata.name",
+    "metadata.namespace",
+    "metadata.creationTimestamp",
+    "metadata.selfLink",
+    "metadata.uid",
+    "metadata.clusterName",
+    "metadata.generation",
+    "metadata.managedFields",
+    "metadata.resourceVersion",
+];
+/// Owns what an object had before it was first applied, if nothing was tracked.
+const BEFORE_FIRST_APPLY: &str = "before-first-apply";
+
+/// Who writes, and through which endpoint.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Writer<'a> {
+    /// The `fieldManager` of the request.
+    pub(crate) manager: &'a str,
+    /// The apiVersion of the request.
+    pub(crate) api_version: &'a str,
+    /// `Some("status")` for that subresource.
+    pub(crate) subresource: Option<&'a str>,
+    /// The fields that this endpoint cannot change, as dotted paths: `status`
+    /// for the main one of a kind with a status subresource, `metadata` and
+    /// `spec` for `status`. Writing them owns nothing and meets no conflict;
+    /// to leave them as they were is left to the caller.
+    pub(crate) reset_fields: &'a [&'a str],
+    /// Every apiVersion that the kind has. What managers own in others is
+    /// forgotten. Empty: all that occur are known.
+    pub(crate) versions: &'a [String],
+    /// The time of the request: RFC 3339, in UTC, to the second.
+    pub(crate) now: &'a str,
+}
+
+impl Writer<'_> {
+    fn identity(&self, operation: Operation) -> Identity {
+        Identity {
+            manager: self.manager.to_owned(),
+            operation,
+            version: match operation {
+                Operation::Apply => String::new(),
+                Operation::Update => self.api_version.to_owned(),
+            },
+            subresource: self.subresource.unwrap_or_default().to_owned(),
+        }
+    }
+
+    fn knows(&self, version: &str) -> bool {
+        self.versions.is_empty() || self.versions.iter().any(|known| known == version)
+    }
+
+    fn filter(&self, set: FieldSet) -> FieldSet {
+        set.recursive_difference(&FieldSet::of_fields(self.reset_fields))
+    }
+}
+
+/// A field that another manager owns and that was applied with another value.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Conflict {
+    /// The other manager, as the server prints it: `"m" using apps/v1`.
+    pub(crate) manager: String,
+    /// The field, for example `.spec.replicas`.
+    pub(crate) field: String,
+}
+
+/// Why an object was not applied. Printed as the server's message.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum ApplyError {
+    /// 409: each is a cause with the reason `FieldManagerConflict`.
+    #[error("{}", conflict_message(.0))]
+    Conflict(Vec<Conflict>),
+    /// 400.
+    #[error("{0}")]
+    BadRequest(String),
+    /// 500: the object does not fit its schema, or has an item twice.
+    #[error("{0}")]
+    Typed(String),
+}
+
+fn conflict_message(conflicts: &[Conflict]) -> String {
+    if let [only] = conflicts {
+        let Conflict { manager, field } = only;
+        return format!("Apply failed with 1 conflict: conflict with {manager}: {field}");
+    }
+    let mut lines = Vec::new();
+    for of_one in conflicts.chunk_by(|a, b| a.manager == b.manager) {
+        lines.push(format!("conflicts with {}:", of_one[0].manager));
+        lines.extend(of_one.iter().map(|conflict| format!("- {}", conflict.field)));
+    }
+    let count = conflicts.len();
+    format!("Apply failed with {count} conflicts: {}", lines.join("\n"))
+}
+
+/// Applies an object: merges it into the live one, takes out what this manager
+/// applied before and nobody wants any more, and makes it owner of what it
+/// applied. An apply that changes nothing returns the live object as it was.
+///
+/// # Errors
+/// See [`ApplyError`]; a conflict only without `force`.
+pub(crate) fn apply(
+    schema: &Schema,
+    live: Option<&Value>,
+    applied: &Value,
+    writer: &Writer<'_>,
+    force: bool,
+) -> Result<Value, ApplyError> {
+    if applied.pointer("/metadata/managedFields").is_some_and(|fields| !fields.is_null()) {
+        let message = "metadata.managedFields must be nil".to_owned();
+        return Err(ApplyError::BadRequest(message));
+    }
+    fit(schema, applied, "patch", Duplicates::Refused)?;
+    let blank = blank_like(applied);
+    let before = live.unwrap_or(&blank);
+    fit(schema, before, "live", Duplicates::Allowed)?;
+    let mut managers = Managers::of(before)
+        .map_err(|error| ApplyError::Typed(format!("failed to decode managed fields: {error}")))?;
+    if managers.is_empty() {
+        let first = Writer {
+            manager: BEFORE_FIRST_APPLY,
+            ..*writer
+        };
+        record_update(schema, &blank, before, &mut managers, &first);
+    }
+    managers.0.retain(|_, owned| writer.knows(&owned.version));
+
+    let mut after = merge::merge(schema, schema.root(), before, applied);
+    let me = writer.identity(Operation::Apply);
+    let last = managers.0.remove(&me);
+    let owned = Owned {
+        version: writer.api_version.to_owned(),
+        set: writer.filter(typed::field_set(schema, applied)),
+        time: last.as_ref().and_then(|last| last.time.clone()),
+    };
+    managers.0.insert(me.clone(), owned);
+    if let Some(last) = last {
+        after = prune(schema, &after, &managers, &last.set);
+    }
+    let comparison = compare(schema, before, &after);
+    let conflicts = take(&mut managers, &comparison, writer, Some(&me));
+    if !force && !conflicts.is_empty() {
+        return Err(ApplyError::Conflict(conflicts));
+    }
+    let changed = !same(before, &after);
+    if let Some(owned) = managers.0.get_mut(&me) {
+        owned.set = owned.set.difference(&FieldSet::of_fields(&UNOWNED));
+        if changed {
+            owned.time = Some(writer.now.to_owned());
+        }
+    }
+    managers.0.retain(|_, owned| !owned.set.is_empty());
+    let mut object = if changed { after } else { before.clone() };
+    drop_metadata_nulls(&mut object);
+    managers.set_on(&mut object);
+    Ok(object)
+}
+
+/// Records a write that is no apply: what it changed or added is its manager's
+/// and no other's, what it removed is nobody's. Returns the new object.
+///
+/// `managedFields` of the new object count if they can be read; `[]` and `[{}]`
+/// end the tracking.
+pub(crate) fn update(
+    schema: &Schema,
+    live: Option<&Value>,
+    mut new: Value,
+    writer: &Writer<'_>,
+) -> Value {
+    let managers = managers_of_request(live, &new, writer.subresource.is_some());
+    Managers::default().set_on(&mut new);
+    let exists = live.is_some_and(|live| live.pointer("/metadata/uid").is_some());
+    if managers.is_empty() && exists {
+        return new;
+    }
+    let blank = blank_like(&new);
+    let before = live.unwrap_or(&blank);
+    let fits = |object| typed::check(schema, object, Duplicates::Allowed).is_ok();
+    if !fits(before) || !fits(&new) {
+        return new;
+    }
+    let mut managers = managers;
+    managers.0.retain(|_, owned| writer.knows(&owned.version));
+    record_update(schema, before, &new, &mut managers, writer);
+    managers.cap();
+    managers.set_on(&mut new);
+    new
+}
+
+/// Takes back times that moved although nothing else changed: a write may be
+/// undone by defaults, or by the reset of fields that it cannot change. To be
+/// called last, before the object is stored.
+pub(crate) fn keep_times(live: &Value, new: &mut Value) {
+    let without_times = |object: &Value| {
+        let mut object = object.clone();
+        for entry in entries_mut(&mut object) {
+            if let Some(entry) = entry.as_object_mut() {
+                entry.remove("time");
+            }
+        }
+        object
+    };
+    if without_times(live) != without_times(new) {
+        return;
+    }
+    if let Some(entries) = live.pointer("/metadata/managedFields") {
+        for (entry, old) in entries_mut(new).iter_mut().zip(entries.as_array().into_iter().flatten())
+        {
+            *entry = old.clone();
+        }
+    }
+}
+
+fn entries_mut(object: &mut Value) -> &mut [Value] {
+    let entries = object.pointer_mut("/metadata/managedFields");
+    entries.and_then(Value::as_array_mut).map_or(&mut [], Vec::as_mut_slice)
+}
+
+/// The managers to start from: those that the request states, unless it leaves
+/// them out, states nonsense, or is one to a subresource.
+fn managers_of_request(live: Option<&Value>, new: &Value, subresource: bool) -> Managers {
+    let live = || live.map(Managers::of).and_then(Result::ok).unwrap_or_default();
+    if subresource {
+        return live();
+    }
+    let stated = new.pointer("/metadata/managedFields").and_then(Value::as_array);
+    if stated.is_some_and(|entries| entries.is_empty() || *entries == [json!({})]) {
+        return Managers::default();
+    }
+    match Managers::of(new) {
+        Ok(managers) if !managers.is_empty() => managers,
+        _ => live(),
+    }
+}
+
+fn fit(
+    schema: &Schema,
+    object: &Value,
+    which: &str,
+    duplicates: Duplicates,
+) -> Result<(), ApplyError> {
+    typed::check(schema, object, duplicates).map_err(|misfits| {
+        let text = |pointer| object.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
+        let (namespace, name) = (text("/metadata/namespace"), text("/metadata/name"));
+        let (api_version, kind) = (text("/apiVersion"), text("/kind"));
+        let slash = if api_version.contains('/') { "" } else { "/" };
+        ApplyError::Typed(format!(
+            "failed to create typed {which} object \
+             ({namespace}/{name}; {slash}{api_version}, Kind={kind}): {misfits}"
+        ))
+    })
+}
+
+/// An object that is of this kind and nothing else.
+fn blank_like(object: &Value) -> Value {
+    json!({"apiVersion": object["apiVersion"], "kind": object["kind"]})
+}
+
+/// The server keeps metadata in a struct, where null is the same as absent.
+fn drop_metadata_nulls(object: &mut Value) {
+    if let Some(metadata) = object.pointer_mut("/metadata").and_then(Value::as_object_mut) {
+        metadata.retain(|_, value| !value.is_null());
+    }
+}
+
+fn record_update(
+    schema: &Schema,
+    before: &Value,
+    after: &Value,
+    managers: &mut Managers,
+    writer: &Writer<'_>,
+) {
+    let comparison = compare(schema, before, after);
+    // The manager's own entry gives up what changed like any other, and gets it
+    // back below together with what is new.
+    take(managers, &comparison, writer, None);
+    let set = writer.filter(comparison.written());
+    let set = set.difference(&FieldSet::of_fields(&UNOWNED));
+    if set.is_empty() {
+        return;
+    }
+    let me = writer.identity(Operation::Update);
+    let owned = match managers.0.get(&me) {
+        Some(previous) => previous.set.union(&set),
+        None => set,
+    };
+    let owned = Owned {
+        version: writer.api_version.to_owned(),
+        set: owned,
+        time: Some(writer.now.to_owned()),
+    };
+    managers.0.insert(me, owned);
+}
+
+/// Takes what a write changed from all managers but one, and tells from whom.
+fn take(
+    managers: &mut Managers,
+    comparison: &Comparison,
+    writer: &Writer<'_>,
+    but: Option<&Identity>,
+) -> Vec<Conflict> {
+    let reachable = comparison.without(&FieldSet::of_fields(writer.reset_fields));
+    let mut conflicts = Vec::new();
+    for (id, owned) in &mut managers.0 {
+        if Some(id) == but {
+            continue;
+        }
+        // An endpoint's reset fields are stated for its own version only.
+        let own_version = owned.version == writer.api_version;
+        let seen = if own_version { &reachable } else { comparison };
+        let lost = owned.set.intersection(&seen.written());
+        conflicts.extend(lost.paths().into_iter().map(|field| Conflict {
+            manager: id.to_string(),
+            field,
+        }));
+        owned.set = owned.set.difference(&lost).difference(&seen.removed);
+    }
+    managers.0.retain(|_, owned| !owned.set.is_empty());
+    conflicts
+}
+
+/// The merged object without what its applier owned before (`last`) and nobody,
+/// the applier included, owns now.
+fn prune(schema: &Schema, merged: &Value, managers: &Managers, last: &FieldSet) -> Value {
+    let root = schema.root();
+    let named = |set: &FieldSet| set.with_named_fields(schema, Some(root));
+    let remove = |fields: &FieldSet| merge::remove(schema, root, merged, fields);
+    let all = named(&typed::field_set(schema, merged));
+    let last = named(last);
+    let owned = managers.0.values().fold(FieldSet::default(), |all, owned| all.union(&owned.set));
+
+    let bare = remove(&last);
+    let kept = named(&typed::field_set(schema, &bare)).union(&named(&owned));
+    // What stood below a removed field goes with it only if it was last applied too.
+    let pruned = remove(&all.difference(&kept));
+    let left = named(&typed::field_set(schema, &pruned));
+    remove(&all.difference(&left).intersection(&last))
+}
+
+#[cfg(test)]
+mod tests;

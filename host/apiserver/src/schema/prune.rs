@@ -1,0 +1,188 @@
+//! What becomes of fields that a schema does not know, and of those that it
+//! has a default for.
+
+use serde_json::Value;
+
+use super::{Node, NodeId, Other, Schema};
+
+impl Schema {
+    /// Removes the fields that the schema does not know, and each `null` that
+    /// may not be one and has no default. The server does this as it decodes a
+    /// request, before it defaults.
+    pub(crate) fn prune(&self, value: &mut Value) {
+        self.prune_node(Some(self.root), value, "", &mut |_| {});
+        self.remove_nulls(self.root, value);
+    }
+
+    /// The paths of the fields that [`Schema::prune`] would remove, sorted.
+    pub(crate) fn unknown_fields(&self, value: &Value) -> Vec<String> {
+        let mut unknown = Vec::new();
+        let mut value = value.clone();
+        self.prune_node(Some(self.root), &mut value, "", &mut |path| {
+            unknown.push(path);
+        });
+        unknown.sort();
+        unknown
+    }
+
+    /// Fills in defaults, everywhere that the object has a place for them; a
+    /// `null` that may not be one is such a place. What server-side apply made
+    /// is defaulted without being pruned: its nulls are left for validation.
+    pub(crate) fn default(&self, value: &mut Value) {
+        if self.builtin {
+            self.remove_nulls(self.root, value);
+        }
+        self.fill(self.root, value);
+    }
+
+    /// `None` is a part of which nothing is known: its maps become empty.
+    fn prune_node(
+        &self,
+        id: Option<NodeId>,
+        value: &mut Value,
+        path: &str,
+        removed: &mut impl FnMut(String),
+    ) {
+        let node = id.map(|id| self.node(id));
+        match value {
+            Value::Object(fields) => {
+                let names: Vec<_> = fields.keys().cloned().collect();
+                for name in names {
+                    let below = join(path, &name);
+                    match self.fate(node, &name) {
+                        Fate::Keep => {}
+                        Fate::Remove => {
+                            fields.remove(&name);
+                            removed(below);
+                        }
+                        Fate::Prune(id) => {
+                            if let Some(value) = fields.get_mut(&name) {
+                                self.prune_node(id, value, &below, removed);
+                            }
+                        }
+                    }
+                }
+            }
+            Value::Array(items) => {
+                let keeps = node.is_some_and(|node| node.preserves && node.items.is_none());
+                if keeps {
+                    return;
+                }
+                let id = node.and_then(|node| node.items);
+                for (index, item) in items.iter_mut().enumerate() {
+                    self.prune_node(id, item, &format!("{path}[{index}]"), removed);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn fate(&self, node: Option<&Node>, name: &str) -> Fate {
+        let Some(node) = node else {
+            return Fate::Remove;
+        };
+        if let Some(&id) = node.implied.get(name) {
+            return Fate::Prune(Some(id));
+        }
+        if let Some(&id) = node.fields.get(name) {
+            return Fate::Prune(Some(id));
+        }
+        match node.other {
+            Other::Typed(id) => Fate::Prune(Some(id)),
+            Other::Any => Fate::Prune(None),
+            Other::Unstated | Other::Forbidden if node.preserves => Fate::Keep,
+            Other::Unstated | Other::Forbidden => Fate::Remove,
+        }
+    }
+
+    /// The type of a field, for nulls and defaults.
+    fn field_type(node: &Node, name: &str) -> Option<NodeId> {
+        match (node.fields.get(name), node.other) {
+            (Some(&id), _) | (None, Other::Typed(id)) => Some(id),
+            _ => None,
+        }
+    }
+
+    fn remove_nulls(&self, id: NodeId, value: &mut Value) {
+        let node = self.node(id);
+        match value {
+            Value::Object(fields) => fields.retain(|name, value| {
+                let Some(id) = Self::field_type(node, name) else {
+                    return true;
+                };
+                let field = self.node(id);
+                // A Go struct cannot hold a null: it is as if it were not there.
+                let holds_null = field.nullable && !self.builtin;
+                if value.is_null() && !holds_null && field.default.is_none() {
+                    return false;
+                }
+                self.remove_nulls(id, value);
+                true
+            }),
+            Value::Array(items) => {
+                for item in items {
+                    if let Some(id) = node.items {
+                        self.remove_nulls(id, item);
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn fill(&self, id: NodeId, value: &mut Value) {
+        let node = self.node(id);
+        match value {
+            Value::Object(fields) => {
+                for (name, &id) in &node.fields {
+                    if let Some(default) = &self.node(id).default
+                        && fields.get(name).is_none_or(|value| self.is_unset(id, value))
+                    {
+                        fields.insert(name.clone(), default.clone());
+                    }
+                }
+                for (name, value) in fields {
+                    if let Some(id) = Self::field_type(node, name) {
+                        self.fill_one(id, value);
+                    }
+                }
+            }
+            Value::Array(items) => {
+                for item in items {
+                    if let Some(id) = node.items {
+                        self.fill_one(id, item);
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn fill_one(&self, id: NodeId, value: &mut Value) {
+        if self.is_unset(id, value)
+            && let Some(default) = &self.node(id).default
+        {
+            *value = default.clone();
+        }
+        self.fill(id, value);
+    }
+
+    fn is_unset(&self, id: NodeId, value: &Value) -> bool {
+        value.is_null() && !self.node(id).nullable
+    }
+}
+
+/// What becomes of a field.
+enum Fate {
+    Keep,
+    Remove,
+    Prune(Option<NodeId>),
+}
+
+fn join(path: &str, name: &str) -> String {
+    if path.is_empty() {
+        name.to_owned()
+    } else {
+        format!("{path}.{name}")
+    }
+}

@@ -1,0 +1,117 @@
+//! One broken rule, as the server reports it: a cause of an `Invalid` status.
+
+use std::fmt;
+
+use serde_json::{Number, Value, json};
+
+/// A field that breaks a rule. Printed as `field: message`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct FieldError {
+    /// The path of the field, for example `spec.ports[0].name`.
+    pub(crate) field: String,
+    /// The reason of the status cause, for example `FieldValueRequired`.
+    pub(crate) reason: &'static str,
+    /// What is wrong, without the path: the message of the status cause.
+    pub(crate) message: String,
+}
+
+impl fmt::Display for FieldError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.field, self.message)
+    }
+}
+
+impl FieldError {
+    fn new(field: &str, reason: &'static str, message: String) -> Self {
+        Self {
+            field: field.to_owned(),
+            reason,
+            message,
+        }
+    }
+
+    pub(super) fn required(field: &str) -> Self {
+        Self::new(field, "FieldValueRequired", "Required value".to_owned())
+    }
+
+    pub(super) fn wrong_type(field: &str, expected: &str, value: &Value) -> Self {
+        let found = type_name(value);
+        let message = format!(
+            "Invalid value: \"{found}\": {field} in body must be of type {expected}: \"{found}\""
+        );
+        Self::new(field, "FieldValueTypeInvalid", message)
+    }
+
+    /// `rule` follows `field in body`, for example `should match '^a$'`.
+    pub(super) fn invalid(field: &str, value: &Value, rule: &str) -> Self {
+        let message = format!("Invalid value: {value}: {field} in body {rule}");
+        Self::new(field, "FieldValueInvalid", message)
+    }
+
+    pub(super) fn not_an_object(field: &str, value: &Value) -> Self {
+        let rule = "must be an object for an array of list-type map";
+        let message = format!("Invalid value: {value}: {rule}");
+        Self::new(field, "FieldValueInvalid", message)
+    }
+
+    pub(super) fn forbidden_property(field: &str, name: &str) -> Self {
+        let message = format!(
+            "Invalid value: {}: {field}.{name} in body is a forbidden property",
+            json!(name)
+        );
+        Self::new(field, "FieldValueInvalid", message)
+    }
+
+    /// A combination of schemas that is not met. The server reports these
+    /// without a field.
+    pub(super) fn composite(field: &str, rule: &str) -> Self {
+        let message = format!("Invalid value: \"\": \"{field}\" {rule}");
+        Self::new("<nil>", "FieldValueInvalid", message)
+    }
+
+    pub(super) fn unsupported(field: &str, value: &Value, supported: &[Value]) -> Self {
+        let supported: Vec<_> = supported
+            .iter()
+            .map(|value| match value {
+                Value::String(_) => value.to_string(),
+                other => json!(other.to_string()).to_string(),
+            })
+            .collect();
+        let supported = supported.join(", ");
+        let message = format!("Unsupported value: {value}: supported values: {supported}");
+        Self::new(field, "FieldValueNotSupported", message)
+    }
+
+    pub(super) fn duplicate(field: &str, value: &Value) -> Self {
+        let message = format!("Duplicate value: {value}");
+        Self::new(field, "FieldValueDuplicate", message)
+    }
+
+    pub(super) fn too_long(field: &str, max: u64) -> Self {
+        let bytes = if max == 1 { "byte" } else { "bytes" };
+        let message = format!("Too long: may not be more than {max} {bytes}");
+        Self::new(field, "FieldValueTooLong", message)
+    }
+
+    pub(super) fn too_many(field: &str, found: usize, max: u64) -> Self {
+        let items = if max == 1 { "item" } else { "items" };
+        let message = format!("Too many: {found}: must have at most {max} {items}");
+        Self::new(field, "FieldValueTooMany", message)
+    }
+}
+
+fn type_name(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "null",
+        Value::Bool(_) => "boolean",
+        Value::Number(number) if is_integer(number) => "integer",
+        Value::Number(_) => "number",
+        Value::String(_) => "string",
+        Value::Array(_) => "array",
+        Value::Object(_) => "object",
+    }
+}
+
+fn is_integer(number: &Number) -> bool {
+    number.is_i64() || number.is_u64()
+}
