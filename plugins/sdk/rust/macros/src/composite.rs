@@ -1,0 +1,212 @@
+//! `#[composite]`: the description from the attribute, the proof that only
+//! declared kinds are children, and the exports of the module.
+
+use proc_macro2::TokenStream;
+use quote::quote;
+use syn::{
+    Error, FnArg, GenericArgument, Ident, ItemFn, LitStr, PathArguments, Result, ReturnType, Token, Type,
+    parenthesized,
+    parse::{Parse, ParseStream},
+    punctuated::Punctuated,
+    spanned::Spanned,
+};
+
+/// The description's schema allows no more in one list.
+const KINDS_MAX: usize = 32;
+/// The description's schema allows no longer one: a week.
+const RESYNC_SECONDS_MAX: u32 = 604_800;
+
+pub fn expand(options: TokenStream, item: TokenStream) -> Result<TokenStream> {
+    let options: Options = syn::parse2(options)?;
+    let function: ItemFn = syn::parse2(item)?;
+    let object = object_type(&function)?;
+    let status = status_type(&function)?;
+    let name = &function.sig.ident;
+
+    let children = options.children.iter().map(|Declared { of, value }| {
+        let update = value.as_ref().map_or_else(|| quote!(InPlace), |value| value.update.clone());
+        quote!(::trimtab::describe::Child {
+            of: ::trimtab::describe::KindRef::of::<#of>(),
+            update: ::trimtab::describe::Update::#update,
+        })
+    });
+    let reads = options.reads.iter().map(|Declared { of, value }| {
+        let namespace = optional(value.as_ref());
+        quote!(::trimtab::describe::Read { of: ::trimtab::describe::KindRef::of::<#of>(), namespace: #namespace })
+    });
+    let selector = optional(options.selector.as_ref());
+    let resync = optional(options.resync.as_ref());
+    let finalizes = options.finalizes;
+    let owned = options.children.iter().map(|child| &child.of);
+
+    Ok(quote! {
+        #function
+
+        #(impl ::trimtab::Owns<#owned> for #status {})*
+
+        impl ::trimtab::Composite for #status {
+            type Object = #object;
+            const DESCRIPTION: ::trimtab::describe::Description = ::trimtab::describe::Description {
+                object: ::trimtab::describe::KindRef::of::<#object>(),
+                selector: #selector,
+                children: &[#(#children),*],
+                reads: &[#(#reads),*],
+                finalizes: #finalizes,
+                resync_seconds: #resync,
+            };
+
+            fn reconcile(object: #object, cx: &::trimtab::Cx) -> ::trimtab::Result<::trimtab::Answer<Self>> {
+                #name(object, cx)
+            }
+        }
+
+        // Natively only tests call it; that is no reason to call it unused.
+        #[cfg(not(target_family = "wasm"))]
+        const _: fn(#object, &::trimtab::Cx) -> ::trimtab::Result<::trimtab::Answer<#status>> =
+            <#status as ::trimtab::Composite>::reconcile;
+
+        #[cfg(target_family = "wasm")]
+        const _: () = {
+            type Exported = ::trimtab::guest::Exported<#status>;
+            ::trimtab::guest::export!(Exported with_types_in ::trimtab::guest::bindings);
+        };
+    })
+}
+
+fn optional(value: Option<&impl quote::ToTokens>) -> TokenStream {
+    match value {
+        Some(value) => quote!(::core::option::Option::Some(#value)),
+        None => quote!(::core::option::Option::None),
+    }
+}
+
+/// The type of the first parameter.
+fn object_type(function: &ItemFn) -> Result<&Type> {
+    let shape = "a composite is `fn reconcile(object: Object, cx: &Cx) -> Result<Answer<Status>>`";
+    if function.sig.inputs.len() != 2 {
+        return Err(Error::new(function.sig.span(), shape));
+    }
+    match &function.sig.inputs[0] {
+        FnArg::Typed(parameter) if !matches!(*parameter.ty, Type::Reference(_)) => Ok(&parameter.ty),
+        other => Err(Error::new(other.span(), shape)),
+    }
+}
+
+/// `Status` of `Result<Answer<Status>>`.
+fn status_type(function: &ItemFn) -> Result<&Type> {
+    let ReturnType::Type(_, returned) = &function.sig.output else {
+        return Err(Error::new(function.sig.span(), "a composite returns `Result<Answer<Status>>`"));
+    };
+    argument(returned, "Result")
+        .and_then(|answer| argument(answer, "Answer"))
+        .ok_or_else(|| Error::new(returned.span(), "a composite returns `Result<Answer<Status>>`"))
+}
+
+/// `T` of `NAME<T>`.
+fn argument<'a>(of: &'a Type, name: &str) -> Option<&'a Type> {
+    let Type::Path(path) = of else { return None };
+    let last = path.path.segments.last().filter(|segment| segment.ident == name)?;
+    let PathArguments::AngleBracketed(arguments) = &last.arguments else { return None };
+    match arguments.args.first()? {
+        GenericArgument::Type(argument) => Some(argument),
+        _ => None,
+    }
+}
+
+/// A kind in a list, and what follows its `=`.
+struct Declared<V> {
+    of: Type,
+    value: Option<V>,
+}
+
+impl<V: Parse> Parse for Declared<V> {
+    fn parse(input: ParseStream<'_>) -> Result<Self> {
+        let of = input.parse()?;
+        let value = input.parse::<Option<Token![=]>>()?.map(|_| input.parse()).transpose()?;
+        Ok(Self { of, value })
+    }
+}
+
+/// How children of a kind are brought up to date, by the name of its variant.
+struct Strategy {
+    update: TokenStream,
+}
+
+impl Parse for Strategy {
+    fn parse(input: ParseStream<'_>) -> Result<Self> {
+        let name: LitStr = input.parse()?;
+        let update = match name.value().as_str() {
+            "in-place" => quote!(InPlace),
+            "recreate" => quote!(Recreate),
+            "on-delete" => quote!(OnDelete),
+            _ => return Err(Error::new(name.span(), "expected \"in-place\", \"recreate\" or \"on-delete\"")),
+        };
+        Ok(Self { update })
+    }
+}
+
+#[derive(Default)]
+struct Options {
+    children: Vec<Declared<Strategy>>,
+    reads: Vec<Declared<LitStr>>,
+    selector: Option<LitStr>,
+    resync: Option<u32>,
+    finalizes: bool,
+}
+
+impl Parse for Options {
+    fn parse(input: ParseStream<'_>) -> Result<Self> {
+        let mut options = Self::default();
+        while !input.is_empty() {
+            let option: Ident = input.parse()?;
+            match option.to_string().as_str() {
+                "children" => options.children = list(input)?,
+                "reads" => options.reads = list(input)?,
+                "selector" => options.selector = Some(assigned(input)?),
+                "resync" => options.resync = Some(seconds(&assigned(input)?)?),
+                "finalizes" => options.finalizes = true,
+                _ => {
+                    let expected = "expected `children(…)`, `reads(…)`, `selector = …`, `resync = …` or `finalizes`";
+                    return Err(Error::new(option.span(), expected));
+                }
+            }
+            if !input.is_empty() {
+                input.parse::<Token![,]>()?;
+            }
+        }
+        Ok(options)
+    }
+}
+
+/// `(A, B = "value")`
+fn list<V: Parse>(input: ParseStream<'_>) -> Result<Vec<Declared<V>>> {
+    let content;
+    let parentheses = parenthesized!(content in input);
+    let kinds = Punctuated::<Declared<V>, Token![,]>::parse_terminated(&content)?;
+    if kinds.len() > KINDS_MAX {
+        return Err(Error::new(parentheses.span.join(), format!("at most {KINDS_MAX} kinds")));
+    }
+    Ok(kinds.into_iter().collect())
+}
+
+/// `= "value"`
+fn assigned(input: ParseStream<'_>) -> Result<LitStr> {
+    input.parse::<Token![=]>()?;
+    input.parse()
+}
+
+/// `90s`, `10m`, `1h` as seconds.
+fn seconds(text: &LitStr) -> Result<u32> {
+    let value = text.value();
+    let unit = match value.chars().last() {
+        Some('s') => 1,
+        Some('m') => 60,
+        Some('h') => 3_600,
+        _ => 0,
+    };
+    let number = value.get(..value.len().saturating_sub(1)).and_then(|number| number.parse::<u32>().ok());
+    number
+        .and_then(|number| number.checked_mul(unit))
+        .filter(|seconds| (1..=RESYNC_SECONDS_MAX).contains(seconds))
+        .ok_or_else(|| Error::new(text.span(), "expected a time like \"90s\", \"10m\" or \"1h\", at most a week"))
+}

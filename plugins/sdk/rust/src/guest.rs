@@ -1,0 +1,123 @@
+//! The contract's side of the SDK: the bindings, and the calls between them and
+//! a plugin's function. Used by the attribute only.
+
+use std::{marker::PhantomData, panic};
+
+use bindings::{
+    exports::trimtab::plugin::controller,
+    trimtab::plugin::{host, types},
+};
+
+use crate::{
+    Answer, Composite, Cx, Error, Level, Outcome, Resource, Result,
+    context::{Group, Host},
+    describe::KindRef,
+};
+
+#[allow(missing_docs, clippy::missing_safety_doc)]
+pub mod bindings {
+    wit_bindgen::generate!({
+        path: "../../../wit/next",
+        world: "plugin",
+        pub_export_macro: true,
+        default_bindings_module: "trimtab::guest::bindings",
+    });
+}
+
+pub use bindings::export;
+
+/// What the module exports for a plugin.
+pub struct Exported<P>(PhantomData<P>);
+
+impl<P: Composite> controller::Guest for Exported<P> {
+    fn describe(_config: String) -> Result<String, String> {
+        serde_json::to_string(&P::DESCRIPTION).map_err(|error| error.to_string())
+    }
+
+    fn reconcile(request: types::Request) -> Result<types::Response, types::Failure> {
+        // A panic ends the call as a trap, which leaves no text by itself.
+        panic::set_hook(Box::new(|panic| host::log(host::Level::Error, &panic.to_string())));
+        run::<P>(request).map_err(Into::into)
+    }
+}
+
+fn run<P: Composite>(request: types::Request) -> Result<types::Response> {
+    let object: P::Object = serde_json::from_str(&request.object).map_err(|error| {
+        let KindRef { api_version, kind } = P::DESCRIPTION.object;
+        Error::terminal(format!("the object is no {kind} of {api_version}: {error}"))
+    })?;
+    let cx = Cx {
+        host: Box::new(Imports),
+        cluster: request.cluster,
+        instance_id: request.instance_id,
+        now: request.now,
+        config: request.config,
+        namespace: object.namespace().map(str::to_owned),
+        children: request.children.into_iter().map(Group::from).collect(),
+        all_kinds_are_grouped: true,
+        finalizing: request.finalizing,
+    };
+    P::reconcile(object, &cx)?.try_into()
+}
+
+struct Imports;
+
+impl Host for Imports {
+    fn log(&self, level: Level, message: &str) {
+        let level = match level {
+            Level::Debug => host::Level::Debug,
+            Level::Info => host::Level::Info,
+            Level::Warn => host::Level::Warn,
+            Level::Error => host::Level::Error,
+        };
+        host::log(level, message);
+    }
+
+    fn get(&self, of: KindRef, namespace: Option<&str>, name: &str) -> Result<Option<String>, String> {
+        let of = types::KindRef { cluster: None, api_version: of.api_version.to_owned(), kind: of.kind.to_owned() };
+        host::get(&of, namespace, name)
+    }
+}
+
+impl From<types::Group> for Group {
+    fn from(group: types::Group) -> Self {
+        Self { api_version: group.of.api_version, kind: group.of.kind, objects: group.objects, ..Self::default() }
+    }
+}
+
+impl<S: serde::Serialize> TryFrom<Answer<S>> for types::Response {
+    type Error = Error;
+
+    fn try_from(answer: Answer<S>) -> Result<Self> {
+        let status = answer.status.as_ref().map(serde_json::to_string).transpose();
+        let events = answer.events.into_iter();
+        Ok(Self {
+            children: answer.children,
+            status: status.map_err(|error| Error::retry(format!("the status is no JSON: {error}")))?,
+            labels: Vec::new(),
+            annotations: Vec::new(),
+            events: events
+                .map(|event| types::Event { warning: event.warning, reason: event.reason, message: event.message })
+                .collect(),
+            requeue_after_ms: answer.requeue_after.map(milliseconds),
+            finalized: answer.finalized,
+            extra: None,
+        })
+    }
+}
+
+impl From<Error> for types::Failure {
+    fn from(error: Error) -> Self {
+        let outcome = match error.outcome {
+            Outcome::Retry => types::Outcome::Retry,
+            Outcome::Waiting => types::Outcome::Waiting,
+            Outcome::Terminal => types::Outcome::Terminal,
+        };
+        Self { outcome, message: error.message, retry_after_ms: error.retry_after.map(milliseconds) }
+    }
+}
+
+/// The longest that the contract can say is 49 days.
+fn milliseconds(delay: std::time::Duration) -> u32 {
+    delay.as_millis().try_into().unwrap_or(u32::MAX)
+}

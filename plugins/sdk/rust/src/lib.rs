@@ -1,0 +1,73 @@
+//! Write Trimtab plugins in Rust: a function from what is observed to what
+//! should be.
+#![cfg_attr(feature = "k8s", doc = "")]
+#![cfg_attr(feature = "k8s", doc = include_str!("../README.md"))]
+//!
+//! # Only declared kinds are children
+//!
+//! A child of a kind that the attribute does not declare does not compile:
+//!
+//! ```compile_fail,E0277
+//! # use serde::{Deserialize, Serialize};
+//! # use trimtab::prelude::*;
+//! # #[derive(Deserialize, Resource)]
+//! # #[resource(api_version = "example.dev/v1", kind = "Site")]
+//! # struct Site { metadata: Metadata }
+//! # #[derive(Serialize, Resource)]
+//! # #[resource(api_version = "v1", kind = "ConfigMap")]
+//! # struct ConfigMap { metadata: Metadata }
+//! # #[derive(Serialize, Resource)]
+//! # #[resource(api_version = "v1", kind = "Secret")]
+//! # struct Secret { metadata: Metadata }
+//! # #[derive(Serialize)]
+//! # struct SiteStatus {}
+//! #[trimtab::composite(children(ConfigMap))]
+//! fn reconcile(site: Site, _cx: &Cx) -> Result<Answer<SiteStatus>> {
+//!     Ok(answer().child(Secret { metadata: site.metadata }))
+//! }
+//! ```
+//!
+//! while the same with a declared one does:
+//!
+//! ```
+//! # use serde::{Deserialize, Serialize};
+//! # use trimtab::prelude::*;
+//! # #[derive(Deserialize, Resource)]
+//! # #[resource(api_version = "example.dev/v1", kind = "Site")]
+//! # struct Site { metadata: Metadata }
+//! # #[derive(Serialize, Resource)]
+//! # #[resource(api_version = "v1", kind = "ConfigMap")]
+//! # struct ConfigMap { metadata: Metadata }
+//! # #[derive(Serialize)]
+//! # struct SiteStatus {}
+//! #[trimtab::composite(children(ConfigMap))]
+//! fn reconcile(site: Site, _cx: &Cx) -> Result<Answer<SiteStatus>> {
+//!     Ok(answer().child(ConfigMap { metadata: site.metadata }))
+//! }
+//! ```
+#![cfg_attr(not(target_family = "wasm"), forbid(unsafe_code))]
+
+mod answer;
+mod context;
+pub mod describe;
+mod error;
+#[cfg(target_family = "wasm")]
+#[doc(hidden)]
+pub mod guest;
+#[cfg(feature = "k8s")]
+pub mod k8s;
+mod resource;
+#[cfg(not(target_family = "wasm"))]
+pub mod testing;
+
+pub use answer::{Answer, Composite, Event, Owns, answer};
+pub use context::{Cx, Level};
+pub use error::{Error, OrWait, Outcome, Result};
+pub use resource::{Metadata, Resource};
+pub use serde_json::{self, json};
+pub use trimtab_sdk_macros::{Resource, composite};
+
+/// What a plugin usually names.
+pub mod prelude {
+    pub use crate::{Answer, Cx, Error, Level, Metadata, OrWait, Resource, Result, answer, json};
+}
