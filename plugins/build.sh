@@ -29,20 +29,9 @@ find_target() {
     flags=(-Zbuild-std=std,panic_abort)
 }
 
-# build PACKAGES... -- OPTIONS...
-build() {
-    local packages=()
-    while [ "$1" != -- ]; do
-        packages+=(-p "$1")
-        shift
-    done
-    shift
-    "${cargo[@]}" build --quiet --locked --release --target "$target" "${flags[@]}" "${packages[@]}" "$@"
-}
-
-# place CRATE FILE: the crate's module as FILE.wasm, renamed into place whole.
+# place PLUGIN: its module under its own name, renamed into place whole.
 place() {
-    local from="target/$target/release/${1//-/_}.wasm" to="$out/$2.wasm"
+    local from="target/$target/release/${1//-/_}.wasm" to="$out/$1.wasm"
     cmp -s "$from" "$to" && return
     cp "$from" "$to.part"
     mv "$to.part" "$to"
@@ -51,8 +40,8 @@ place() {
 find_target
 mkdir -p "$out"
 
-plugins=(raw misbehave other-world wrong-version)
-build "${plugins[@]}" --
+plugins=(raw misbehave other-world wrong-version bench site site-next site-v2)
+"${cargo[@]}" build --quiet --locked --release --target "$target" "${flags[@]}" "${plugins[@]/#/--package=}"
 for plugin in "${plugins[@]}"; do
-    place "$plugin" "$plugin"
+    place "$plugin"
 done
