@@ -210,3 +210,71 @@ fn seconds(text: &LitStr) -> Result<u32> {
         .filter(|seconds| (1..=RESYNC_SECONDS_MAX).contains(seconds))
         .ok_or_else(|| Error::new(text.span(), "expected a time like \"90s\", \"10m\" or \"1h\", at most a week"))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What the compiler says of an attribute on a sound function.
+    fn refusal(options: TokenStream) -> String {
+        let function = quote!(
+            fn reconcile(site: Site, cx: &Cx) -> Result<Answer<SiteStatus>> {}
+        );
+        expand(options, function).map(|_| ()).expect_err("the attribute has a fault").to_string()
+    }
+
+    #[test]
+    fn each_fault_in_the_attribute_is_named() {
+        assert!(refusal(quote!(children(A = "sometimes"))).contains("\"recreate\""));
+        assert!(refusal(quote!(watches(A))).starts_with("expected `children(…)`"));
+        assert!(refusal(quote!(children)).contains("parentheses"));
+        assert!(refusal(quote!(finalizes reads(A))).contains("expected `,`"));
+        let many = (0..=KINDS_MAX).map(|_| quote!(A));
+        assert_eq!(refusal(quote!(reads(#(#many),*))), "at most 32 kinds");
+    }
+
+    #[test]
+    fn a_resync_is_a_second_to_a_week() {
+        for fault in ["", "m", "10", "0s", "-1m", "10d", "169h", "99999999999h", "1é"] {
+            assert!(refusal(quote!(resync = #fault)).starts_with("expected a time like"), "{fault:?}");
+        }
+        for (sound, in_seconds) in [("1s", 1), ("10m", 600), ("168h", RESYNC_SECONDS_MAX)] {
+            let text = LitStr::new(sound, proc_macro2::Span::call_site());
+            assert_eq!(seconds(&text).ok(), Some(in_seconds), "{sound:?}");
+        }
+    }
+
+    #[test]
+    fn only_a_function_of_the_right_shape_is_a_composite() {
+        let shapes = [
+            quote!(
+                fn f() -> Result<Answer<S>> {}
+            ),
+            quote!(
+                fn f(site: &Site, cx: &Cx) -> Result<Answer<S>> {}
+            ),
+            quote!(
+                fn f(self, cx: &Cx) -> Result<Answer<S>> {}
+            ),
+            quote!(
+                fn f(site: Site, cx: &Cx) {}
+            ),
+            quote!(
+                fn f(site: Site, cx: &Cx) -> Answer<S> {}
+            ),
+            quote!(
+                fn f(site: Site, cx: &Cx) -> Result<Answer> {}
+            ),
+            quote!(
+                struct F;
+            ),
+        ];
+        for shape in shapes {
+            assert!(expand(TokenStream::new(), shape.clone()).is_err(), "{shape}");
+        }
+        let qualified = quote!(
+            fn f(site: a::Site, cx: &Cx) -> trimtab::Result<trimtab::Answer<a::Status>> {}
+        );
+        assert!(expand(TokenStream::new(), qualified).is_ok());
+    }
+}

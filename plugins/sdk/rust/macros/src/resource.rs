@@ -72,3 +72,46 @@ impl Options {
         Ok(Self { api_version, kind, namespaced })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refusal(item: TokenStream) -> String {
+        expand(item).map(|_| ()).expect_err("the struct has a fault").to_string()
+    }
+
+    #[test]
+    fn each_fault_in_an_object_is_named() {
+        assert_eq!(
+            refusal(quote!(
+                enum E {}
+            )),
+            "an object is a struct"
+        );
+        assert!(
+            refusal(quote!(
+                struct S {
+                    spec: Spec,
+                }
+            ))
+            .contains("a field `metadata")
+        );
+        let with = |options: TokenStream| {
+            refusal(quote!(
+                #[resource(#options)]
+                struct S {
+                    metadata: Metadata,
+                }
+            ))
+        };
+        assert!(with(quote!(kind = "S")).starts_with("`api_version` is missing"));
+        assert!(with(quote!(api_version = "v1")).starts_with("`kind` is missing"));
+        assert!(with(quote!(api_version = "v1", kind = "")).contains("empty"));
+        assert!(with(quote!(api_version = "v1", kind = "S", plural = "ss")).starts_with("expected `api_version`"));
+        for api_version in ["", "/v1", "a/", "a/b/c"] {
+            let message = with(quote!(api_version = #api_version, kind = "S"));
+            assert!(message.starts_with("expected `group/version`"), "{api_version:?}");
+        }
+    }
+}
