@@ -3,12 +3,14 @@
 //! values to a value, so that each can be tested with neither cluster nor time.
 #![forbid(unsafe_code)]
 
-pub mod claim;
 pub mod answer;
+pub mod backoff;
+pub mod claim;
 pub mod covers;
 pub mod description;
 pub mod env;
 pub mod finalizer;
+pub mod fingerprint;
 pub mod fixed;
 pub mod grants;
 pub mod hash;
