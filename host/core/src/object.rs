@@ -76,6 +76,9 @@ pub struct Meta {
     pub created_in: Option<Box<str>>,
     /// The apiVersion in which a status manager of ours wrote last.
     pub status_in: Option<Box<str>>,
+    /// Which fields of the status that manager owns, in the form of
+    /// managedFields: what the plugin answered last is read by it.
+    pub status_fields: Option<Box<str>>,
 }
 
 /// One entry of `metadata.ownerReferences`.
@@ -183,7 +186,7 @@ impl<'de> Deserialize<'de> for Fields<'de> {
     }
 }
 
-/// One entry of managedFields, without the set of fields.
+/// One entry of managedFields, its set of fields unread.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Manager<'a> {
@@ -195,6 +198,16 @@ struct Manager<'a> {
     subresource: Cow<'a, str>,
     #[serde(borrow, default)]
     time: Option<Cow<'a, str>>,
+    #[serde(borrow, default)]
+    fields_v1: Option<&'a RawValue>,
+}
+
+impl Manager<'_> {
+    fn status_fields(&self) -> Result<Option<Box<str>>, BadObject> {
+        let Some(fields) = self.fields_v1 else { return Ok(None) };
+        let Fields(fields) = serde_json::from_str(fields.get())?;
+        Ok(fields.iter().find(|(name, _)| name == "f:status").map(|(_, fields)| fields.get().into()))
+    }
 }
 
 /// The metadata while an object is read.
@@ -238,6 +251,7 @@ impl<'a> Metadata<'a> {
         let version = version.ok_or(BadObject::Missing("metadata.resourceVersion"))?;
         let main = self.managers.iter().filter(|entry| entry.subresource.is_empty());
         let ours = |entry: &&Manager<'_>| entry.manager.starts_with("trimtab/") && entry.manager.ends_with("/status");
+        let status = self.managers.iter().find(ours);
         Ok(Meta {
             place: Place {
                 kind: GroupKind::new(api_version, kind),
@@ -254,7 +268,8 @@ impl<'a> Metadata<'a> {
             owners: self.field("ownerReferences")?.unwrap_or_default(),
             finalizers: self.field("finalizers")?.unwrap_or_default(),
             created_in: main.min_by(|a, b| a.time.cmp(&b.time)).map(|entry| entry.api_version.as_ref().into()),
-            status_in: self.managers.iter().find(ours).map(|entry| entry.api_version.as_ref().into()),
+            status_in: status.map(|entry| entry.api_version.as_ref().into()),
+            status_fields: status.map(Manager::status_fields).transpose()?.flatten(),
         })
     }
 }
@@ -270,7 +285,8 @@ mod tests {
     const POD: &str = r#"{"metadata":{"name":"a","namespace":"b","uid":"u","resourceVersion":"7","labels":{"y":"2","x":"1"},
         "annotations":{"trimtab.dev/owner":"{}","other":"long"},
         "managedFields":[{"manager":"kubectl","operation":"Update","apiVersion":"v1","time":"2026-01-02T00:00:00Z","fieldsV1":{"f:spec":{}}},
-        {"manager":"trimtab/site/status","operation":"Apply","apiVersion":"v2","subresource":"status","time":"2026-01-01T00:00:00Z"}]},
+        {"manager":"trimtab/site/status","operation":"Apply","apiVersion":"v2","subresource":"status","time":"2026-01-01T00:00:00Z",
+            "fieldsV1":{"f:status":{"f:b":{}}}}]},
         "spec":{"a":"\u00e9"},"status":{"b":1}}"#;
 
     #[test]
@@ -279,6 +295,7 @@ mod tests {
         assert!(!pod.text.contains("managedFields"));
         assert_eq!(pod.meta.created_in.as_deref(), Some("v1"));
         assert_eq!(pod.meta.status_in.as_deref(), Some("v2"));
+        assert_eq!(pod.meta.status_fields.as_deref(), Some(r#"{"f:b":{}}"#));
         assert_eq!(pod.meta.label("x"), Some("1"));
         assert_eq!(pod.meta.mark(marks::OWNER), Some("{}"));
         assert_eq!(pod.meta.mark("other"), None);

@@ -3,7 +3,10 @@
 
 use serde_json::{Map, Value};
 
-use crate::id::{Place, Uid};
+use crate::{
+    id::{Place, Uid},
+    object::Meta,
+};
 
 /// One write, with the preconditions that fence it: whatever has changed since
 /// it was decided, a write that comes late fails on the server, not on a clock.
@@ -62,4 +65,11 @@ pub struct Seen {
     pub uid: Uid,
     /// Its resource version.
     pub resource_version: u64,
+}
+
+impl Seen {
+    /// The state that `meta` was read from.
+    pub fn of(meta: &Meta) -> Self {
+        Self { uid: meta.uid.clone(), resource_version: meta.resource_version }
+    }
 }
