@@ -1,0 +1,314 @@
+//! Whose a child is: the marks that say so, and how they are read. Nothing
+//! that carries another's mark, or none, is ever written.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
+
+use crate::{
+    hash::Hash,
+    id::{Cluster, InstanceId, Lineage, join_api_version, split_api_version},
+    intent::hash_of,
+    kind::Kind,
+    marks,
+    object::{Meta, OwnerReference},
+};
+
+/// The object that children belong to, with all that they inherit from it.
+#[derive(Debug, Clone, Copy)]
+pub struct Owner<'a> {
+    /// The cluster that it lives in.
+    pub cluster: &'a Cluster,
+    /// Its kind: the owner reference names the preferred version.
+    pub kind: &'a Kind,
+    /// What was observed of it.
+    pub meta: &'a Meta,
+    /// Who makes its children.
+    pub lineage: &'a Lineage,
+    /// The instance that serves it: children inherit the mark.
+    pub instance: &'a InstanceId,
+    /// The label that carries the instance-id: [`marks::INSTANCE_LABEL`],
+    /// unless another is configured.
+    pub instance_label: &'a str,
+}
+
+impl Owner<'_> {
+    /// What the host adds to each child of this owner.
+    pub fn additions(&self) -> Additions {
+        let mut labels = Map::from_iter([(marks::PLUGIN_LABEL.to_owned(), json!(self.lineage.as_str()))]);
+        if !self.instance.is_default() {
+            labels.insert(self.instance_label.to_owned(), json!(self.instance.as_str()));
+        }
+        let body = json!({ "metadata": {
+            "labels": labels,
+            "annotations": { marks::OWNER: self.mark().to_string() },
+            "ownerReferences": [{
+                "apiVersion": join_api_version(&self.kind.id.group, self.kind.preferred()),
+                "kind": *self.kind.id.kind,
+                "name": *self.meta.place.name,
+                "uid": self.meta.uid.as_str(),
+                "controller": true,
+                "blockOwnerDeletion": false,
+            }],
+        }});
+        Additions { hash: hash_of(&body), body }
+    }
+
+    /// The mark that its children carry.
+    pub fn mark(&self) -> OwnerMark {
+        let place = &self.meta.place;
+        OwnerMark {
+            cluster: self.cluster.as_str().into(),
+            group: (*place.kind.group).into(),
+            kind: (*place.kind.kind).into(),
+            namespace: (*place.namespace).into(),
+            name: (*place.name).into(),
+            uid: self.meta.uid.as_str().into(),
+        }
+    }
+
+    /// Whose an existing object is, seen from this owner and its lineage.
+    ///
+    /// The controller reference has the last word, since the server's garbage
+    /// collector acts on it; where there is none, the annotation speaks. An
+    /// object of ours that has lost one of the marks is still ours and gets it
+    /// back. One of another lineage, or with neither, is not.
+    pub fn whose(&self, child: &Meta) -> Whose {
+        let lineage = child.label(marks::PLUGIN_LABEL);
+        let ours = lineage.is_none_or(|lineage| lineage == self.lineage.as_str());
+        let owner = match (child.controller(), child.mark(marks::OWNER).and_then(OwnerMark::parse)) {
+            (Some(controller), _) => self.named_by_reference(child, controller),
+            (None, Some(mark)) if lineage.is_some() => self.named_by_mark(&mark),
+            _ => Named::Another,
+        };
+        match owner {
+            Named::Uid if ours => Whose::Ours,
+            Named::Earlier if ours => Whose::Earlier,
+            _ => Whose::Other(whose(child)),
+        }
+    }
+
+    fn named_by_reference(&self, child: &Meta, reference: &OwnerReference) -> Named {
+        let own = &self.meta.place;
+        let same_place = split_api_version(&reference.api_version).0 == &*own.kind.group
+            && *reference.kind == *own.kind.kind
+            && *reference.name == *own.name
+            && (own.namespace.is_empty() || own.namespace == child.place.namespace);
+        Named::new(*reference.uid == *self.meta.uid.as_str(), same_place)
+    }
+
+    fn named_by_mark(&self, mark: &OwnerMark) -> Named {
+        let own = self.mark();
+        Named::new(
+            mark.uid == own.uid,
+            OwnerMark { uid: String::new(), ..own } == OwnerMark { uid: String::new(), ..mark.clone() },
+        )
+    }
+}
+
+/// Whom a child names as its owner.
+enum Named {
+    Uid,
+    Earlier,
+    Another,
+}
+
+impl Named {
+    fn new(same_uid: bool, same_place: bool) -> Self {
+        match (same_uid, same_place) {
+            (true, _) => Self::Uid,
+            (false, true) => Self::Earlier,
+            (false, false) => Self::Another,
+        }
+    }
+}
+
+/// What the marks of an existing object say of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Whose {
+    /// It belongs to this owner and was made by this lineage.
+    Ours,
+    /// It belonged to an earlier object of the owner's name and is about to be
+    /// collected.
+    Earlier,
+    /// It is someone else's; the text says whose, for people.
+    Other(String),
+}
+
+/// What the host adds to each child of one owner.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Additions {
+    /// `{"metadata": {...}}` with labels, annotations and owner references, but
+    /// for the mark of the intent.
+    pub body: Value,
+    /// The hash of that.
+    pub hash: Hash,
+}
+
+/// The annotation [`marks::OWNER`]: says where a child belongs also where an
+/// owner reference cannot.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OwnerMark {
+    /// Empty for the cluster that the child lies in.
+    pub cluster: String,
+    /// The owner's group; empty for the core group.
+    pub group: String,
+    /// The owner's kind.
+    pub kind: String,
+    /// Empty for a cluster-scoped owner.
+    pub namespace: String,
+    /// The owner's name.
+    pub name: String,
+    /// The owner's uid.
+    pub uid: String,
+}
+
+impl OwnerMark {
+    /// Reads the annotation. What is no mark names no owner.
+    pub fn parse(text: &str) -> Option<Self> {
+        serde_json::from_str(text).ok()
+    }
+}
+
+impl fmt::Display for OwnerMark {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&serde_json::to_string(self).map_err(|_| fmt::Error)?)
+    }
+}
+
+/// Whose an object is, for the message of a conflict.
+pub fn whose(object: &Meta) -> String {
+    let lineage = object.label(marks::PLUGIN_LABEL);
+    let by = lineage.map(|lineage| format!(", made by the plugin {lineage}")).unwrap_or_default();
+    if let Some(owner) = object.controller() {
+        return format!("it is controlled by {} {} (uid {}){by}", owner.kind, owner.name, owner.uid);
+    }
+    match object.mark(marks::OWNER).and_then(OwnerMark::parse) {
+        Some(mark) => format!("it belongs to {} {} (uid {}){by}", mark.kind, mark.name, mark.uid),
+        None => format!("it has no controller{by}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        id::GroupKind,
+        kind::KindVersion,
+        object::Object,
+    };
+
+    fn kind() -> Kind {
+        let version = |name: &str| KindVersion { name: name.into(), status: true, verbs: vec![] };
+        Kind {
+            id: GroupKind::new("demo.dev/v1", "Site"),
+            plural: "sites".into(),
+            namespaced: true,
+            versions: vec![version("v2"), version("v1")],
+            storage: None,
+        }
+    }
+
+    fn site() -> Meta {
+        let text = r#"{"metadata":{"name":"a","namespace":"n","uid":"u1","resourceVersion":"1"}}"#;
+        Object::parse(text, "demo.dev/v1", "Site").unwrap().meta
+    }
+
+    /// A ConfigMap `n/x` with these labels, annotations and references.
+    fn child(labels: Value, annotations: Value, owners: Value) -> Meta {
+        let metadata = json!({"name": "x", "namespace": "n", "uid": "c", "resourceVersion": "1",
+            "labels": labels, "annotations": annotations, "ownerReferences": owners});
+        Object::parse(&json!({ "metadata": metadata }).to_string(), "v1", "ConfigMap").unwrap().meta
+    }
+
+    fn with_owner<T>(instance: &str, test: impl FnOnce(&Owner<'_>) -> T) -> T {
+        let (cluster, lineage, instance) =
+            (Cluster::local(), Lineage::new("site").unwrap(), InstanceId::new(instance).unwrap());
+        test(&Owner {
+            cluster: &cluster,
+            kind: &kind(),
+            meta: &site(),
+            lineage: &lineage,
+            instance: &instance,
+            instance_label: marks::INSTANCE_LABEL,
+        })
+    }
+
+    fn whose_is(labels: Value, annotations: Value, owners: Value) -> Whose {
+        with_owner("", |owner| owner.whose(&child(labels, annotations, owners)))
+    }
+
+    fn reference(name: &str, uid: &str) -> Value {
+        json!([{"apiVersion": "demo.dev/v1", "kind": "Site", "name": name, "uid": uid, "controller": true}])
+    }
+
+    #[test]
+    fn what_the_host_adds_makes_a_child_ours() {
+        with_owner("canary", |owner| {
+            let metadata = &owner.additions().body["metadata"];
+            let child =
+                child(metadata["labels"].clone(), metadata["annotations"].clone(), metadata["ownerReferences"].clone());
+            assert_eq!(owner.whose(&child), Whose::Ours);
+            assert_eq!(child.label(marks::INSTANCE_LABEL), Some("canary"));
+            let reference = child.controller().unwrap();
+            assert_eq!(&*reference.api_version, "demo.dev/v2", "the preferred version");
+            assert_eq!(metadata["ownerReferences"][0]["blockOwnerDeletion"], false);
+        });
+    }
+
+    #[test]
+    fn the_default_instance_leaves_no_mark_on_children() {
+        let additions = with_owner("", |owner| owner.additions());
+        assert_eq!(additions.body["metadata"]["labels"], json!({"trimtab.dev/plugin": "site"}));
+        assert_ne!(additions.hash, with_owner("canary", |owner| owner.additions()).hash);
+    }
+
+    #[test]
+    fn a_child_that_lost_its_label_or_its_reference_is_still_ours() {
+        assert_eq!(whose_is(json!({}), json!({}), reference("a", "u1")), Whose::Ours);
+        let mark = with_owner("", |owner| owner.mark().to_string());
+        assert_eq!(
+            whose_is(json!({"trimtab.dev/plugin": "site"}), json!({marks::OWNER: mark}), json!([])),
+            Whose::Ours
+        );
+    }
+
+    #[test]
+    fn an_annotation_alone_makes_nothing_ours() {
+        let mark = with_owner("", |owner| owner.mark().to_string());
+        assert!(matches!(whose_is(json!({}), json!({marks::OWNER: mark}), json!([])), Whose::Other(_)));
+    }
+
+    #[test]
+    fn children_of_an_earlier_object_of_the_same_name_are_told_apart() {
+        let label = json!({"trimtab.dev/plugin": "site"});
+        assert_eq!(whose_is(label.clone(), json!({}), reference("a", "u0")), Whose::Earlier);
+        let mark = with_owner("", |owner| OwnerMark { uid: "u0".into(), ..owner.mark() }.to_string());
+        assert_eq!(whose_is(label, json!({marks::OWNER: mark}), json!([])), Whose::Earlier);
+    }
+
+    #[test]
+    fn another_lineage_another_owner_or_no_mark_is_not_ours_and_says_whose() {
+        let other_lineage = whose_is(json!({"trimtab.dev/plugin": "blog"}), json!({}), reference("a", "u1"));
+        assert_eq!(other_lineage, Whose::Other("it is controlled by Site a (uid u1), made by the plugin blog".into()));
+        let label = json!({"trimtab.dev/plugin": "site"});
+        let other_owner = whose_is(label.clone(), json!({}), reference("b", "u2"));
+        assert_eq!(other_owner, Whose::Other("it is controlled by Site b (uid u2), made by the plugin site".into()));
+        assert_eq!(whose_is(json!({}), json!({}), json!([])), Whose::Other("it has no controller".into()));
+    }
+
+    #[test]
+    fn a_controller_reference_outweighs_the_annotation() {
+        let mark = with_owner("", |owner| owner.mark().to_string());
+        let label = json!({"trimtab.dev/plugin": "site"});
+        assert!(matches!(whose_is(label, json!({marks::OWNER: mark}), reference("b", "u2")), Whose::Other(_)));
+    }
+
+    #[test]
+    fn an_owner_mark_is_read_as_it_was_written() {
+        let mark = with_owner("", |owner| owner.mark());
+        assert_eq!(OwnerMark::parse(&mark.to_string()), Some(mark));
+        assert_eq!(OwnerMark::parse("not a mark"), None);
+    }
+}

@@ -1,0 +1,233 @@
+//! The plan: from what is observed and what should be to the list of writes
+//! that lead from one to the other. Empty when nothing differs.
+
+use std::{
+    collections::{BTreeMap, HashSet},
+    sync::Arc,
+};
+
+use serde_json::Value;
+
+use crate::{
+    answer::Desired,
+    covers::covers,
+    description::Update,
+    fixed::{FixedPoints, child_intent},
+    id::Place,
+    intent::Intent,
+    kind::Kind,
+    marks,
+    object::{Meta, Object},
+    ownership::{Additions, Owner, Whose},
+    schema::Schema,
+    write::{Action, Seen, Write},
+};
+
+/// One declared kind of children, with what is known of it today.
+#[derive(Debug, Clone)]
+pub struct ChildSpec {
+    /// The kind, as discovery knows it.
+    pub kind: Arc<Kind>,
+    /// The version that the description names: `v1` of `apps/v1`.
+    pub version: String,
+    /// The method in force: the policy's, else the description's.
+    pub update: Update,
+    /// The schema of that version; [`Schema::unknown`] where there is none.
+    pub schema: Arc<Schema>,
+}
+
+/// What a plan is made from.
+#[derive(Clone, Copy)]
+pub struct Input<'a> {
+    /// The object that the children belong to.
+    pub owner: &'a Owner<'a>,
+    /// The declared kinds; children of other kinds are left alone.
+    pub kinds: &'a [ChildSpec],
+    /// What the answer asks for, as [`crate::answer::check`] gave it for the
+    /// same kinds.
+    pub desired: &'a [Desired],
+    /// What the cache holds under the owner's uid.
+    pub children: &'a [Arc<Object>],
+    /// What the cache holds at a place, in the kind's declared version. Asked
+    /// only where none of `children` lies there.
+    pub at: &'a dyn Fn(&ChildSpec, &Place) -> Option<Arc<Object>>,
+    /// What earlier writes for this key have taught.
+    pub fixed: &'a FixedPoints,
+}
+
+/// What is to be done, and what stands in the way of the rest.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Plan {
+    /// Deletes first, then creates and updates in the order of the answer.
+    pub writes: Vec<Write>,
+    /// Desired places that are taken by what is not ours.
+    pub conflicts: Vec<Conflict>,
+    /// Desired places whose present object must be gone first.
+    pub waiting: Vec<Waiting>,
+}
+
+/// A desired place that someone else's object takes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Conflict {
+    /// The place.
+    pub place: Place,
+    /// Whose the object there is, for people.
+    pub whose: String,
+}
+
+/// A desired place that is not free yet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Waiting {
+    /// The place.
+    pub place: Place,
+    /// What has to happen first.
+    pub why: &'static str,
+}
+
+impl Plan {
+    /// Nothing to write and nothing in the way.
+    pub fn is_settled(&self) -> bool {
+        self.writes.is_empty() && self.conflicts.is_empty() && self.waiting.is_empty()
+    }
+}
+
+/// Plans the writes of one run. Neither status nor finalizers: see `status`
+/// and `finalizer`.
+pub fn plan(input: &Input<'_>) -> Plan {
+    let additions = input.owner.additions();
+    let ours = own_children(input);
+    let mut plan = Plan::default();
+    let mut applies = Vec::new();
+    for desired in input.desired {
+        let child = Child { input, additions: &additions, desired, spec: &input.kinds[desired.kind] };
+        let live = ours.get(&desired.place).map(|(_, live)| (*live).clone());
+        match child.step(live.or_else(|| (input.at)(child.spec, &desired.place)).as_deref()) {
+            Step::Nothing => {}
+            Step::Apply(write) => applies.push(write),
+            Step::Recreate(write) => {
+                plan.writes.push(write);
+                plan.waiting.push(Waiting { place: desired.place.clone(), why: "it is being deleted to be made anew" });
+            }
+            Step::Wait(why) => plan.waiting.push(Waiting { place: desired.place.clone(), why }),
+            Step::Conflict(whose) => plan.conflicts.push(Conflict { place: desired.place.clone(), whose }),
+        }
+    }
+    plan.writes.extend(undesired(input, &ours));
+    plan.writes.append(&mut applies);
+    plan
+}
+
+/// The observed children that are ours, of declared kinds, by their place.
+fn own_children<'a>(input: &Input<'a>) -> BTreeMap<&'a Place, (&'a ChildSpec, &'a Arc<Object>)> {
+    let ours = input.children.iter().filter_map(|child| {
+        let spec = input.kinds.iter().find(|spec| spec.kind.id == child.meta.place.kind)?;
+        (input.owner.whose(&child.meta) == Whose::Ours).then_some((&child.meta.place, (spec, child)))
+    });
+    ours.collect()
+}
+
+/// Deletes what is ours and no longer desired. What is being deleted already
+/// needs no second request.
+fn undesired<'a>(
+    input: &'a Input<'_>,
+    ours: &'a BTreeMap<&Place, (&ChildSpec, &Arc<Object>)>,
+) -> impl Iterator<Item = Write> + 'a {
+    let desired = input.desired.iter().map(|desired| &desired.place).collect::<HashSet<_>>();
+    let gone = ours.iter().filter(move |(place, (_, live))| !desired.contains(**place) && !live.meta.deleting);
+    gone.map(|(_, (spec, live))| delete(input.owner, spec, &live.meta))
+}
+
+fn delete(owner: &Owner<'_>, spec: &ChildSpec, live: &Meta) -> Write {
+    write(owner, spec, &live.place, Action::Delete { seen: Seen::of(live) })
+}
+
+fn write(owner: &Owner<'_>, spec: &ChildSpec, place: &Place, action: Action) -> Write {
+    Write { place: place.clone(), version: spec.version.clone(), manager: owner.lineage.manager(), action }
+}
+
+/// One desired child, while its step is decided.
+struct Child<'a> {
+    input: &'a Input<'a>,
+    additions: &'a Additions,
+    desired: &'a Desired,
+    spec: &'a ChildSpec,
+}
+
+/// What one desired child needs.
+enum Step {
+    Nothing,
+    Apply(Write),
+    Recreate(Write),
+    Wait(&'static str),
+    Conflict(String),
+}
+
+impl Child<'_> {
+    /// The step from what is there, if anything is, to what is desired.
+    fn step(&self, live: Option<&Object>) -> Step {
+        let owner_goes = self.input.owner.meta.deleting;
+        let Some(live) = live else {
+            return if owner_goes { Step::Nothing } else { self.write(|body| Action::Create { body }) };
+        };
+        match self.input.owner.whose(&live.meta) {
+            _ if owner_goes => Step::Nothing,
+            Whose::Other(whose) => Step::Conflict(whose),
+            Whose::Earlier => Step::Wait("it belongs to an earlier object of its owner's name and is being collected"),
+            Whose::Ours if live.meta.deleting => Step::Wait("it is being deleted"),
+            Whose::Ours => self.update(live),
+        }
+    }
+
+    fn update(&self, live: &Object) -> Step {
+        let intent = self.intent();
+        let text = intent.to_string();
+        if self.input.fixed.holds(&self.desired.place, child_intent(&text), live.body) {
+            return Step::Nothing;
+        }
+        let mark = live.meta.mark(marks::INTENT);
+        let covered = || self.covered_by(&live.value());
+        if mark == Some(&text) && covered() {
+            return Step::Nothing;
+        }
+        let apply = || self.write(|body| Action::Apply { seen: Seen::of(&live.meta), body });
+        match self.spec.update {
+            Update::OnDelete => Step::Nothing,
+            Update::InPlace => apply(),
+            // What was made from this very wish is put right in place: whether
+            // it reads differently because somebody edited it or because the
+            // server writes it in another way, making it anew would not help.
+            Update::Recreate if mark.map_or_else(covered, |mark| intent.same_desired(mark)) => apply(),
+            Update::Recreate => Step::Recreate(delete(self.input.owner, self.spec, &live.meta)),
+        }
+    }
+
+    fn intent(&self) -> Intent {
+        Intent { desired: self.desired.hash, additions: self.additions.hash }
+    }
+
+    /// Compared in two parts, so that a settled child is never put together.
+    fn covered_by(&self, live: &Value) -> bool {
+        let schema = &self.spec.schema;
+        covers(schema, live, &self.desired.body) && covers(schema, live, &self.additions.body)
+    }
+
+    fn write(&self, action: impl FnOnce(Value) -> Action) -> Step {
+        let body = intent_body(self.desired, self.additions, &self.intent());
+        Step::Apply(write(self.input.owner, self.spec, &self.desired.place, action(body)))
+    }
+}
+
+/// The whole intent: what the plugin asks for, what the host adds, and the
+/// mark of both.
+fn intent_body(desired: &Desired, additions: &Additions, intent: &Intent) -> Value {
+    let mut body = desired.body.clone();
+    let metadata = &mut body["metadata"];
+    for field in ["labels", "annotations"] {
+        if let Value::Object(added) = &additions.body["metadata"][field] {
+            added.iter().for_each(|(key, value)| metadata[field][key] = value.clone());
+        }
+    }
+    metadata["annotations"][marks::INTENT] = intent.to_string().into();
+    metadata["ownerReferences"] = additions.body["metadata"]["ownerReferences"].clone();
+    body
+}

@@ -1,0 +1,219 @@
+//! The status of an object: the plugin's answer and the host's conditions,
+//! applied as one by one manager, since what a manager leaves out of an apply
+//! is taken away: conditions alone would delete the rest.
+//!
+//! Where a run gave no answer, the last one is read from the object: the part
+//! of its status that our status manager owns. The cache keeps no managedFields
+//! but this one set ([`crate::object::Meta::status_fields`]), so that what
+//! other managers say in the same status is never taken for ours, a restart
+//! forgets nothing, and no request is needed.
+
+mod owned;
+
+use serde_json::{Map, Value, json};
+
+use crate::{
+    answer::StatusIntent,
+    covers::contains,
+    fixed::{FixedPoints, status_intent},
+    id::{GroupKind, Lineage},
+    kind::Kind,
+    object::Object,
+    plan::Plan,
+    schema::{Part, Schema, Shape},
+    write::{Action, Seen, Write},
+};
+
+/// The type of the host's condition.
+pub const RECONCILED: &str = "Reconciled";
+
+/// Longest message of the host's condition: what people read in one look. A
+/// plugin's failure may carry a page.
+const MESSAGE_BYTES_MAX: usize = 1024;
+
+/// Most obstacles that a message names; the rest is counted.
+const NAMED_MAX: usize = 3;
+
+/// Reasons of the host's condition; tools match on them.
+pub mod reason {
+    /// All that the answer asks for is written.
+    pub const SETTLED: &str = "Settled";
+    /// A place that is wanted is taken by someone else's object.
+    pub const CONFLICT: &str = "Conflict";
+    /// Something must come or go first.
+    pub const WAITING: &str = "Waiting";
+    /// The plugin failed, or was stopped at a limit.
+    pub const PLUGIN_FAILED: &str = "PluginFailed";
+    /// The plugin answered what may not be written.
+    pub const ANSWER_REFUSED: &str = "AnswerRefused";
+    /// The server refused a write.
+    pub const WRITE_FAILED: &str = "WriteFailed";
+}
+
+/// What the host has to say of a run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Verdict {
+    /// The condition's status.
+    pub reconciled: bool,
+    /// One of [`reason`].
+    pub reason: &'static str,
+    /// For people. Must be the same for the same state: a text that differs
+    /// from run to run makes a write, and so another run, each time.
+    pub message: String,
+}
+
+impl Verdict {
+    /// The verdict on a plan whose writes have all succeeded.
+    pub fn of_plan(plan: &Plan) -> Self {
+        let conflicts =
+            plan.conflicts.iter().map(|conflict| format!("{} is not ours: {}", conflict.place, conflict.whose));
+        let waiting = plan.waiting.iter().map(|waiting| format!("{}: {}", waiting.place, waiting.why));
+        if !plan.conflicts.is_empty() {
+            Self::not(reason::CONFLICT, named(conflicts))
+        } else if !plan.waiting.is_empty() {
+            Self::not(reason::WAITING, named(waiting))
+        } else {
+            Self { reconciled: true, reason: reason::SETTLED, message: "all children are as desired".into() }
+        }
+    }
+
+    /// The verdict on a run that did not get through.
+    pub fn not(reason: &'static str, message: String) -> Self {
+        Self { reconciled: false, reason, message }
+    }
+}
+
+fn named(mut obstacles: impl ExactSizeIterator<Item = String>) -> String {
+    let more = obstacles.len().saturating_sub(NAMED_MAX);
+    let named = obstacles.by_ref().take(NAMED_MAX).collect::<Vec<_>>().join("; ");
+    if more > 0 { format!("{named}; and {more} more") } else { named }
+}
+
+/// What the status is decided from.
+#[derive(Clone, Copy)]
+pub struct Input<'a> {
+    /// The object as observed.
+    pub object: &'a Object,
+    /// Its kind; tells whether there is a status subresource.
+    pub kind: &'a Kind,
+    /// Who writes.
+    pub lineage: &'a Lineage,
+    /// The schema of the version that `object` is in.
+    pub schema: &'a Schema,
+    /// What the run answered; `Keep` also where it gave no answer.
+    pub answer: &'a StatusIntent,
+    /// What the host has to say.
+    pub verdict: &'a Verdict,
+    /// RFC 3339, for `lastTransitionTime`.
+    pub now: &'a str,
+    /// What earlier writes for this key have taught.
+    pub fixed: &'a FixedPoints,
+}
+
+/// A status was answered for a kind that has none to write.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "the answer has a status, but {kind} in version {version} has no status subresource: \
+     add `subresources: {{status: {{}}}}` to its definition or answer without a status"
+)]
+pub struct NoStatus {
+    /// The object's kind.
+    pub kind: GroupKind,
+    /// The version that was looked at.
+    pub version: String,
+}
+
+/// The write that brings the status up to date, if one is needed.
+pub fn decide(input: &Input<'_>) -> Result<Option<Write>, NoStatus> {
+    let meta = &input.object.meta;
+    if !input.kind.version(&meta.version).is_some_and(|version| version.status) {
+        return match input.answer {
+            StatusIntent::Set(status) if !status.is_empty() => {
+                Err(NoStatus { kind: input.kind.id.clone(), version: meta.version.to_string() })
+            }
+            _ => Ok(None),
+        };
+    }
+    let live = input.object.value().get_mut("status").map_or(json!({}), Value::take);
+    let owned = meta.status_fields.as_deref().and_then(|fields| serde_json::from_str(fields).ok()).unwrap_or(json!({}));
+    let status = desired(input, &live, &owned);
+    if input.fixed.holds(&meta.place, status_intent(&status), input.object.content) {
+        return Ok(None);
+    }
+    let status = Value::Object(status);
+    if contains(input.schema.root().at("status"), &live, &status) && owned::said_again(&owned, &status) {
+        return Ok(None);
+    }
+    let Value::Object(status) = status else { return Ok(None) };
+    Ok(Some(Write {
+        place: meta.place.clone(),
+        version: meta.version.to_string(),
+        manager: input.lineage.status_manager(),
+        action: Action::Status { seen: Seen::of(meta), status },
+    }))
+}
+
+/// The whole of what our status manager has to say.
+fn desired(input: &Input<'_>, live: &Value, owned: &Value) -> Map<String, Value> {
+    let mut status = match input.answer {
+        StatusIntent::Set(status) => status.clone(),
+        StatusIntent::Keep => last_answer(live, owned),
+    };
+    let Some(part) = input.schema.root().declared("status") else { return status };
+    let condition = conditions_item(part);
+    if let Some(item) = condition {
+        let conditions = status.remove("conditions");
+        let theirs = conditions.iter().filter_map(Value::as_array).flatten().filter(|it| it["type"] != RECONCILED);
+        let ours = condition_of(input, item, live);
+        status.insert("conditions".into(), theirs.cloned().chain([ours]).collect());
+    }
+    // Without a condition to say so, a generation that failed must not pass
+    // for one that is done.
+    let told = condition.is_some() || matches!(input.answer, StatusIntent::Set(_));
+    if told && part.declared("observedGeneration").is_some() && input.object.meta.generation > 0 {
+        status.insert("observedGeneration".into(), input.object.meta.generation.into());
+    }
+    status
+}
+
+/// What the status says by our manager, so by the last answer. An empty set
+/// is that of a manager that never wrote, not one that owns the whole.
+fn last_answer(live: &Value, owned: &Value) -> Map<String, Value> {
+    match owned::project(live, owned) {
+        Some(Value::Object(last)) if owned.as_object().is_some_and(|fields| !fields.is_empty()) => last,
+        _ => Map::new(),
+    }
+}
+
+/// The item of `status.conditions`, where the schema has such a list.
+fn conditions_item(status: Part<'_>) -> Option<Part<'_>> {
+    match status.declared("conditions")?.shape() {
+        Shape::List { item, .. } => {
+            item.declared("type")?;
+            item.declared("status")?;
+            Some(item)
+        }
+        _ => None,
+    }
+}
+
+/// The host's condition, of those fields that the schema declares.
+fn condition_of(input: &Input<'_>, item: Part<'_>, live: &Value) -> Value {
+    let status = if input.verdict.reconciled { "True" } else { "False" };
+    let live = live["conditions"].as_array().into_iter().flatten().find(|it| it["type"] == RECONCILED);
+    let since = live.filter(|live| live["status"] == status).and_then(|live| live["lastTransitionTime"].as_str());
+    let fields = [
+        ("type", json!(RECONCILED)),
+        ("status", json!(status)),
+        ("reason", json!(input.verdict.reason)),
+        ("message", json!(shortened(&input.verdict.message))),
+        ("lastTransitionTime", json!(since.unwrap_or(input.now))),
+        ("observedGeneration", json!(input.object.meta.generation)),
+    ];
+    let declared = fields.into_iter().filter(|(name, _)| item.declared(name).is_some());
+    declared.map(|(name, value)| (name.to_owned(), value)).collect()
+}
+
+fn shortened(message: &str) -> &str {
+    &message[..message.floor_char_boundary(MESSAGE_BYTES_MAX)]
+}
