@@ -172,7 +172,7 @@ pub(crate) fn apply(
     }
     managers.0.retain(|_, owned| !owned.set.is_empty());
     let mut object = if changed { after } else { before.clone() };
-    drop_metadata_nulls(&mut object);
+    schema.tidy_metadata(&mut object);
     managers.set_on(&mut object);
     Ok(object)
 }
@@ -180,16 +180,20 @@ pub(crate) fn apply(
 /// Records a write that is no apply: what it changed or added is its manager's
 /// and no other's, what it removed is nobody's. Returns the new object.
 ///
-/// `managedFields` of the new object count if they can be read; `[]` and `[{}]`
-/// end the tracking.
+/// `managedFields` of the new object count if they can be read; `[{}]` ends the
+/// tracking, as does `[]` for built-in kinds.
 pub(crate) fn update(
     schema: &Schema,
     live: Option<&Value>,
     mut new: Value,
     writer: &Writer<'_>,
 ) -> Value {
-    let managers = managers_of_request(live, &new, writer.subresource.is_some());
+    let mut managers = match writer.subresource {
+        Some(_) => live_managers(live),
+        None => stated_managers(schema, live, &new),
+    };
     Managers::default().set_on(&mut new);
+    schema.tidy_metadata(&mut new);
     let exists = live.is_some_and(|live| live.pointer("/metadata/uid").is_some());
     if managers.is_empty() && exists {
         return new;
@@ -200,7 +204,6 @@ pub(crate) fn update(
     if !fits(before) || !fits(&new) {
         return new;
     }
-    let mut managers = managers;
     managers.0.retain(|_, owned| writer.knows(&owned.version));
     record_update(schema, before, &new, &mut managers, writer);
     managers.cap();
@@ -237,20 +240,26 @@ fn entries_mut(object: &mut Value) -> &mut [Value] {
     entries.and_then(Value::as_array_mut).map_or(&mut [], Vec::as_mut_slice)
 }
 
-/// The managers to start from: those that the request states, unless it leaves
-/// them out, states nonsense, or is one to a subresource.
-fn managers_of_request(live: Option<&Value>, new: &Value, subresource: bool) -> Managers {
-    let live = || live.map(Managers::of).and_then(Result::ok).unwrap_or_default();
-    if subresource {
-        return live();
-    }
+fn live_managers(live: Option<&Value>) -> Managers {
+    live.map(Managers::of).and_then(Result::ok).unwrap_or_default()
+}
+
+/// The managers that a request states, or the live ones where it leaves them
+/// out or states nonsense.
+fn stated_managers(schema: &Schema, live: Option<&Value>, new: &Value) -> Managers {
     let stated = new.pointer("/metadata/managedFields").and_then(Value::as_array);
-    if stated.is_some_and(|entries| entries.is_empty() || *entries == [json!({})]) {
+    // A custom resource loses an empty list as it is decoded.
+    let ends = |entries: &Vec<Value>| match entries.as_slice() {
+        [] => schema.is_builtin(),
+        [only] => *only == json!({}),
+        _ => false,
+    };
+    if stated.is_some_and(ends) {
         return Managers::default();
     }
     match Managers::of(new) {
         Ok(managers) if !managers.is_empty() => managers,
-        _ => live(),
+        _ => live_managers(live),
     }
 }
 
@@ -275,13 +284,6 @@ fn fit(
 /// An object that is of this kind and nothing else.
 fn blank_like(object: &Value) -> Value {
     json!({"apiVersion": object["apiVersion"], "kind": object["kind"]})
-}
-
-/// The server keeps metadata in a struct, where null is the same as absent.
-fn drop_metadata_nulls(object: &mut Value) {
-    if let Some(metadata) = object.pointer_mut("/metadata").and_then(Value::as_object_mut) {
-        metadata.retain(|_, value| !value.is_null());
-    }
 }
 
 fn record_update(

@@ -23,7 +23,6 @@ use validate::Rules;
 pub(crate) struct Schema {
     nodes: Vec<Node>,
     root: NodeId,
-    /// Does it describe a Go struct, not a custom resource?
     builtin: bool,
 }
 
@@ -111,6 +110,11 @@ impl Schema {
 
     pub(crate) fn root(&self) -> NodeId {
         self.root
+    }
+
+    /// Does it describe a Go struct, not a custom resource?
+    pub(crate) fn is_builtin(&self) -> bool {
+        self.builtin
     }
 
     fn node(&self, id: NodeId) -> &Node {

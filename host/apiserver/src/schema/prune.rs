@@ -35,6 +35,38 @@ impl Schema {
         self.fill(self.root, value);
     }
 
+    /// Removes what is null or empty in the metadata of the object and of those
+    /// embedded in it: the server keeps it in a struct, which knows no
+    /// difference between that and nothing.
+    pub(crate) fn tidy_metadata(&self, value: &mut Value) {
+        tidy(value);
+        self.tidy_embedded(self.root, value);
+    }
+
+    fn tidy_embedded(&self, id: NodeId, value: &mut Value) {
+        let node = self.node(id);
+        if !node.implied.is_empty() {
+            tidy(value);
+        }
+        match value {
+            Value::Object(fields) => {
+                for (name, value) in fields {
+                    if let Some(id) = Self::field_type(node, name) {
+                        self.tidy_embedded(id, value);
+                    }
+                }
+            }
+            Value::Array(items) => {
+                for item in items {
+                    if let Some(id) = node.items {
+                        self.tidy_embedded(id, item);
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+
     /// `None` is a part of which nothing is known: its maps become empty.
     fn prune_node(
         &self,
@@ -169,6 +201,17 @@ impl Schema {
 
     fn is_unset(&self, id: NodeId, value: &Value) -> bool {
         value.is_null() && !self.node(id).nullable
+    }
+}
+
+fn tidy(resource: &mut Value) {
+    if let Some(metadata) = resource.get_mut("metadata").and_then(Value::as_object_mut) {
+        metadata.retain(|_, value| match value {
+            Value::Null => false,
+            Value::Object(fields) => !fields.is_empty(),
+            Value::Array(items) => !items.is_empty(),
+            _ => true,
+        });
     }
 }
 

@@ -20,6 +20,20 @@ impl Schema {
         errors
     }
 
+    /// The same for a write to the status subresource, which is held to the
+    /// schema of `status` alone: the messages name the fields from there.
+    pub(crate) fn validate_status(&self, value: &Value) -> Vec<FieldError> {
+        let mut errors = Vec::new();
+        if let (Some(&id), Some(status)) = (self.root_node().fields.get("status"), value.get("status")) {
+            self.check(id, "", status, &mut errors);
+        }
+        for error in &mut errors {
+            error.nest_under("status");
+        }
+        self.check_lists(self.root, "", value, &mut errors);
+        errors
+    }
+
     fn check(&self, id: NodeId, path: &str, value: &Value, errors: &mut Vec<FieldError>) {
         let node = self.node(id);
         if !node.accepts(value) {

@@ -4,6 +4,9 @@ use std::fmt;
 
 use serde_json::{Number, Value, json};
 
+/// The field of an error that the server reports without one.
+const NO_FIELD: &str = "<nil>";
+
 /// A field that breaks a rule. Printed as `field: message`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct FieldError {
@@ -27,6 +30,15 @@ impl FieldError {
             field: field.to_owned(),
             reason,
             message,
+        }
+    }
+
+    /// Puts the field, not the message, under another one.
+    pub(super) fn nest_under(&mut self, parent: &str) {
+        match self.field.as_str() {
+            NO_FIELD => {}
+            "" => self.field = parent.to_owned(),
+            field => self.field = format!("{parent}.{field}"),
         }
     }
 
@@ -66,7 +78,7 @@ impl FieldError {
     /// without a field.
     pub(super) fn composite(field: &str, rule: &str) -> Self {
         let message = format!("Invalid value: \"\": \"{field}\" {rule}");
-        Self::new("<nil>", "FieldValueInvalid", message)
+        Self::new(NO_FIELD, "FieldValueInvalid", message)
     }
 
     pub(super) fn unsupported(field: &str, value: &Value, supported: &[Value]) -> Self {
