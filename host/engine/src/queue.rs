@@ -1,0 +1,314 @@
+//! The queue: which key is looked at next, and when.
+//!
+//! It holds keys, not events, with controller-runtime's semantics: each key
+//! once, never given out twice at the same time, in the order of arrival within
+//! a priority, again after it was added while out. What controller-runtime
+//! lacks is ageing: keys of low priority do not starve, see `state`.
+//!
+//! It needs no bound of its own: what it holds is at most one entry for each
+//! object and lineage, both of which are in memory anyhow. How many looks are
+//! made at once is bounded by the number of workers that ask for keys.
+
+mod state;
+
+use std::{
+    hash::Hash,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use tokio::{
+    sync::Notify,
+    time::{Instant, sleep_until},
+};
+use trimtab_core::id::Key;
+
+use self::state::State;
+pub use self::state::Stats;
+
+/// Which keys go first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Priority {
+    /// What may be all the cluster at once: initial lists, swaps, resyncs.
+    Low,
+    /// What somebody has just changed.
+    Normal,
+}
+
+/// When a key that was given out is given out again, unless it was added
+/// meanwhile: then it is at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Done {
+    /// When it is added.
+    Forget,
+    /// After this time, or when it is added.
+    After(Duration),
+}
+
+/// What a queue tells while it works; [`Queue::stats`] tells what it holds.
+pub trait Observe: Send + Sync + 'static {
+    /// A key was added that was not waiting already.
+    fn added(&self);
+    /// A key was given out, having been ready for so long.
+    fn waited(&self, ready: Duration);
+    /// A key came back, having been out for so long.
+    fn worked(&self, out: Duration);
+}
+
+/// A queue of keys, shared by those who add them and the workers.
+pub struct Queue<K = Key> {
+    state: Mutex<State<K>>,
+    /// Wakes one waiting worker. Whoever takes a key wakes the next one, so
+    /// that one is always waiting for the earliest delayed key.
+    wake: Notify,
+    /// The state counts time from here.
+    start: Instant,
+    observer: Arc<dyn Observe>,
+}
+
+impl<K: Clone + Eq + Hash> Queue<K> {
+    /// An empty queue.
+    pub fn new(observer: Arc<dyn Observe>) -> Self {
+        Self { state: Mutex::new(State::default()), wake: Notify::new(), start: Instant::now(), observer }
+    }
+
+    /// Adds a key that is ready now. One that waits already keeps its place and
+    /// takes the higher of the two priorities; one that is delayed is so no more.
+    pub fn add(&self, key: K, priority: Priority) {
+        if self.lock().add(key, priority, self.now()) {
+            self.observer.added();
+        }
+        self.wake.notify_one();
+    }
+
+    /// The next key, as soon as there is one; none once the queue is shut down.
+    /// The caller is the only one who has it, until it calls [`Queue::done`].
+    /// Dropping the future loses no key.
+    pub async fn next(&self) -> Option<K> {
+        loop {
+            let woken = self.wake.notified();
+            let due = {
+                let mut state = self.lock();
+                if state.is_shut_down() {
+                    return None;
+                }
+                if let Some((key, ready)) = state.take(self.now()) {
+                    drop(state);
+                    self.observer.waited(ready);
+                    self.wake.notify_one();
+                    return Some(key);
+                }
+                state.next_due()
+            };
+            match due {
+                Some(due) => tokio::select! {
+                    biased;
+                    () = woken => {}
+                    () = sleep_until(self.start + due) => {}
+                },
+                None => woken.await,
+            }
+        }
+    }
+
+    /// Gives a key back.
+    pub fn done(&self, key: &K, done: Done) {
+        if let Some(out) = self.lock().done(key, done, self.now()) {
+            self.observer.worked(out);
+        }
+        self.wake.notify_one();
+    }
+
+    /// Ends all waiting for keys. What is out may still be given back.
+    pub fn shutdown(&self) {
+        self.lock().shut_down();
+        self.wake.notify_waiters();
+    }
+
+    /// What it holds at this moment.
+    pub fn stats(&self) -> Stats {
+        self.lock().stats(self.now())
+    }
+
+    fn now(&self) -> Duration {
+        self.start.elapsed()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State<K>> {
+        // No caller's code runs under the lock, so a panic cannot leave half a change.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use tokio::{task::JoinSet, time::sleep};
+
+    use super::*;
+
+    #[derive(Default)]
+    struct Counts {
+        added: AtomicUsize,
+        waited_ms: Mutex<Vec<u128>>,
+        worked_ms: Mutex<Vec<u128>>,
+    }
+
+    impl Observe for Counts {
+        fn added(&self) {
+            self.added.fetch_add(1, Ordering::Relaxed);
+        }
+
+        fn waited(&self, ready: Duration) {
+            self.waited_ms.lock().unwrap().push(ready.as_millis());
+        }
+
+        fn worked(&self, out: Duration) {
+            self.worked_ms.lock().unwrap().push(out.as_millis());
+        }
+    }
+
+    fn queue() -> Arc<Queue<u32>> {
+        Arc::new(Queue::new(Arc::new(Counts::default())))
+    }
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    #[tokio::test(start_paused = true)]
+    async fn a_waiting_worker_is_woken_by_an_added_key() {
+        let queue = queue();
+        let worker = tokio::spawn({
+            let queue = queue.clone();
+            async move { queue.next().await }
+        });
+        sleep(SECOND).await;
+        queue.add(1, Priority::Normal);
+        assert_eq!(worker.await.unwrap(), Some(1));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_key_is_never_out_twice_and_is_given_out_again_if_added_meanwhile() {
+        let queue = queue();
+        queue.add(1, Priority::Normal);
+        assert_eq!(queue.next().await, Some(1));
+        queue.add(1, Priority::Normal);
+        queue.add(2, Priority::Normal);
+        assert_eq!(queue.next().await, Some(2), "1 is out");
+        queue.done(&1, Done::After(SECOND));
+        assert_eq!(queue.next().await, Some(1));
+        queue.done(&1, Done::Forget);
+        queue.done(&2, Done::Forget);
+        assert_eq!(queue.stats(), Stats::default());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_delayed_key_is_given_out_when_its_time_has_come() {
+        let queue = queue();
+        queue.add(1, Priority::Normal);
+        assert_eq!(queue.next().await, Some(1));
+        queue.done(&1, Done::After(5 * SECOND));
+        let began = Instant::now();
+        assert_eq!(queue.next().await, Some(1));
+        // Tokio's timers are a millisecond coarse.
+        assert_eq!(began.elapsed().as_millis() / 10, 500);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_earlier_delayed_key_is_not_overslept_when_its_watcher_takes_another_one() {
+        let queue = queue();
+        for key in [1, 2] {
+            queue.add(key, Priority::Normal);
+            assert_eq!(queue.next().await, Some(key));
+        }
+        queue.done(&1, Done::After(100 * SECOND));
+        let mut workers = JoinSet::new();
+        let taken = Arc::new(Mutex::new(Vec::new()));
+        for _ in 0..2 {
+            let (queue, taken, began) = (queue.clone(), taken.clone(), Instant::now());
+            workers.spawn(async move {
+                let key = queue.next().await;
+                taken.lock().unwrap().push((key, began.elapsed().as_secs()));
+                std::future::pending::<()>().await;
+            });
+        }
+        sleep(SECOND).await; // both now wait for key 1
+        queue.done(&2, Done::After(4 * SECOND));
+        queue.add(3, Priority::Normal);
+        sleep(10 * SECOND).await;
+        assert_eq!(*taken.lock().unwrap(), [(Some(3), 1), (Some(2), 5)]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn shutting_down_ends_all_waiting_although_keys_are_left() {
+        let queue = queue();
+        let mut workers = JoinSet::new();
+        for _ in 0..3 {
+            let queue = queue.clone();
+            workers.spawn(async move { queue.next().await });
+        }
+        sleep(SECOND).await;
+        queue.shutdown();
+        queue.add(1, Priority::Normal);
+        assert_eq!(workers.join_all().await, [None, None, None]);
+        assert_eq!(queue.next().await, None);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_dropped_wait_loses_no_key() {
+        let queue = queue();
+        {
+            let waiting = queue.next();
+            tokio::pin!(waiting);
+            assert!(tokio::time::timeout(SECOND, &mut waiting).await.is_err());
+            queue.add(1, Priority::Normal);
+        }
+        assert_eq!(queue.next().await, Some(1));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_observer_learns_how_long_keys_waited_and_were_out() {
+        let counts = Arc::new(Counts::default());
+        let queue = Queue::new(counts.clone());
+        queue.add(1, Priority::Low);
+        queue.add(1, Priority::Low);
+        sleep(2 * SECOND).await;
+        assert_eq!(queue.next().await, Some(1));
+        sleep(3 * SECOND).await;
+        let running = queue.stats();
+        assert_eq!((running.running, running.longest_running, running.unfinished), (1, 3 * SECOND, 3 * SECOND));
+        queue.done(&1, Done::Forget);
+        assert_eq!(counts.added.load(Ordering::Relaxed), 1);
+        assert_eq!(*counts.waited_ms.lock().unwrap(), [2000]);
+        assert_eq!(*counts.worked_ms.lock().unwrap(), [3000]);
+    }
+
+    #[tokio::test]
+    async fn many_workers_on_threads_look_at_every_key_and_never_two_at_one() {
+        let queue = queue();
+        let out = Arc::new([const { AtomicUsize::new(0) }; 10]);
+        let looks = Arc::new(AtomicUsize::new(0));
+        let mut threads = Vec::new();
+        for _ in 0..4 {
+            let (queue, out, looks) = (queue.clone(), out.clone(), looks.clone());
+            threads.push(std::thread::spawn(move || {
+                let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+                runtime.block_on(async {
+                    while let Some(key) = queue.next().await {
+                        assert_eq!(out[key as usize].fetch_add(1, Ordering::SeqCst), 0, "{key} is out twice");
+                        tokio::task::yield_now().await;
+                        out[key as usize].fetch_sub(1, Ordering::SeqCst);
+                        queue.done(&key, Done::Forget);
+                        if looks.fetch_add(1, Ordering::SeqCst) + 1 >= 2_000 {
+                            queue.shutdown();
+                        }
+                        queue.add((key + 1) % 10, Priority::Normal);
+                        queue.add((key + 3) % 10, Priority::Low);
+                    }
+                });
+            }));
+        }
+        queue.add(0, Priority::Normal);
+        threads.into_iter().for_each(|thread| thread.join().expect("no worker met another one"));
+    }
+}
