@@ -40,7 +40,7 @@ place() {
 find_target
 mkdir -p "$out"
 
-plugins=(raw misbehave other-world wrong-version bench site site-next site-v2)
+plugins=(raw misbehave other-world wrong-version bench probe site site-next site-v2)
 "${cargo[@]}" build --quiet --locked --release --target "$target" "${flags[@]}" "${plugins[@]/#/--package=}"
 for plugin in "${plugins[@]}"; do
     place "$plugin"

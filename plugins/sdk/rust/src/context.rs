@@ -88,9 +88,22 @@ impl Cx {
     /// If the kind is not declared, or the child is not of the shape of `R`: both
     /// are faults of the plugin.
     pub fn child<R: Resource + DeserializeOwned>(&self, name: impl AsRef<str>) -> Option<R> {
+        let namespace = self.namespace.as_deref().filter(|_| R::NAMESPACED);
+        self.child_in(namespace.unwrap_or_default(), name)
+    }
+
+    /// The observed child of that name in another namespace, for an object that
+    /// has none itself.
+    ///
+    /// # Panics
+    /// As [`Cx::child`] does.
+    pub fn child_in<R: Resource + DeserializeOwned>(
+        &self,
+        namespace: impl AsRef<str>,
+        name: impl AsRef<str>,
+    ) -> Option<R> {
         let group = self.group::<R>()?;
-        let namespace = self.namespace.as_deref().filter(|_| R::NAMESPACED).unwrap_or_default();
-        let at = *group.index().get(&(namespace.to_owned(), name.as_ref().to_owned()))?;
+        let at = *group.index().get(&(namespace.as_ref().to_owned(), name.as_ref().to_owned()))?;
         Some(group.read(at))
     }
 

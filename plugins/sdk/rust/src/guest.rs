@@ -14,7 +14,8 @@ use crate::{
     describe::KindRef,
 };
 
-#[allow(missing_docs, clippy::missing_safety_doc)]
+// The canonical ABI passes pointers, so what is generated for it is unsafe.
+#[allow(unsafe_code, missing_docs, clippy::missing_safety_doc)]
 pub mod bindings {
     wit_bindgen::generate!({
         path: "../../../wit/next",
@@ -36,7 +37,11 @@ impl<P: Composite> controller::Guest for Exported<P> {
 
     fn reconcile(request: types::Request) -> Result<types::Response, types::Failure> {
         // A panic ends the call as a trap, which leaves no text by itself.
-        panic::set_hook(Box::new(|panic| host::log(host::Level::Error, &panic.to_string())));
+        panic::set_hook(Box::new(|panic| {
+            let message = panic.payload_as_str().unwrap_or("a value that is no text");
+            let place = panic.location().map(|place| format!(", at {place}")).unwrap_or_default();
+            host::log(host::Level::Error, &format!("panicked: {message}{place}"));
+        }));
         run::<P>(request).map_err(Into::into)
     }
 }

@@ -184,6 +184,11 @@ fn children_of_one_kind_come_in_order_and_by_name() {
     assert_eq!(cx.children::<ConfigMap>().map(|map| map.metadata.name).collect::<Vec<_>>(), ["a", "b"]);
     assert!(cx.child::<ConfigMap>("b").is_some());
     assert!(cx.child::<ConfigMap>("key").is_none(), "another kind's child is not found");
+
+    let elsewhere = Metadata { namespace: Some("other".to_owned()), ..Metadata::named("a") };
+    let cx: &Cx = &Cx::test().child(ConfigMap { metadata: elsewhere, data: BTreeMap::new() });
+    assert!(cx.child::<ConfigMap>("a").is_none());
+    assert!(cx.child_in::<ConfigMap>("other", "a").is_some());
 }
 
 #[test]
