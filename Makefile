@@ -1,0 +1,37 @@
+# The two commands are `make demo` and `make test`; the rest are their parts.
+# Each does its own set-up: on a bare Debian 12 with rustup's Rust, nothing else
+# need be there.
+
+EXAMPLES := plugins/target/plugins
+CARGO    := cargo
+
+.PHONY: demo test lint tools plugins control-plane bench
+
+demo: tools plugins
+	@echo "building the host (some minutes the first time: it has a WebAssembly compiler in it)"
+	$(CARGO) build --quiet --package trimtab
+	target/debug/trimtab --log off demo --examples $(EXAMPLES) --manifests plugins/examples/site
+
+test: tools plugins control-plane
+	$(CARGO) test --workspace
+	cd plugins && $(CARGO) test --workspace
+	$(MAKE) lint
+
+lint:
+	$(CARGO) fmt --check
+	$(CARGO) clippy --workspace --all-targets -- -D warnings
+	cd plugins && $(CARGO) fmt --check && $(CARGO) clippy --workspace --all-targets -- -D warnings
+
+tools:
+	@tools/need.sh cc gcc "Rust links with it"
+
+# The example plugins and the misbehaving ones of the tests, as .wasm files.
+plugins: tools
+	@plugins/build.sh
+
+# A real kube-apiserver, controller manager, kubectl and etcd.
+control-plane:
+	@tests/control-plane/build.sh >/dev/null
+
+bench: tools plugins control-plane
+	$(CARGO) bench --package trimtab
