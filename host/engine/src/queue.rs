@@ -45,14 +45,12 @@ pub enum Done {
     After(Duration),
 }
 
-/// What a queue tells while it works; [`Queue::stats`] tells what it holds.
+/// Who is told how long keys wait and are held; [`Queue::stats`] tells the rest.
 pub trait Observe: Send + Sync + 'static {
-    /// A key was added that was not waiting already.
-    fn added(&self);
-    /// A key was given out, having been ready for so long.
-    fn waited(&self, ready: Duration);
-    /// A key came back, having been out for so long.
-    fn worked(&self, out: Duration);
+    /// A worker took a key, which had been ready for so long.
+    fn took(&self, waited: Duration);
+    /// A worker gave its key back after so long.
+    fn gave_back(&self, held: Duration);
 }
 
 /// A queue of keys, shared by those who add them and the workers.
@@ -68,16 +66,15 @@ pub struct Queue<K = Key> {
 
 impl<K: Clone + Eq + Hash> Queue<K> {
     /// An empty queue.
-    pub fn new(observer: Arc<dyn Observe>) -> Self {
-        Self { state: Mutex::new(State::default()), wake: Notify::new(), start: Instant::now(), observer }
+    pub fn new(observer: Arc<dyn Observe>) -> Arc<Self> {
+        let (state, wake) = (Mutex::new(State::default()), Notify::new());
+        Arc::new(Self { state, wake, start: Instant::now(), observer })
     }
 
     /// Adds a key that is ready now. One that waits already keeps its place and
     /// takes the higher of the two priorities; one that is delayed is so no more.
     pub fn add(&self, key: K, priority: Priority) {
-        if self.lock().add(key, priority, self.now()) {
-            self.observer.added();
-        }
+        self.lock().add(key, priority, self.now());
         self.wake.notify_one();
     }
 
@@ -92,9 +89,9 @@ impl<K: Clone + Eq + Hash> Queue<K> {
                 if state.is_shut_down() {
                     return None;
                 }
-                if let Some((key, ready)) = state.take(self.now()) {
+                if let Some((key, waited)) = state.take(self.now()) {
                     drop(state);
-                    self.observer.waited(ready);
+                    self.observer.took(waited);
                     self.wake.notify_one();
                     return Some(key);
                 }
@@ -113,14 +110,15 @@ impl<K: Clone + Eq + Hash> Queue<K> {
 
     /// Gives a key back.
     pub fn done(&self, key: &K, done: Done) {
-        if let Some(out) = self.lock().done(key, done, self.now()) {
-            self.observer.worked(out);
+        let held = self.lock().done(key, done, self.now());
+        if let Some(held) = held {
+            self.observer.gave_back(held);
         }
         self.wake.notify_one();
     }
 
     /// Ends all waiting for keys. What is out may still be given back.
-    pub fn shutdown(&self) {
+    pub fn shut_down(&self) {
         self.lock().shut_down();
         self.wake.notify_waiters();
     }
@@ -149,28 +147,23 @@ mod tests {
     use super::*;
 
     #[derive(Default)]
-    struct Counts {
-        added: AtomicUsize,
-        waited_ms: Mutex<Vec<u128>>,
-        worked_ms: Mutex<Vec<u128>>,
+    struct Times {
+        waited: Mutex<Vec<Duration>>,
+        held: Mutex<Vec<Duration>>,
     }
 
-    impl Observe for Counts {
-        fn added(&self) {
-            self.added.fetch_add(1, Ordering::Relaxed);
+    impl Observe for Times {
+        fn took(&self, waited: Duration) {
+            self.waited.lock().unwrap().push(waited);
         }
 
-        fn waited(&self, ready: Duration) {
-            self.waited_ms.lock().unwrap().push(ready.as_millis());
-        }
-
-        fn worked(&self, out: Duration) {
-            self.worked_ms.lock().unwrap().push(out.as_millis());
+        fn gave_back(&self, held: Duration) {
+            self.held.lock().unwrap().push(held);
         }
     }
 
     fn queue() -> Arc<Queue<u32>> {
-        Arc::new(Queue::new(Arc::new(Counts::default())))
+        Queue::new(Arc::new(Times::default()))
     }
 
     const SECOND: Duration = Duration::from_secs(1);
@@ -199,7 +192,7 @@ mod tests {
         assert_eq!(queue.next().await, Some(1));
         queue.done(&1, Done::Forget);
         queue.done(&2, Done::Forget);
-        assert_eq!(queue.stats(), Stats::default());
+        assert_eq!(queue.stats(), Stats { added: 3, delayed_again: 0, ..Stats::default() });
     }
 
     #[tokio::test(start_paused = true)]
@@ -248,7 +241,7 @@ mod tests {
             workers.spawn(async move { queue.next().await });
         }
         sleep(SECOND).await;
-        queue.shutdown();
+        queue.shut_down();
         queue.add(1, Priority::Normal);
         assert_eq!(workers.join_all().await, [None, None, None]);
         assert_eq!(queue.next().await, None);
@@ -268,19 +261,20 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn the_observer_learns_how_long_keys_waited_and_were_out() {
-        let counts = Arc::new(Counts::default());
-        let queue = Queue::new(counts.clone());
+        let times = Arc::new(Times::default());
+        let queue = Queue::new(times.clone());
         queue.add(1, Priority::Low);
         queue.add(1, Priority::Low);
         sleep(2 * SECOND).await;
         assert_eq!(queue.next().await, Some(1));
         sleep(3 * SECOND).await;
-        let running = queue.stats();
-        assert_eq!((running.running, running.longest_running, running.unfinished), (1, 3 * SECOND, 3 * SECOND));
-        queue.done(&1, Done::Forget);
-        assert_eq!(counts.added.load(Ordering::Relaxed), 1);
-        assert_eq!(*counts.waited_ms.lock().unwrap(), [2000]);
-        assert_eq!(*counts.worked_ms.lock().unwrap(), [3000]);
+        let stats = queue.stats();
+        assert_eq!((stats.running, stats.longest_running, stats.unfinished), (1, 3 * SECOND, 3 * SECOND));
+        queue.done(&1, Done::After(SECOND));
+        let stats = queue.stats();
+        assert_eq!((stats.running, stats.delayed, stats.added, stats.delayed_again), (0, 1, 1, 1));
+        assert_eq!(*times.waited.lock().unwrap(), [2 * SECOND]);
+        assert_eq!(*times.held.lock().unwrap(), [3 * SECOND]);
     }
 
     #[tokio::test]
@@ -300,7 +294,7 @@ mod tests {
                         out[key as usize].fetch_sub(1, Ordering::SeqCst);
                         queue.done(&key, Done::Forget);
                         if looks.fetch_add(1, Ordering::SeqCst) + 1 >= 2_000 {
-                            queue.shutdown();
+                            queue.shut_down();
                         }
                         queue.add((key + 1) % 10, Priority::Normal);
                         queue.add((key + 3) % 10, Priority::Low);

@@ -33,6 +33,10 @@ pub struct Stats {
     pub unfinished: Duration,
     /// How long the one that is out longest has been so.
     pub longest_running: Duration,
+    /// Keys added since the start that did not wait already.
+    pub added: u64,
+    /// Keys given back since the start to be given out again after a delay.
+    pub delayed_again: u64,
 }
 
 /// The keys and where each of them is. Times are since any fixed point.
@@ -45,6 +49,8 @@ pub struct State<K> {
     /// Delayed keys by the time when they become ready, then by arrival.
     delayed: BTreeMap<(Duration, u64), K>,
     arrivals: u64,
+    added: u64,
+    delayed_again: u64,
     /// The last key was taken for its age.
     took_aged: bool,
     shut_down: bool,
@@ -66,6 +72,8 @@ impl<K> Default for State<K> {
             low: BTreeMap::new(),
             delayed: BTreeMap::new(),
             arrivals: 0,
+            added: 0,
+            delayed_again: 0,
             took_aged: false,
             shut_down: false,
         }
@@ -73,9 +81,17 @@ impl<K> Default for State<K> {
 }
 
 impl<K: Clone + Eq + Hash> State<K> {
-    /// Adds a key that is ready now, and says whether that was news.
-    pub fn add(&mut self, key: K, priority: Priority, now: Duration) -> bool {
+    /// Adds a key that is ready now.
+    pub fn add(&mut self, key: K, priority: Priority, now: Duration) {
         self.ripen(now);
+        if self.make_ready(key, priority, now) {
+            self.added += 1;
+        }
+    }
+
+    /// Makes a key ready, or has it made so when it comes back. Says whether it
+    /// was not to be given out anyhow.
+    fn make_ready(&mut self, key: K, priority: Priority, now: Duration) -> bool {
         match self.entries.get(&key).copied() {
             None => {
                 let arrival = self.arrive();
@@ -119,11 +135,13 @@ impl<K: Clone + Eq + Hash> State<K> {
 
     /// Takes a key back, and tells how long it was out.
     pub fn done(&mut self, key: &K, done: Done, now: Duration) -> Option<Duration> {
+        self.ripen(now);
         let Some(&Entry::Running { priority, since, added }) = self.entries.get(key) else { return None };
         self.entries.remove(key);
         match (added, done) {
-            (Some(added), _) => _ = self.add(key.clone(), added, now),
+            (Some(added), _) => _ = self.make_ready(key.clone(), added, now),
             (None, Done::After(delay)) => {
+                self.delayed_again += 1;
                 let (due, arrival) = (now.saturating_add(delay), self.arrive());
                 self.delayed.insert((due, arrival), key.clone());
                 self.entries.insert(key.clone(), Entry::Delayed { priority, due, arrival });
@@ -160,6 +178,8 @@ impl<K: Clone + Eq + Hash> State<K> {
             running: running.clone().count(),
             unfinished: running.clone().sum(),
             longest_running: running.max().unwrap_or_default(),
+            added: self.added,
+            delayed_again: self.delayed_again,
         }
     }
 
