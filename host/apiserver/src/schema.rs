@@ -48,6 +48,8 @@ struct Node {
     /// `apiVersion`, `kind` and `metadata` of a resource, which its schema need
     /// not state. Empty for what is no resource.
     implied: BTreeMap<String, NodeId>,
+    /// `x-kubernetes-embedded-resource`.
+    embedded: bool,
     other: Other,
     items: Option<NodeId>,
     /// Unknown fields are kept here: `x-kubernetes-preserve-unknown-fields`.

@@ -154,6 +154,7 @@ impl<'a> Parser<'a> {
             node.items = Some(self.node(items, preserves_below)?);
         }
         if flag("x-kubernetes-embedded-resource") {
+            node.embedded = true;
             node.implied = self.implied()?;
         }
         node.rules = self.rules(object)?;

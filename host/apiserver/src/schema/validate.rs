@@ -16,7 +16,10 @@ impl Schema {
     pub(crate) fn validate(&self, value: &Value) -> Vec<FieldError> {
         let mut errors = Vec::new();
         self.check(self.root, "", value, &mut errors);
-        self.check_lists(self.root, "", value, &mut errors);
+        // Go structs may hold an item twice: only applying such a list fails.
+        if !self.builtin {
+            self.check_lists(self.root, "", value, &mut errors);
+        }
         errors
     }
 
@@ -46,7 +49,12 @@ impl Schema {
         self.check_alternatives(node, path, value, errors);
         match value {
             Value::String(text) => node.rules.check_string(path, text, errors),
-            Value::Number(number) => node.rules.check_number(path, number, errors),
+            Value::Number(number) => {
+                if node.kind == Kind::Integer && !node.accepts(value) {
+                    errors.push(FieldError::not_whole(path));
+                }
+                node.rules.check_number(path, number, errors);
+            }
             Value::Array(items) => {
                 if let Some(id) = node.items {
                     for (index, item) in items.iter().enumerate() {
@@ -82,7 +90,9 @@ impl Schema {
             };
             self.check(id, &child(path, name), value, errors);
         }
-        for name in &node.rules.required {
+        let resource = ["apiVersion", "kind"].into_iter().filter(|_| node.embedded);
+        let required = node.rules.required.iter().map(String::as_str);
+        for name in required.chain(resource) {
             if !fields.contains_key(name) {
                 errors.push(FieldError::required(&child(path, name)));
             }

@@ -81,6 +81,13 @@ impl FieldError {
         Self::new(NO_FIELD, "FieldValueInvalid", message)
     }
 
+    /// What the server says of a fraction besides that its type is wrong.
+    pub(super) fn not_whole(field: &str) -> Self {
+        let rule = "Checked value must be of type integer (default format) in";
+        let message = format!("Invalid value: \"\": {rule} {field}");
+        Self::new(NO_FIELD, "FieldValueInvalid", message)
+    }
+
     pub(super) fn unsupported(field: &str, value: &Value, supported: &[Value]) -> Self {
         let supported: Vec<_> = supported
             .iter()

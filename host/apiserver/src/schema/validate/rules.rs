@@ -94,6 +94,9 @@ impl Rules {
         let Some(float) = number.as_f64() else {
             return;
         };
+        // Integers are held to integer bounds, as the server's Go code does.
+        let whole = number.is_i64() || number.is_u64();
+        let bound = |bound: Option<f64>| bound.map(|bound| if whole { bound.trunc() } else { bound });
         let mut broken = |rule: String| {
             let value = Value::Number(number.clone());
             errors.push(FieldError::invalid(path, &value, &rule));
@@ -103,14 +106,14 @@ impl Rules {
         {
             broken(format!("should be a multiple of {factor}"));
         }
-        if let Some(min) = self.minimum {
+        if let Some(min) = bound(self.minimum) {
             if self.exclusive_minimum && float <= min {
                 broken(format!("should be greater than {min}"));
             } else if float < min {
                 broken(format!("should be greater than or equal to {min}"));
             }
         }
-        if let Some(max) = self.maximum {
+        if let Some(max) = bound(self.maximum) {
             if self.exclusive_maximum && float >= max {
                 broken(format!("should be less than {max}"));
             } else if float > max {
