@@ -132,8 +132,6 @@ pub enum AnswerError {
     OtherVersion { child: String, found: String, declared: String },
     #[error("{child} may not be written: {denied}")]
     Denied { child: String, denied: Denied },
-    #[error("{child} is the object that is being reconciled: an object cannot be its own child")]
-    Itself { child: String },
     #[error("{child} is in the answer twice")]
     Twice { child: String },
     #[error("{child} is not in the namespace {namespace:?} of its owner: children elsewhere are not supported yet")]
@@ -218,13 +216,9 @@ fn child(number: &str, text: &str, terms: &Terms<'_>) -> Result<Desired, AnswerE
     let spec = &terms.kinds[kind];
     let mut place = Place { kind: id, namespace: "".into(), name: name(number, spec, &metadata)?.into() };
     place.namespace = namespace(&place, spec, &metadata, terms)?.into();
-    let child = place.to_string();
-    if place == terms.owner.meta.place {
-        return Err(AnswerError::Itself { child });
-    }
 
     metadata.retain(|field, value| !SERVER_SET.contains(&field.as_str()) && !value.is_null());
-    refuse_what_the_host_sets(&child, &mut metadata, terms.owner)?;
+    refuse_what_the_host_sets(&place.to_string(), &mut metadata, terms.owner)?;
     if spec.kind.namespaced {
         metadata.insert("namespace".into(), (*place.namespace).into());
     }

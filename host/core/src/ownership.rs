@@ -70,22 +70,28 @@ impl Owner<'_> {
 
     /// Whose an existing object is, seen from this owner and its lineage.
     ///
-    /// The controller reference has the last word, since the server's garbage
-    /// collector acts on it; where there is none, the annotation speaks. An
-    /// object of ours that has lost one of the marks is still ours and gets it
-    /// back. One of another lineage, or with neither, is not.
+    /// Ours is what the owner's controller reference *and* a mark of the
+    /// lineage name. The label may be lost if the annotation is there, and the
+    /// reference if both are: then the object gets back what it lost. A
+    /// reference to another owner outweighs every mark, since the server's
+    /// garbage collector acts on it.
     pub fn whose(&self, child: &Meta) -> Whose {
-        let lineage = child.label(marks::PLUGIN_LABEL);
-        let ours = lineage.is_none_or(|lineage| lineage == self.lineage.as_str());
-        let owner = match (child.controller(), child.mark(marks::OWNER).and_then(OwnerMark::parse)) {
-            (Some(controller), _) => self.named_by_reference(child, controller),
-            (None, Some(mark)) if lineage.is_some() => self.named_by_mark(&mark),
-            _ => Named::Another,
+        let mark = || child.mark(marks::OWNER).and_then(OwnerMark::parse);
+        let label = child.label(marks::PLUGIN_LABEL);
+        let made_here = match label {
+            Some(lineage) => lineage == self.lineage.as_str(),
+            None => mark().is_some_and(|mark| mark.uid == self.meta.uid.as_str()),
         };
-        match owner {
-            Named::Uid if ours => Whose::Ours,
-            Named::Earlier if ours => Whose::Earlier,
-            _ => Whose::Other(whose(child)),
+        let named = match child.controller() {
+            _ if !made_here => Named::Another,
+            Some(controller) => self.named_by_reference(child, controller),
+            None if label.is_some() => mark().map_or(Named::Another, |mark| self.named_by_mark(mark)),
+            None => Named::Another,
+        };
+        match named {
+            Named::Uid => Whose::Ours,
+            Named::Earlier => Whose::Earlier,
+            Named::Another => Whose::Other(whose(child)),
         }
     }
 
@@ -98,12 +104,10 @@ impl Owner<'_> {
         Named::new(*reference.uid == *self.meta.uid.as_str(), same_place)
     }
 
-    fn named_by_mark(&self, mark: &OwnerMark) -> Named {
+    fn named_by_mark(&self, mark: OwnerMark) -> Named {
         let own = self.mark();
-        Named::new(
-            mark.uid == own.uid,
-            OwnerMark { uid: String::new(), ..own } == OwnerMark { uid: String::new(), ..mark.clone() },
-        )
+        let same_uid = mark.uid == own.uid;
+        Named::new(same_uid, OwnerMark { uid: own.uid.clone(), ..mark } == own)
     }
 }
 
@@ -193,11 +197,7 @@ pub fn whose(object: &Meta) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{
-        id::GroupKind,
-        kind::KindVersion,
-        object::Object,
-    };
+    use crate::{id::GroupKind, kind::KindVersion, object::Object};
 
     fn kind() -> Kind {
         let version = |name: &str| KindVersion { name: name.into(), status: true, verbs: vec![] };
@@ -266,12 +266,14 @@ mod tests {
 
     #[test]
     fn a_child_that_lost_its_label_or_its_reference_is_still_ours() {
-        assert_eq!(whose_is(json!({}), json!({}), reference("a", "u1")), Whose::Ours);
-        let mark = with_owner("", |owner| owner.mark().to_string());
-        assert_eq!(
-            whose_is(json!({"trimtab.dev/plugin": "site"}), json!({marks::OWNER: mark}), json!([])),
-            Whose::Ours
-        );
+        let mark = json!({marks::OWNER: with_owner("", |owner| owner.mark().to_string())});
+        assert_eq!(whose_is(json!({}), mark.clone(), reference("a", "u1")), Whose::Ours);
+        assert_eq!(whose_is(json!({"trimtab.dev/plugin": "site"}), mark, json!([])), Whose::Ours);
+    }
+
+    #[test]
+    fn what_someone_else_made_under_our_owner_is_not_ours() {
+        assert!(matches!(whose_is(json!({}), json!({}), reference("a", "u1")), Whose::Other(_)));
     }
 
     #[test]

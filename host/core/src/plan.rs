@@ -49,7 +49,7 @@ pub struct Input<'a> {
     /// What the cache holds under the owner's uid.
     pub children: &'a [Arc<Object>],
     /// What the cache holds at a place, in the kind's declared version. Asked
-    /// only where none of `children` lies there.
+    /// only for desired places where none of `children` lies.
     pub at: &'a dyn Fn(&ChildSpec, &Place) -> Option<Arc<Object>>,
     /// What earlier writes for this key have taught.
     pub fixed: &'a FixedPoints,
@@ -100,8 +100,11 @@ pub fn plan(input: &Input<'_>) -> Plan {
     let mut applies = Vec::new();
     for desired in input.desired {
         let child = Child { input, additions: &additions, desired, spec: &input.kinds[desired.kind] };
-        let live = ours.get(&desired.place).map(|(_, live)| (*live).clone());
-        match child.step(live.or_else(|| (input.at)(child.spec, &desired.place)).as_deref()) {
+        let step = match ours.get(&desired.place) {
+            Some((_, live)) => child.step_from_ours(live),
+            None => child.step_from((input.at)(child.spec, &desired.place).as_deref()),
+        };
+        match step {
             Step::Nothing => {}
             Step::Apply(write) => applies.push(write),
             Step::Recreate(write) => {
@@ -118,7 +121,9 @@ pub fn plan(input: &Input<'_>) -> Plan {
 }
 
 /// The observed children that are ours, of declared kinds, by their place.
-fn own_children<'a>(input: &Input<'a>) -> BTreeMap<&'a Place, (&'a ChildSpec, &'a Arc<Object>)> {
+type Ours<'a> = BTreeMap<&'a Place, (&'a ChildSpec, &'a Arc<Object>)>;
+
+fn own_children<'a>(input: &Input<'a>) -> Ours<'a> {
     let ours = input.children.iter().filter_map(|child| {
         let spec = input.kinds.iter().find(|spec| spec.kind.id == child.meta.place.kind)?;
         (input.owner.whose(&child.meta) == Whose::Ours).then_some((&child.meta.place, (spec, child)))
@@ -128,10 +133,7 @@ fn own_children<'a>(input: &Input<'a>) -> BTreeMap<&'a Place, (&'a ChildSpec, &'
 
 /// Deletes what is ours and no longer desired. What is being deleted already
 /// needs no second request.
-fn undesired<'a>(
-    input: &'a Input<'_>,
-    ours: &'a BTreeMap<&Place, (&ChildSpec, &Arc<Object>)>,
-) -> impl Iterator<Item = Write> + 'a {
+fn undesired<'a>(input: &'a Input<'_>, ours: &'a Ours<'_>) -> impl Iterator<Item = Write> + 'a {
     let desired = input.desired.iter().map(|desired| &desired.place).collect::<HashSet<_>>();
     let gone = ours.iter().filter(move |(place, (_, live))| !desired.contains(**place) && !live.meta.deleting);
     gone.map(|(_, (spec, live))| delete(input.owner, spec, &live.meta))
@@ -163,18 +165,26 @@ enum Step {
 }
 
 impl Child<'_> {
-    /// The step from what is there, if anything is, to what is desired.
-    fn step(&self, live: Option<&Object>) -> Step {
-        let owner_goes = self.input.owner.meta.deleting;
-        let Some(live) = live else {
-            return if owner_goes { Step::Nothing } else { self.write(|body| Action::Create { body }) };
-        };
+    /// The step from what lies at the place and was not among the children.
+    fn step_from(&self, live: Option<&Object>) -> Step {
+        if self.input.owner.meta.deleting {
+            return Step::Nothing;
+        }
+        let Some(live) = live else { return self.apply(|body| Action::Create { body }) };
         match self.input.owner.whose(&live.meta) {
-            _ if owner_goes => Step::Nothing,
             Whose::Other(whose) => Step::Conflict(whose),
             Whose::Earlier => Step::Wait("it belongs to an earlier object of its owner's name and is being collected"),
-            Whose::Ours if live.meta.deleting => Step::Wait("it is being deleted"),
-            Whose::Ours => self.update(live),
+            Whose::Ours => self.step_from_ours(live),
+        }
+    }
+
+    fn step_from_ours(&self, live: &Object) -> Step {
+        if self.input.owner.meta.deleting {
+            Step::Nothing
+        } else if live.meta.deleting {
+            Step::Wait("it is being deleted")
+        } else {
+            self.update(live)
         }
     }
 
@@ -189,7 +199,7 @@ impl Child<'_> {
         if mark == Some(&text) && covered() {
             return Step::Nothing;
         }
-        let apply = || self.write(|body| Action::Apply { seen: Seen::of(&live.meta), body });
+        let apply = || self.apply(|body| Action::Apply { seen: Seen::of(&live.meta), body });
         match self.spec.update {
             Update::OnDelete => Step::Nothing,
             Update::InPlace => apply(),
@@ -211,7 +221,7 @@ impl Child<'_> {
         covers(schema, live, &self.desired.body) && covers(schema, live, &self.additions.body)
     }
 
-    fn write(&self, action: impl FnOnce(Value) -> Action) -> Step {
+    fn apply(&self, action: impl FnOnce(Value) -> Action) -> Step {
         let body = intent_body(self.desired, self.additions, &self.intent());
         Step::Apply(write(self.input.owner, self.spec, &self.desired.place, action(body)))
     }

@@ -1,0 +1,8 @@
+//! The decisions about one run, from outside: answer, plan, status.
+#![expect(clippy::unwrap_used, reason = "what a test arranges may fail as loudly as the test itself")]
+
+mod answer;
+mod given;
+mod plan;
+mod server;
+mod status;

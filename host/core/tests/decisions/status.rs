@@ -1,0 +1,223 @@
+//! The status: the answer and the host's condition as one.
+
+use serde_json::{Map, Value, json};
+use trimtab_core::{
+    answer::StatusIntent,
+    fixed::FixedPoints,
+    kind::Kind,
+    object::Object,
+    plan::{Conflict, Plan},
+    schema::Schema,
+    status::{self, Input, NoStatus, Verdict, reason},
+    write::{Action, Write},
+};
+
+use crate::given::{World, kind};
+
+/// The schema of a Site whose status has these fields.
+fn schema(status: Value) -> Schema {
+    let site = json!({
+        "type": "object",
+        "x-kubernetes-group-version-kind": [{"group": "demo.dev", "version": "v1", "kind": "Site"}],
+        "properties": {"status": {"type": "object", "properties": status}},
+    });
+    let doc = json!({"components": {"schemas": {"Site": site}}});
+    Schema::from_openapi(&doc, "demo.dev", "v1", "Site").unwrap()
+}
+
+fn full() -> Schema {
+    let text = || json!({"type": "string"});
+    let condition = json!({"type": "object", "properties": {"type": text(), "status": text(), "reason": text(),
+        "message": text(), "lastTransitionTime": text(), "observedGeneration": {"type": "integer"}}});
+    schema(json!({
+        "ready": {"type": "boolean"},
+        "observedGeneration": {"type": "integer"},
+        "conditions": {"type": "array", "items": condition,
+            "x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"]},
+    }))
+}
+
+/// The Site with this status, of which our manager owns these fields.
+fn site(status: Value, owned: Value) -> Object {
+    let mut text = World::site().object.value();
+    text["status"] = status;
+    text["metadata"]["managedFields"] = json!([{"manager": "trimtab/site/status", "operation": "Apply",
+        "apiVersion": "demo.dev/v1", "subresource": "status", "fieldsV1": {"f:status": owned}}]);
+    Object::parse(&text.to_string(), "demo.dev/v1", "Site").unwrap()
+}
+
+/// What was applied: the whole of it is owned, in the form of managedFields.
+fn applied(status: &Value) -> Object {
+    let mut owned = Map::new();
+    for (name, value) in status.as_object().unwrap() {
+        let items = value.as_array().into_iter().flatten().map(|item| {
+            let fields = item.as_object().unwrap().keys().map(|name| (format!("f:{name}"), json!({})));
+            (format!("k:{}", json!({"type": item["type"]})), Value::Object(fields.collect()))
+        });
+        owned.insert(format!("f:{name}"), Value::Object(items.collect()));
+    }
+    site(status.clone(), owned.into())
+}
+
+fn settled() -> Verdict {
+    Verdict::of_plan(&Plan::default())
+}
+
+fn set(status: Value) -> StatusIntent {
+    match status {
+        Value::Object(status) => StatusIntent::Set(status),
+        other => panic!("{other} is no status"),
+    }
+}
+
+fn decide(object: &Object, schema: &Schema, answer: &StatusIntent, verdict: &Verdict) -> Option<Value> {
+    let written = write(object, schema, answer, verdict, &FixedPoints::default())?;
+    assert_eq!((written.manager.as_str(), written.version.as_str()), ("trimtab/site/status", "v1"));
+    match written.action {
+        Action::Status { status, .. } => Some(status.into()),
+        other => panic!("{other:?} is no status"),
+    }
+}
+
+fn write(
+    object: &Object,
+    schema: &Schema,
+    answer: &StatusIntent,
+    verdict: &Verdict,
+    fixed: &FixedPoints,
+) -> Option<Write> {
+    let world = World::site();
+    let (kind, lineage) = (&world.kind, &world.lineage);
+    status::decide(&Input { object, kind, lineage, schema, answer, verdict, now: "2026-02-02T00:00:00Z", fixed })
+        .unwrap()
+}
+
+#[test]
+fn an_answer_is_written_with_the_hosts_condition_and_then_rests() {
+    let answer = set(json!({"ready": true}));
+    let status = decide(&World::site().object, &full(), &answer, &settled()).unwrap();
+    assert_eq!(
+        status,
+        json!({
+            "ready": true,
+            "observedGeneration": 3,
+            "conditions": [{"type": "Reconciled", "status": "True", "reason": "Settled", "observedGeneration": 3,
+                "message": "all children are as desired", "lastTransitionTime": "2026-02-02T00:00:00Z"}],
+        })
+    );
+    assert_eq!(decide(&applied(&status), &full(), &answer, &settled()), None);
+}
+
+#[test]
+fn a_failed_run_keeps_the_last_answer_and_nothing_of_what_others_say() {
+    let condition = json!({"type": "Reconciled", "status": "True", "lastTransitionTime": "2026-01-01T00:00:00Z"});
+    let live = json!({"ready": true, "theirs": 1, "conditions": [{"type": "Other", "status": "True"}, condition]});
+    let owned = json!({"f:ready": {}, "f:conditions": {"k:{\"type\":\"Reconciled\"}": {"f:type": {}, "f:status": {}}}});
+    let failed = Verdict::not(reason::PLUGIN_FAILED, "it trapped".into());
+    let status = decide(&site(live, owned), &full(), &StatusIntent::Keep, &failed).unwrap();
+    assert_eq!(status["ready"], true);
+    assert_eq!(status.get("theirs"), None);
+    assert_eq!(status["conditions"].as_array().unwrap().len(), 1);
+    assert_eq!(status["conditions"][0]["status"], "False");
+    assert_eq!(status["conditions"][0]["reason"], "PluginFailed");
+    assert_eq!(status["conditions"][0]["lastTransitionTime"], "2026-02-02T00:00:00Z");
+}
+
+#[test]
+fn the_transition_time_stays_while_the_status_does() {
+    let old = json!({"type": "Reconciled", "status": "True", "reason": "Settled", "message": "before",
+        "lastTransitionTime": "2026-01-01T00:00:00Z"});
+    let status = decide(&applied(&json!({"conditions": [old]})), &full(), &StatusIntent::Keep, &settled()).unwrap();
+    assert_eq!(status["conditions"][0]["lastTransitionTime"], "2026-01-01T00:00:00Z");
+    assert_ne!(status["conditions"][0]["message"], "before");
+}
+
+#[test]
+fn the_plugins_conditions_stand_beside_the_hosts_and_an_echo_of_it_does_not() {
+    let echo = json!({"type": "Reconciled", "status": "Unknown"});
+    let ready = json!({"type": "Ready", "status": "True"});
+    let answer = set(json!({"conditions": [echo, ready]}));
+    let status = decide(&World::site().object, &full(), &answer, &settled()).unwrap();
+    let types = status["conditions"].as_array().unwrap().iter().map(|it| it["type"].clone());
+    assert_eq!(types.collect::<Vec<_>>(), ["Ready", "Reconciled"]);
+    assert_eq!(status["conditions"][1]["status"], "True");
+}
+
+#[test]
+fn a_field_that_is_no_longer_answered_is_taken_away_and_an_empty_answer_clears_ours() {
+    let bare = schema(json!({"ready": {"type": "boolean"}, "url": {"type": "string"}}));
+    let live = applied(&json!({"ready": true, "url": "x"}));
+    assert_eq!(decide(&live, &bare, &set(json!({"ready": true})), &settled()), Some(json!({"ready": true})));
+    assert_eq!(decide(&live, &bare, &set(json!({})), &settled()), Some(json!({})));
+    assert_eq!(decide(&live, &bare, &StatusIntent::Keep, &settled()), None);
+    let theirs = site(json!({"ready": true}), json!({}));
+    assert_eq!(decide(&theirs, &bare, &set(json!({})), &settled()), None, "nothing of ours is there to clear");
+}
+
+#[test]
+fn a_schema_without_conditions_gets_none_and_no_generation_for_a_run_that_failed() {
+    let bare = schema(json!({"ready": {}, "observedGeneration": {"type": "integer"}}));
+    let failed = Verdict::not(reason::PLUGIN_FAILED, "it trapped".into());
+    assert_eq!(decide(&World::site().object, &bare, &StatusIntent::Keep, &failed), None);
+    let status = decide(&World::site().object, &bare, &set(json!({"ready": true})), &settled());
+    assert_eq!(status, Some(json!({"ready": true, "observedGeneration": 3})));
+    let texts = schema(json!({"conditions": {"type": "array", "items": {"type": "string"}}}));
+    assert_eq!(decide(&World::site().object, &texts, &StatusIntent::Keep, &settled()), None);
+}
+
+#[test]
+fn only_fields_that_the_conditions_schema_declares_are_written() {
+    let item = json!({"type": "object", "properties": {"type": {"type": "string"}, "status": {"type": "string"}}});
+    let small = schema(json!({"conditions": {"type": "array", "items": item}}));
+    let status = decide(&World::site().object, &small, &StatusIntent::Keep, &settled());
+    assert_eq!(status, Some(json!({"conditions": [{"type": "Reconciled", "status": "True"}]})));
+}
+
+#[test]
+fn a_status_that_the_server_writes_in_another_way_is_applied_once() {
+    let answer = set(json!({"ready": "1000m"}));
+    let mut fixed = FixedPoints::default();
+    let first = write(&World::site().object, &Schema::unknown(), &answer, &settled(), &fixed).unwrap();
+    let live = applied(&json!({"ready": "1"}));
+    assert!(write(&live, &Schema::unknown(), &answer, &settled(), &fixed).is_some());
+    fixed.learn(&first, Some(&live));
+    assert_eq!(write(&live, &Schema::unknown(), &answer, &settled(), &fixed), None);
+    let edited = applied(&json!({"ready": "2"}));
+    assert!(write(&edited, &Schema::unknown(), &answer, &settled(), &fixed).is_some());
+}
+
+#[test]
+fn a_status_for_a_kind_without_the_subresource_is_refused_and_none_is_fine() {
+    let world = World::site();
+    let without: Kind = kind("demo.dev/v1", "Site", true, false);
+    let decide = |answer: &StatusIntent| {
+        status::decide(&Input {
+            object: &world.object,
+            kind: &without,
+            lineage: &world.lineage,
+            schema: &full(),
+            answer,
+            verdict: &settled(),
+            now: "",
+            fixed: &FixedPoints::default(),
+        })
+    };
+    let refused: NoStatus = decide(&set(json!({"ready": true}))).unwrap_err();
+    assert!(refused.to_string().contains("Site.demo.dev in version v1 has no status subresource"));
+    assert_eq!(decide(&StatusIntent::Keep), Ok(None));
+}
+
+#[test]
+fn a_verdict_names_three_conflicts_counts_the_rest_and_is_cut_where_a_character_ends() {
+    let world = World::site();
+    let conflict = || Conflict { place: world.object.meta.place.clone(), whose: "it is theirs".into() };
+    let plan = Plan { conflicts: (0..5).map(|_| conflict()).collect(), ..Plan::default() };
+    let verdict = Verdict::of_plan(&plan);
+    assert_eq!((verdict.reconciled, verdict.reason), (false, reason::CONFLICT));
+    assert_eq!(verdict.message.matches("is not ours").count(), 3);
+    assert!(verdict.message.ends_with("; and 2 more"));
+
+    let long = Verdict::not(reason::PLUGIN_FAILED, "é".repeat(4000).replacen('é', "x", 1));
+    let status = decide(&world.object, &full(), &StatusIntent::Keep, &long).unwrap();
+    assert_eq!(status["conditions"][0]["message"].as_str().unwrap().len(), 1023);
+}
