@@ -1,0 +1,34 @@
+//! A Kubernetes API in memory: what controllers rely on, as kube-apiserver does
+//! it, with no etcd, no files, and no clock or randomness of its own.
+//!
+//! [`ApiServer`] is a [`tower::Service`], so a client runs against it in
+//! process; [`ApiServer::serve`] puts the same service behind a socket. All
+//! state has one owner behind one lock, every request is decided while holding
+//! it, and nothing is awaited meanwhile: equal requests in equal order from an
+//! equal seed and clock leave equal objects.
+#![forbid(unsafe_code)]
+
+mod builtin_rules;
+mod controllers;
+mod crd;
+mod discovery;
+mod fields;
+mod ids;
+mod kinds;
+mod managed;
+mod meta;
+mod openapi;
+mod patch;
+mod request;
+mod scale;
+mod schema;
+mod selector;
+mod server;
+mod status_error;
+mod storage;
+mod verbs;
+mod view;
+mod watch;
+mod wire;
+
+pub use server::{ApiServer, Clock, Collecting, Config};

@@ -1,0 +1,308 @@
+//! `metadata`: what the server fills in, and the rules that names, labels,
+//! finalizers and owners must keep, in the real server's words.
+
+use serde_json::{Map, Value, json};
+
+use crate::kinds::Kind;
+use crate::status_error::Cause;
+
+const SUBDOMAIN: &str = "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and must start and end with an alphanumeric character (e.g. 'example.com', regex used for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*')";
+const LABEL: &str = "a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', and must start and end with an alphanumeric character (e.g. 'my-name',  or '123-abc', regex used for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?')";
+const DNS_1035: &str = "a DNS-1035 label must consist of lower case alphanumeric characters or '-', start with an alphabetic character, and end with an alphanumeric character (e.g. 'my-name',  or 'abc-123', regex used for validation is '[a-z]([-a-z0-9]*[a-z0-9])?')";
+const NAME_PART: &str = "name part must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character (e.g. 'MyName',  or 'my.name',  or '123-abc', regex used for validation is '([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]')";
+const LABEL_VALUE: &str = "a valid label must be an empty string or consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character (e.g. 'MyValue',  or 'my_value',  or '12345', regex used for validation is '(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?')";
+const QUALIFIED_NAME: &str = "a qualified name must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character (e.g. 'MyName',  or 'my.name',  or '123-abc', regex used for validation is '([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]') with an optional DNS subdomain prefix and '/' (e.g. 'example.com/MyName')";
+
+const SUBDOMAIN_LENGTH_MAX: usize = 253;
+const LABEL_LENGTH_MAX: usize = 63;
+/// The sum of the keys' and values' bytes of all annotations.
+const ANNOTATIONS_BYTES_MAX: usize = 256 * 1024;
+
+/// An object's metadata, made if it is not there.
+pub(crate) fn of_mut(object: &mut Value) -> &mut Map<String, Value> {
+    if !object["metadata"].is_object() {
+        object["metadata"] = json!({});
+    }
+    object["metadata"].as_object_mut().expect("made above")
+}
+
+/// A text of an object's metadata; empty where there is none.
+pub(crate) fn text<'a>(object: &'a Value, field: &str) -> &'a str {
+    object["metadata"][field].as_str().unwrap_or_default()
+}
+
+pub(crate) fn finalizers(object: &Value) -> Vec<String> {
+    let items = object["metadata"]["finalizers"].as_array();
+    items.into_iter().flatten().filter_map(|item| item.as_str().map(str::to_owned)).collect()
+}
+
+/// Sets the finalizers; none is an absent field.
+pub(crate) fn set_finalizers(object: &mut Value, finalizers: &[String]) {
+    let metadata = of_mut(object);
+    if finalizers.is_empty() {
+        metadata.remove("finalizers");
+    } else {
+        metadata.insert("finalizers".to_owned(), Value::from(finalizers));
+    }
+}
+
+/// The fields that the server fills in for a new object.
+pub(crate) fn start(object: &mut Value, namespace: Option<&str>, uid: String, now: String) {
+    let metadata = of_mut(object);
+    for field in ["deletionTimestamp", "deletionGracePeriodSeconds", "selfLink", "generation", "resourceVersion"] {
+        metadata.remove(field);
+    }
+    metadata.insert("uid".to_owned(), Value::from(uid));
+    metadata.insert("creationTimestamp".to_owned(), Value::from(now));
+    match namespace {
+        Some(namespace) => metadata.insert("namespace".to_owned(), Value::from(namespace)),
+        None => metadata.remove("namespace"),
+    };
+    drop_empty(metadata);
+}
+
+/// Empty lists and maps do not show in a Go struct's JSON.
+pub(crate) fn drop_empty(metadata: &mut Map<String, Value>) {
+    metadata.retain(|_, value| match value {
+        Value::Null => false,
+        Value::Array(items) => !items.is_empty(),
+        Value::Object(fields) => !fields.is_empty(),
+        Value::String(text) => !text.is_empty(),
+        _ => true,
+    });
+}
+
+/// The fields that only the server sets stay what they are.
+pub(crate) fn keep(new: &mut Value, live: &Value) {
+    let fields = [
+        "creationTimestamp",
+        "deletionTimestamp",
+        "deletionGracePeriodSeconds",
+        "generation",
+        "selfLink",
+        "resourceVersion",
+        "namespace",
+    ];
+    let uid_given = !text(new, "uid").is_empty();
+    let metadata = of_mut(new);
+    for field in fields.into_iter().chain((!uid_given).then_some("uid")) {
+        match live["metadata"].get(field) {
+            Some(value) => metadata.insert(field.to_owned(), value.clone()),
+            None => metadata.remove(field),
+        };
+    }
+    drop_empty(metadata);
+}
+
+/// The rules for a new object.
+pub(crate) fn validate_new(kind: &Kind, object: &Value) -> Vec<Cause> {
+    let mut causes = Vec::new();
+    let name = text(object, "name");
+    if name.is_empty() {
+        causes.push(Cause::required("metadata.name", "name or generateName is required"));
+    } else if let Some(wrong) = name_fault(kind, name) {
+        causes.push(Cause::invalid("metadata.name", name, &wrong));
+    }
+    causes.extend(validate_parts(object));
+    causes
+}
+
+/// The rules for a changed object. The server checks these twice, and says so.
+pub(crate) fn validate_change(new: &Value, live: &Value) -> Vec<Cause> {
+    let mut causes = validate_parts(new);
+    if live["metadata"].get("deletionTimestamp").is_some() {
+        let before = finalizers(live);
+        let added: Vec<String> = finalizers(new).into_iter().filter(|one| !before.contains(one)).collect();
+        if !added.is_empty() {
+            let listed: Vec<String> = added.iter().map(|one| format!("{one:?}")).collect();
+            causes.push(Cause::forbidden(
+                "metadata.finalizers",
+                &format!(
+                    "no new finalizers can be added if the object is being deleted, found new finalizers []string{{{}}}",
+                    listed.join(", ")
+                ),
+            ));
+        }
+    }
+    let uid = text(new, "uid");
+    if uid != text(live, "uid") {
+        causes.push(Cause::invalid("metadata.uid", uid, "field is immutable"));
+    }
+    let twice = causes.clone();
+    causes.extend(twice);
+    causes
+}
+
+fn name_fault(kind: &Kind, name: &str) -> Option<String> {
+    match (kind.at.group.as_str(), kind.at.resource.as_str()) {
+        ("rbac.authorization.k8s.io", _) => path_segment_fault(name),
+        ("", "namespaces") => label_fault(name),
+        ("", "services") => dns_1035_fault(name),
+        _ => subdomain_fault(name),
+    }
+}
+
+fn path_segment_fault(name: &str) -> Option<String> {
+    if matches!(name, "." | "..") {
+        return Some(format!("may not be '{name}'"));
+    }
+    ["/", "%"].into_iter().find(|part| name.contains(part)).map(|part| format!("may not contain '{part}'"))
+}
+
+fn subdomain_fault(name: &str) -> Option<String> {
+    if name.len() > SUBDOMAIN_LENGTH_MAX {
+        return Some(format!("must be no more than {SUBDOMAIN_LENGTH_MAX} bytes"));
+    }
+    (!name.split('.').all(is_label)).then(|| SUBDOMAIN.to_owned())
+}
+
+fn label_fault(name: &str) -> Option<String> {
+    if name.len() > LABEL_LENGTH_MAX {
+        return Some(format!("must be no more than {LABEL_LENGTH_MAX} bytes"));
+    }
+    (!is_label(name)).then(|| LABEL.to_owned())
+}
+
+fn dns_1035_fault(name: &str) -> Option<String> {
+    if name.len() > LABEL_LENGTH_MAX {
+        return Some(format!("must be no more than {LABEL_LENGTH_MAX} bytes"));
+    }
+    let starts = name.starts_with(|c: char| c.is_ascii_lowercase());
+    (!starts || !is_label(name)).then(|| DNS_1035.to_owned())
+}
+
+fn is_label(text: &str) -> bool {
+    let inside = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+    !text.is_empty() && text.chars().all(inside) && !text.starts_with('-') && !text.ends_with('-')
+}
+
+fn is_name_part(text: &str) -> bool {
+    let inside = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
+    let edge = |c: char| c.is_ascii_alphanumeric();
+    text.starts_with(edge) && text.ends_with(edge) && text.chars().all(inside)
+}
+
+/// What is wrong with a label key, an annotation key or a finalizer.
+fn key_faults(key: &str) -> Vec<String> {
+    let mut faults = Vec::new();
+    let name = match key.split_once('/') {
+        None => key,
+        Some((_, name)) if name.contains('/') => return vec![QUALIFIED_NAME.to_owned()],
+        Some((prefix, name)) => {
+            if prefix.is_empty() {
+                faults.push("prefix part must be non-empty".to_owned());
+            } else if let Some(wrong) = subdomain_fault(prefix) {
+                faults.push(format!("prefix part {wrong}"));
+            }
+            name
+        }
+    };
+    if name.is_empty() {
+        faults.push("name part must be non-empty".to_owned());
+    } else if name.len() > LABEL_LENGTH_MAX {
+        faults.push(format!("name part must be no more than {LABEL_LENGTH_MAX} bytes"));
+    }
+    if !is_name_part(name) {
+        faults.push(NAME_PART.to_owned());
+    }
+    faults
+}
+
+/// The parts that a new and a changed object share.
+fn validate_parts(object: &Value) -> Vec<Cause> {
+    let metadata = &object["metadata"];
+    let entries = |field: &str| metadata[field].as_object().into_iter().flatten();
+    let mut causes = Vec::new();
+    for (key, value) in entries("labels") {
+        causes.extend(key_faults(key).iter().map(|wrong| Cause::invalid("metadata.labels", key.as_str(), wrong)));
+        let value = value.as_str().unwrap_or_default();
+        if value.len() > LABEL_LENGTH_MAX {
+            let wrong = format!("must be no more than {LABEL_LENGTH_MAX} bytes");
+            causes.push(Cause::invalid("metadata.labels", value, &wrong));
+        } else if !value.is_empty() && !is_name_part(value) {
+            causes.push(Cause::invalid("metadata.labels", value, LABEL_VALUE));
+        }
+    }
+    for (key, _) in entries("annotations") {
+        // The server lowers an annotation's key before it checks it.
+        let lower = key.to_lowercase();
+        causes
+            .extend(key_faults(&lower).iter().map(|wrong| Cause::invalid("metadata.annotations", key.as_str(), wrong)));
+    }
+    let size: usize = entries("annotations").map(|(key, value)| key.len() + value.as_str().map_or(0, str::len)).sum();
+    if size > ANNOTATIONS_BYTES_MAX {
+        causes.push(Cause {
+            reason: "FieldValueTooLong",
+            message: format!("Too long: may not be more than {ANNOTATIONS_BYTES_MAX} bytes"),
+            field: "metadata.annotations".to_owned(),
+        });
+    }
+    causes.extend(validate_owners(metadata));
+    for finalizer in finalizers(object) {
+        let faults = key_faults(&finalizer);
+        causes.extend(faults.iter().map(|wrong| Cause::invalid("metadata.finalizers", finalizer.as_str(), wrong)));
+    }
+    causes
+}
+
+fn validate_owners(metadata: &Value) -> Vec<Cause> {
+    let owners = metadata["ownerReferences"].as_array();
+    let mut causes = Vec::new();
+    let mut controllers = Vec::new();
+    for owner in owners.into_iter().flatten() {
+        for (field, what) in [("kind", "kind"), ("name", "name"), ("uid", "uid")] {
+            if owner[field].as_str().unwrap_or_default().is_empty() {
+                let path = format!("metadata.ownerReferences.{field}");
+                causes.push(Cause::invalid(path, "", &format!("{what} must not be empty")));
+            }
+        }
+        if owner["apiVersion"].as_str().unwrap_or_default().is_empty() {
+            causes.push(Cause::invalid("metadata.ownerReferences.apiVersion", "", "version must not be empty"));
+        }
+        if owner["controller"] == Value::Bool(true) {
+            controllers.push(owner["kind"].as_str().unwrap_or_default());
+        }
+    }
+    if let [first, second, ..] = controllers.as_slice() {
+        let wrong = format!(
+            "Only one reference can have Controller set to true. Found \"true\" in references for {first} and {second}"
+        );
+        let value = metadata["ownerReferences"].clone();
+        causes.push(Cause::invalid("metadata.ownerReferences", value, &wrong));
+    }
+    causes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_and_names_are_judged_as_kubernetes_judges_them() {
+        for good in ["a", "a.b/c", "A_b.c-d", "x.io/Name"] {
+            assert!(key_faults(good).is_empty(), "{good}");
+        }
+        for bad in ["", "a b", "/a", "A.b/c", "a/b/c", "-a"] {
+            assert!(!key_faults(bad).is_empty(), "{bad}");
+        }
+        for (name, good) in [("a.b", true), ("a-b", true), ("A", false), ("a_", false), ("-a", false), ("a..b", false)]
+        {
+            assert_eq!(subdomain_fault(name).is_none(), good, "{name}");
+        }
+        assert!(dns_1035_fault("1a").is_some() && label_fault("1a").is_none());
+    }
+
+    #[test]
+    fn no_finalizer_is_added_to_what_is_being_deleted() {
+        let live = json!({ "metadata": { "uid": "u", "deletionTimestamp": "t", "finalizers": ["x.io/a"] } });
+        let new = json!({ "metadata": { "uid": "u", "finalizers": ["x.io/a", "x.io/b"] } });
+        let causes = validate_change(&new, &live);
+        assert_eq!(causes.len(), 2);
+        assert_eq!(
+            causes[0].message,
+            "Forbidden: no new finalizers can be added if the object is being deleted, found new finalizers []string{\"x.io/b\"}"
+        );
+        let fewer = json!({ "metadata": { "uid": "u" } });
+        assert_eq!(validate_change(&fewer, &live), []);
+    }
+}

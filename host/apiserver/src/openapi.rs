@@ -1,0 +1,143 @@
+//! `/openapi/v3`: an index with a hash for each group and version, and their
+//! documents: the components of the kinds, with the paths that lead to them.
+
+use serde_json::{Map, Value, json};
+
+use crate::discovery::{group_version, tagged};
+use crate::kinds::{Kind, Registry};
+use crate::server::State;
+use crate::status_error::ApiError;
+use crate::verbs::{Answer, Call};
+use crate::view;
+
+const OBJECT_META: &str = "io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta";
+
+pub(crate) fn answer(state: &mut State, path: Option<&str>, call: &Call) -> Result<Answer, ApiError> {
+    let State { documents, registry, .. } = state;
+    let Some(path) = path else {
+        let mut paths = Map::new();
+        for (group, version) in versions(registry) {
+            let path = path_of(&group, &version);
+            let (_, hash) = documents.get(registry, &path, |registry| document(registry, &group, &version));
+            let url = format!("/openapi/v3/{path}?hash={hash}");
+            paths.insert(path, json!({ "serverRelativeURL": url }));
+        }
+        let body = view::to_bytes(&json!({ "paths": paths }));
+        let (_, hash) = documents.get(registry, "openapi index", |_| Value::Object(paths));
+        return Ok(tagged(call, "application/json", body, &hash));
+    };
+    let found = versions(registry).into_iter().find(|(group, version)| path_of(group, version) == path);
+    let (group, version) = found.ok_or_else(ApiError::no_such_path)?;
+    let (body, hash) = documents.get(registry, path, |registry| document(registry, &group, &version));
+    Ok(tagged(call, "application/json", body, &hash))
+}
+
+fn versions(registry: &Registry) -> Vec<(String, String)> {
+    let of_group = |group: &String| {
+        let versions = registry.versions(group);
+        versions.into_iter().map(|version| (group.clone(), version)).collect::<Vec<_>>()
+    };
+    registry.groups().iter().flat_map(of_group).collect()
+}
+
+/// `api/v1` or `apis/GROUP/VERSION`.
+fn path_of(group: &str, version: &str) -> String {
+    let root = if group.is_empty() { "api" } else { "apis" };
+    format!("{root}/{}", group_version(group, version))
+}
+
+fn document(registry: &Registry, group: &str, version: &str) -> Value {
+    let mut schemas = Map::new();
+    let mut paths = Map::new();
+    for kind in registry.in_version(group, version) {
+        let (name, schema) = match (&kind.custom, registry.component_of(kind)) {
+            (Some(custom), _) => (component_name(kind), custom_schema(&custom.published)),
+            (None, Some(name)) => (name.to_owned(), registry.components()[name].clone()),
+            (None, None) => continue,
+        };
+        collect(&schema, registry.components(), &mut schemas);
+        let mut schema = schema;
+        schema["x-kubernetes-group-version-kind"] = json!([type_of(kind)]);
+        schemas.insert(format!("{name}List"), list_schema(kind, &name));
+        schemas.insert(name, schema);
+        let prefix = path_of(group, version);
+        let scope = if kind.namespaced { "namespaces/{namespace}/" } else { "" };
+        let path = format!("/{prefix}/{scope}{}", kind.at.resource);
+        paths.insert(format!("{path}/{{name}}"), operations(kind, &["get", "put", "patch", "delete"]));
+        paths.insert(path, operations(kind, &["get", "post", "delete"]));
+    }
+    let title = "Kubernetes";
+    json!({
+        "openapi": "3.0.0", "info": { "title": title, "version": "v1.36.3" },
+        "paths": paths, "components": { "schemas": schemas },
+    })
+}
+
+fn type_of(kind: &Kind) -> Value {
+    json!({ "group": kind.at.group, "kind": kind.kind, "version": kind.version })
+}
+
+/// `dev.demo.v1.Site`, as the real server names it.
+fn component_name(kind: &Kind) -> String {
+    let mut parts: Vec<&str> = kind.at.group.split('.').collect();
+    parts.reverse();
+    format!("{}.{}.{}", parts.join("."), kind.version, kind.kind)
+}
+
+/// A custom kind's schema with the fields that every object has.
+fn custom_schema(published: &Value) -> Value {
+    let mut schema = published.clone();
+    let text = json!({ "type": "string" });
+    schema["properties"]["apiVersion"] = text.clone();
+    schema["properties"]["kind"] = text;
+    schema["properties"]["metadata"] = json!({ "allOf": [{ "$ref": format!("#/components/schemas/{OBJECT_META}") }] });
+    schema
+}
+
+fn list_schema(kind: &Kind, item: &str) -> Value {
+    json!({
+        "type": "object", "required": ["items"],
+        "properties": {
+            "apiVersion": { "type": "string" }, "kind": { "type": "string" },
+            "items": { "type": "array", "items": { "$ref": format!("#/components/schemas/{item}") } },
+            "metadata": { "type": "object" },
+        },
+        "x-kubernetes-group-version-kind":
+            [{ "group": kind.at.group, "kind": kind.list_kind, "version": kind.version }],
+    })
+}
+
+/// Clients read from these whether a write takes `fieldValidation` and `dryRun`.
+fn operations(kind: &Kind, methods: &[&str]) -> Value {
+    let parameter = |name: &str| json!({ "name": name, "in": "query", "schema": { "type": "string" } });
+    let write = ["dryRun", "fieldManager", "fieldValidation"].map(parameter);
+    let operation = |method: &str| {
+        let mut operation = json!({
+            "x-kubernetes-action": method, "x-kubernetes-group-version-kind": type_of(kind),
+            "responses": { "200": { "description": "OK" } },
+        });
+        if matches!(method, "put" | "patch" | "post") {
+            operation["parameters"] = json!(write);
+        }
+        operation
+    };
+    methods.iter().map(|method| ((*method).to_owned(), operation(method))).collect()
+}
+
+/// All components that a schema refers to, and those that they refer to.
+fn collect(schema: &Value, components: &Map<String, Value>, into: &mut Map<String, Value>) {
+    match schema {
+        Value::Object(fields) => {
+            if let Some(name) = fields.get("$ref").and_then(Value::as_str).and_then(|path| path.rsplit('/').next())
+                && !into.contains_key(name)
+                && let Some(found) = components.get(name)
+            {
+                into.insert(name.to_owned(), found.clone());
+                collect(found, components, into);
+            }
+            fields.values().for_each(|value| collect(value, components, into));
+        }
+        Value::Array(items) => items.iter().for_each(|item| collect(item, components, into)),
+        _ => {}
+    }
+}

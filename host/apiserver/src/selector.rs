@@ -1,0 +1,330 @@
+//! Label and field selectors: parsing with the server's refusals, and matching.
+
+use serde_json::Value;
+
+use crate::status_error::ApiError;
+
+/// A parsed label selector; empty matches everything.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct LabelSelector(Vec<Requirement>);
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Requirement {
+    key: String,
+    test: Test,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Test {
+    Exists,
+    Absent,
+    In(Vec<String>),
+    NotIn(Vec<String>),
+    Greater(i64),
+    Less(i64),
+}
+
+impl LabelSelector {
+    pub fn parse(text: &str) -> Result<Self, ApiError> {
+        let mut parser = Parser { tokens: tokens(text), at: 0 };
+        let mut requirements = Vec::new();
+        while parser.peek() != &Token::End {
+            requirements.push(parser.requirement()?);
+            match parser.next() {
+                Token::Comma if parser.peek() == &Token::End => {
+                    return Err(unexpected(&Token::End, "identifier after ','"));
+                }
+                Token::Comma | Token::End => {}
+                other => return Err(unexpected(&other, "',' or 'end of string'")),
+            }
+        }
+        Ok(Self(requirements))
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    pub fn matches(&self, object: &Value) -> bool {
+        let labels = object.pointer("/metadata/labels");
+        self.0.iter().all(|requirement| {
+            let value = labels.and_then(|labels| labels.get(&requirement.key)).and_then(Value::as_str);
+            requirement.test.holds(value)
+        })
+    }
+}
+
+impl Test {
+    fn holds(&self, value: Option<&str>) -> bool {
+        let number = |value: Option<&str>| value.and_then(|value| value.parse::<i64>().ok());
+        match self {
+            Self::Exists => value.is_some(),
+            Self::Absent => value.is_none(),
+            Self::In(values) => value.is_some_and(|value| values.iter().any(|v| v == value)),
+            Self::NotIn(values) => value.is_none_or(|value| values.iter().all(|v| v != value)),
+            Self::Greater(bound) => number(value).is_some_and(|value| value > *bound),
+            Self::Less(bound) => number(value).is_some_and(|value| value < *bound),
+        }
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Token {
+    Word(String),
+    Comma,
+    Open,
+    Close,
+    Not,
+    Equal(&'static str),
+    NotEqual,
+    Greater,
+    Less,
+    End,
+}
+
+impl Token {
+    fn text(&self) -> &str {
+        match self {
+            Self::Word(word) => word,
+            Self::Comma => ",",
+            Self::Open => "(",
+            Self::Close => ")",
+            Self::Not => "!",
+            Self::Equal(sign) => sign,
+            Self::NotEqual => "!=",
+            Self::Greater => ">",
+            Self::Less => "<",
+            Self::End => "",
+        }
+    }
+}
+
+fn unexpected(found: &Token, expected: &str) -> ApiError {
+    ApiError::bad_request(format!("unable to parse requirement: found '{}', expected: {expected}", found.text()))
+}
+
+fn tokens(text: &str) -> Vec<Token> {
+    let mut out = Vec::new();
+    let mut rest = text.trim_start();
+    while let Some(first) = rest.chars().next() {
+        let (token, length) = match first {
+            ',' => (Token::Comma, 1),
+            '(' => (Token::Open, 1),
+            ')' => (Token::Close, 1),
+            '>' => (Token::Greater, 1),
+            '<' => (Token::Less, 1),
+            '=' if rest.starts_with("==") => (Token::Equal("=="), 2),
+            '=' => (Token::Equal("="), 1),
+            '!' if rest.starts_with("!=") => (Token::NotEqual, 2),
+            '!' => (Token::Not, 1),
+            _ => {
+                let end = rest.find(|c: char| c.is_whitespace() || ",()<>=!".contains(c)).unwrap_or(rest.len());
+                (Token::Word(rest[..end].to_owned()), end)
+            }
+        };
+        out.push(token);
+        rest = rest[length..].trim_start();
+    }
+    out.push(Token::End);
+    out
+}
+
+struct Parser {
+    tokens: Vec<Token>,
+    at: usize,
+}
+
+impl Parser {
+    fn peek(&self) -> &Token {
+        &self.tokens[self.at.min(self.tokens.len() - 1)]
+    }
+
+    fn next(&mut self) -> Token {
+        let token = self.peek().clone();
+        self.at += 1;
+        token
+    }
+
+    fn requirement(&mut self) -> Result<Requirement, ApiError> {
+        let absent = self.peek() == &Token::Not;
+        if absent {
+            self.at += 1;
+        }
+        let Token::Word(key) = self.next() else {
+            self.at -= 1;
+            return Err(unexpected(self.peek(), "identifier"));
+        };
+        let test = match self.peek() {
+            Token::Comma | Token::End if absent => Test::Absent,
+            Token::Comma | Token::End => Test::Exists,
+            _ => self.test()?,
+        };
+        Ok(Requirement { key, test })
+    }
+
+    fn test(&mut self) -> Result<Test, ApiError> {
+        match self.next() {
+            Token::Equal(_) => Ok(Test::In(vec![self.exact_value()?])),
+            Token::NotEqual => Ok(Test::NotIn(vec![self.exact_value()?])),
+            Token::Greater => Ok(Test::Greater(self.number()?)),
+            Token::Less => Ok(Test::Less(self.number()?)),
+            Token::Word(word) if word == "in" => Ok(Test::In(self.values()?)),
+            Token::Word(word) if word == "notin" => Ok(Test::NotIn(self.values()?)),
+            other => Err(unexpected(&other, "in, notin, =, ==, !=, gt, lt")),
+        }
+    }
+
+    /// After `=` nothing may stand, which is the empty value.
+    fn exact_value(&mut self) -> Result<String, ApiError> {
+        match self.peek().clone() {
+            Token::Word(word) => {
+                self.at += 1;
+                Ok(word)
+            }
+            Token::Comma | Token::End => Ok(String::new()),
+            other => Err(unexpected(&other, "identifier")),
+        }
+    }
+
+    fn number(&mut self) -> Result<i64, ApiError> {
+        let word = self.exact_value()?;
+        word.parse().map_err(|_| {
+            ApiError::bad_request(format!(
+                "values[0]: Invalid value: {word:?}: for 'Gt', 'Lt' operators, the value must be an integer"
+            ))
+        })
+    }
+
+    fn values(&mut self) -> Result<Vec<String>, ApiError> {
+        let open = self.next();
+        if open != Token::Open {
+            return Err(unexpected(&open, "'('"));
+        }
+        let mut values = Vec::new();
+        loop {
+            match self.next() {
+                Token::Word(word) => {
+                    values.push(word);
+                    match self.next() {
+                        Token::Comma => {}
+                        Token::Close => return Ok(values),
+                        other => return Err(unexpected(&other, "',' or ')'")),
+                    }
+                }
+                Token::Comma => values.push(String::new()),
+                Token::Close => {
+                    values.push(String::new());
+                    return Ok(values);
+                }
+                other => return Err(unexpected(&other, "',', ')' or identifier")),
+            }
+        }
+    }
+}
+
+/// A parsed field selector: each named field equals, or does not equal, a text.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct FieldSelector(Vec<(String, bool, String)>);
+
+impl FieldSelector {
+    /// `known` are the fields that the kind can be selected by, besides name and namespace.
+    pub fn parse(text: &str, namespaced: bool, known: &[String]) -> Result<Self, ApiError> {
+        let mut terms = Vec::new();
+        for term in text.split(',').filter(|term| !term.is_empty()) {
+            let split = term
+                .split_once("!=")
+                .map(|(field, value)| (field, false, value))
+                .or_else(|| term.split_once("==").map(|(field, value)| (field, true, value)))
+                .or_else(|| term.split_once('=').map(|(field, value)| (field, true, value)));
+            let Some((field, equal, value)) = split else {
+                return Err(ApiError::bad_request(format!("invalid selector: '{text}'; can't understand '{term}'")));
+            };
+            let everywhere = field == "metadata.name" || (namespaced && field == "metadata.namespace");
+            if !everywhere && !known.iter().any(|known| known == field) {
+                return Err(unknown_field(field));
+            }
+            terms.push((field.to_owned(), equal, value.to_owned()));
+        }
+        Ok(Self(terms))
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    pub fn matches(&self, object: &Value) -> bool {
+        self.0.iter().all(|(field, equal, value)| (text_at(object, field) == *value) == *equal)
+    }
+}
+
+fn unknown_field(field: &str) -> ApiError {
+    ApiError::bad_request(format!(
+        "{field:?} is not a known field selector: only \"metadata.name\", \"metadata.namespace\""
+    ))
+}
+
+/// What a selector compares: scalars as text, anything absent as the empty text.
+fn text_at(object: &Value, field: &str) -> String {
+    let found = field.trim_start_matches('.').split('.').try_fold(object, |at, step| at.get(step));
+    match found {
+        Some(Value::String(text)) => text.clone(),
+        Some(Value::Number(number)) => number.to_string(),
+        Some(Value::Bool(flag)) => flag.to_string(),
+        _ => String::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn labelled(labels: Value) -> Value {
+        json!({ "metadata": { "labels": labels } })
+    }
+
+    #[test]
+    fn each_operator_selects_what_it_says() {
+        let object = labelled(json!({ "app": "web", "tier": "3" }));
+        let holds = |text: &str| LabelSelector::parse(text).unwrap().matches(&object);
+        for text in [
+            "",
+            "app",
+            "app=web",
+            "app==web",
+            "app in (web, db)",
+            "tier>2",
+            "tier<4",
+            "!nope",
+            "nope!=x",
+            "nope notin (a,b)",
+            "app!=db,tier",
+            "tier notin (1,2)",
+        ] {
+            assert!(holds(text), "{text} should match");
+        }
+        for text in ["app=db", "!app", "nope", "app in (a)", "tier>3", "app!=web", "app=", "app notin (web)"] {
+            assert!(!holds(text), "{text} should not match");
+        }
+    }
+
+    #[test]
+    fn a_malformed_selector_is_refused_in_the_servers_words() {
+        let error = LabelSelector::parse("a===b").unwrap_err();
+        assert_eq!(error.message, "unable to parse requirement: found '=', expected: identifier");
+    }
+
+    #[test]
+    fn an_unknown_field_is_refused_by_name() {
+        let error = FieldSelector::parse("data.x=b", true, &[]).unwrap_err();
+        assert_eq!(
+            error.message,
+            "\"data.x\" is not a known field selector: only \"metadata.name\", \"metadata.namespace\""
+        );
+        let known = ["spec.nodeName".to_owned()];
+        let selector = FieldSelector::parse("spec.nodeName!=,metadata.name=p", true, &known).unwrap();
+        assert!(selector.matches(&json!({ "metadata": { "name": "p" }, "spec": { "nodeName": "n" } })));
+        assert!(!selector.matches(&json!({ "metadata": { "name": "p" }, "spec": {} })));
+    }
+}

@@ -1,0 +1,188 @@
+//! The verbs on resources: what a request carries, which verb it is, and what
+//! it is answered with.
+
+pub(crate) mod create;
+pub(crate) mod delete;
+mod patch;
+mod read;
+mod update;
+mod writing;
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::Method;
+use serde_json::Value;
+
+pub(crate) use writing::WriteOptions;
+
+use crate::kinds::Kind;
+use crate::managed;
+use crate::request::{Query, ResourcePath};
+use crate::server::{ApiServer, State};
+use crate::status_error::ApiError;
+use crate::view::{self, Representation};
+use crate::watch::Watch;
+
+pub(crate) use delete as deletion;
+pub(crate) use update::is_released;
+
+/// A request with its body read.
+#[derive(Debug)]
+pub(crate) struct Call {
+    pub method: Method,
+    pub query: Query,
+    pub content_type: String,
+    /// The `Accept` header as sent.
+    pub accept: String,
+    pub if_none_match: String,
+    /// What `fieldManager` is when it is not given: the user agent up to its version.
+    pub agent: String,
+    pub body: Bytes,
+}
+
+impl Call {
+    /// What the client asks to see, by its `Accept` header.
+    pub fn representation(&self) -> Result<Representation, ApiError> {
+        for media_type in self.accept.split(',').map(str::trim) {
+            let mut parts = media_type.split(';').map(str::trim);
+            let essence = parts.next().unwrap_or_default();
+            if !matches!(essence, "" | "*/*" | "application/*" | "application/json") {
+                continue;
+            }
+            match parts.find_map(|part| part.strip_prefix("as=")) {
+                None => return Ok(Representation::Whole),
+                Some("PartialObjectMetadata" | "PartialObjectMetadataList") => return Ok(Representation::Metadata),
+                Some(_) => {}
+            }
+        }
+        Err(ApiError::not_acceptable())
+    }
+}
+
+/// What a request is answered with.
+pub(crate) enum Answer {
+    Body {
+        code: u16,
+        content_type: &'static str,
+        etag: Option<String>,
+        warnings: Vec<String>,
+        body: Bytes,
+    },
+    /// The client has it already.
+    NotModified {
+        etag: String,
+    },
+    Watch(Box<Watch>),
+}
+
+impl Answer {
+    pub fn json(code: u16, body: Bytes) -> Self {
+        Self::Body { code, content_type: "application/json", etag: None, warnings: Vec::new(), body }
+    }
+
+    pub fn text(body: &'static str) -> Self {
+        Self::Body {
+            code: 200,
+            content_type: "text/plain; charset=utf-8",
+            etag: None,
+            warnings: Vec::new(),
+            body: Bytes::from_static(body.as_bytes()),
+        }
+    }
+
+    /// An object as the client asked to see it.
+    pub fn object(call: &Call, code: u16, object: &Value) -> Result<Self, ApiError> {
+        let body = match call.representation()? {
+            Representation::Whole => view::to_bytes(object),
+            Representation::Metadata => view::to_bytes(&view::metadata_only(object)),
+        };
+        Ok(Self::json(code, body))
+    }
+
+    pub fn with_warnings(self, given: Vec<String>) -> Self {
+        match self {
+            Self::Body { code, content_type, etag, body, .. } => {
+                Self::Body { code, content_type, etag, warnings: given, body }
+            }
+            other => other,
+        }
+    }
+}
+
+/// The object that a path names.
+pub(crate) struct Name<'a> {
+    pub namespace: Option<&'a str>,
+    pub name: &'a str,
+}
+
+impl Name<'_> {
+    /// The key under which the object is stored.
+    pub fn key(&self) -> String {
+        match self.namespace {
+            Some(namespace) => format!("{namespace}/{}", self.name),
+            None => self.name.to_owned(),
+        }
+    }
+}
+
+/// Stores an object whose replica count was changed through `scale`.
+pub(crate) fn change_scaled(
+    state: &mut State,
+    kind: &Arc<Kind>,
+    name: &Name<'_>,
+    call: &Call,
+    live: &Value,
+    new: Value,
+) -> Result<Value, ApiError> {
+    let options = WriteOptions::parse(call, "UpdateOptions")?;
+    let author = writing::Author::new(state, kind, &options, Some("scale"));
+    let new = managed::update(&kind.schema, Some(live), new, &author.writer());
+    let change = update::Change { kind, name, subresource: Some("scale"), options: &options, must_be_versioned: true };
+    Ok(change.store(state, live, new)?.1)
+}
+
+/// Serves a request below a group and version.
+pub(crate) fn resource(
+    server: &ApiServer,
+    state: &mut State,
+    path: ResourcePath,
+    call: &Call,
+) -> Result<Answer, ApiError> {
+    let kind = state.registry.find(&path.group, &path.version, &path.resource)?;
+    if kind.namespaced && path.namespace.is_none() && (path.name.is_some() || call.method == Method::POST) {
+        return Err(if kind.custom.is_some() { ApiError::no_such_path() } else { ApiError::method_not_allowed() });
+    }
+    if !kind.namespaced && path.namespace.is_some() {
+        return Err(ApiError::no_such_resource());
+    }
+    let namespace = path.namespace.as_deref();
+    let Some(name) = path.name.as_deref() else {
+        return match call.method {
+            Method::GET if call.query.flag("watch") => read::watch(server, state, &kind, namespace, call),
+            Method::GET => read::list(state, &kind, namespace, call),
+            Method::POST => create::create(state, &kind, namespace, call),
+            Method::DELETE if kind.verbs.iter().any(|verb| verb == "deletecollection") => {
+                delete::collection(state, &kind, namespace, call)
+            }
+            _ => Err(ApiError::method_not_allowed()),
+        };
+    };
+    let name = Name { namespace, name };
+    let subresource = path.subresource.as_deref();
+    match subresource {
+        None => {}
+        Some("status") if kind.status => {}
+        Some("scale") if kind.scale.is_some() => return crate::scale::serve(state, &kind, &name, call),
+        Some("finalize") if kind.is("", "namespaces") => {}
+        Some(_) if kind.custom.is_some() => return Err(ApiError::not_found(kind.resource_subject(name.name))),
+        Some(_) => return Err(ApiError::no_such_resource()),
+    }
+    match call.method {
+        Method::GET => read::get(state, &kind, &name, call),
+        Method::PUT => update::update(state, &kind, &name, subresource, call),
+        Method::PATCH => patch::patch(state, &kind, &name, subresource, call),
+        Method::DELETE if subresource.is_none() => delete::delete(state, &kind, &name, call),
+        _ => Err(ApiError::method_not_allowed()),
+    }
+}

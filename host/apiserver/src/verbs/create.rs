@@ -1,0 +1,117 @@
+//! create, and the create that an apply of an absent object is.
+
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+
+use super::writing::{self, Author};
+use super::{Answer, Call, WriteOptions};
+use crate::builtin_rules;
+use crate::crd;
+use crate::kinds::{GroupResource, Kind};
+use crate::managed;
+use crate::meta;
+use crate::server::State;
+use crate::status_error::ApiError;
+use crate::view;
+
+pub(super) fn create(
+    state: &mut State,
+    kind: &Arc<Kind>,
+    namespace: Option<&str>,
+    call: &Call,
+) -> Result<Answer, ApiError> {
+    let options = WriteOptions::parse(call, "CreateOptions")?;
+    let mut new = writing::decode(kind, call)?;
+    let given = meta::text(&new, "namespace");
+    if !given.is_empty() && Some(given) != namespace {
+        return Err(ApiError::bad_request(
+            "the namespace of the provided object does not match the namespace sent on the request",
+        ));
+    }
+    if !meta::text(&new, "resourceVersion").is_empty() {
+        return Err(ApiError::internal("resourceVersion should not be set on objects to be created"));
+    }
+    let warnings = writing::prune(kind, &mut new, &options)?;
+    if let Some(namespace) = namespace {
+        meta::of_mut(&mut new).insert("namespace".to_owned(), Value::from(namespace));
+    }
+    let author = Author::new(state, kind, &options, None);
+    writing::default(kind, &mut new);
+    let new = managed::update(&kind.schema, None, new, &author.writer());
+    let created = store(state, kind, namespace, new, &options)?;
+    Ok(Answer::object(call, 201, &created)?.with_warnings(warnings))
+}
+
+/// Stores a new object that is decoded, defaulted and has its managed fields.
+pub(super) fn store(
+    state: &mut State,
+    kind: &Arc<Kind>,
+    namespace: Option<&str>,
+    mut new: Value,
+    options: &WriteOptions,
+) -> Result<Value, ApiError> {
+    admit(state, kind, namespace, &new)?;
+    let (uid, now) = (state.ids.uid(), state.now_text());
+    meta::start(&mut new, namespace, uid, now);
+    name(state, &mut new);
+    if kind.status && kind.custom.is_some() {
+        new.as_object_mut().map(|object| object.remove("status"));
+    }
+    if kind.counts_generation {
+        new["metadata"]["generation"] = Value::from(1);
+    }
+    if kind.custom.is_none() {
+        builtin_rules::prepare_new(state, kind, &mut new);
+    }
+    if crd::is_definition(&kind.at) {
+        crd::prepare(state, &mut new, None);
+    }
+    writing::validate(state, kind, &new, None, meta::validate_new(kind, &new))?;
+    let name = meta::text(&new, "name").to_owned();
+    let key = super::Name { namespace, name: &name }.key();
+    if state.storage.get(&kind.at, &key).is_some() {
+        return Err(ApiError::already_exists(kind.resource_subject(&name)));
+    }
+    if options.dry_run {
+        return Ok(new);
+    }
+    state.put(&kind.at, &key, view::to_storage(kind, new));
+    let (_, created) = state.view(kind, &key).expect("stored in the line above");
+    Ok(created)
+}
+
+fn name(state: &mut State, new: &mut Value) {
+    let base = meta::text(new, "generateName").to_owned();
+    if meta::text(new, "name").is_empty() && !base.is_empty() {
+        let name = state.ids.name(&base);
+        meta::of_mut(new).insert("name".to_owned(), Value::from(name));
+    }
+}
+
+/// Whether something may be created here at all.
+fn admit(state: &State, kind: &Kind, namespace: Option<&str>, new: &Value) -> Result<(), ApiError> {
+    if kind.custom.as_ref().is_some_and(|custom| custom.terminating) {
+        return Err(ApiError::terminating_definition());
+    }
+    let Some(namespace) = namespace else { return Ok(()) };
+    let namespaces = GroupResource::new("", "namespaces");
+    let subject = crate::status_error::Subject { group: "", what: "namespaces", name: namespace };
+    let stored = state.storage.get(&namespaces, namespace).ok_or_else(|| ApiError::not_found(subject))?;
+    if stored.is_deleting() {
+        let name = meta::text(new, "name");
+        return Err(ApiError::namespace_terminating(kind.resource_subject(name), namespace));
+    }
+    Ok(())
+}
+
+/// Puts a namespace there before the first request.
+pub(crate) fn namespace(state: &mut State, name: &str) {
+    let kind = state.registry.find("", "v1", "namespaces").expect("a built-in kind");
+    let mut new = json!({ "apiVersion": "v1", "kind": "Namespace", "metadata": { "name": name } });
+    let (uid, now) = (state.ids.uid(), state.now_text());
+    meta::start(&mut new, None, uid, now);
+    writing::default(&kind, &mut new);
+    builtin_rules::prepare_new(state, &kind, &mut new);
+    state.put(&kind.at, name, new);
+}

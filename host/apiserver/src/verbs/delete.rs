@@ -1,0 +1,201 @@
+//! delete and deletecollection: preconditions, propagation, finalizers.
+
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+
+use super::writing::WriteOptions;
+use super::{Answer, Call, Name, read};
+use crate::crd;
+use crate::kinds::Kind;
+use crate::meta;
+use crate::server::State;
+use crate::status_error::ApiError;
+use crate::storage::{Stored, in_namespace};
+use crate::view;
+
+/// Holds an object until its dependents are gone.
+pub(crate) const FOREGROUND: &str = "foregroundDeletion";
+/// Holds an object until its dependents no longer name it.
+pub(crate) const ORPHAN: &str = "orphan";
+
+/// Namespaces that every cluster needs.
+const IMMORTAL: [&str; 3] = ["default", "kube-public", "kube-system"];
+
+/// What becomes of the dependents.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Propagation {
+    /// As the finalizers of the object say, which is background without any.
+    Unstated,
+    Background,
+    Foreground,
+    Orphan,
+}
+
+/// The body and the query of a deletion.
+#[derive(Debug)]
+struct DeleteOptions {
+    dry_run: bool,
+    propagation: Propagation,
+    uid: Option<String>,
+    resource_version: Option<String>,
+}
+
+impl DeleteOptions {
+    fn parse(call: &Call) -> Result<Self, ApiError> {
+        let dry_run = WriteOptions::parse(call, "DeleteOptions")?.dry_run;
+        let body: Value = if call.body.is_empty() {
+            Value::Null
+        } else {
+            serde_json::from_slice(&call.body).map_err(|error| {
+                ApiError::bad_request(format!("couldn't get version/kind; json parse error: {error}"))
+            })?
+        };
+        let orphan = body["orphanDependents"].as_bool();
+        let policy = body["propagationPolicy"].as_str().or_else(|| call.query.get("propagationPolicy"));
+        let propagation = match (policy, orphan) {
+            (Some("Background"), _) | (None, Some(false)) => Propagation::Background,
+            (Some("Foreground"), _) => Propagation::Foreground,
+            (Some("Orphan"), _) | (None, Some(true)) => Propagation::Orphan,
+            (None, None) => Propagation::Unstated,
+            (Some(other), _) => {
+                let cause = crate::status_error::Cause {
+                    reason: "FieldValueNotSupported",
+                    message: format!(
+                        "Unsupported value: {other:?}: supported values: \"Foreground\", \"Background\", \"Orphan\", \"nil\""
+                    ),
+                    field: "propagationPolicy".to_owned(),
+                };
+                return Err(super::writing::options_error("DeleteOptions", &[cause]));
+            }
+        };
+        let text = |pointer| body.pointer(pointer).and_then(Value::as_str).map(str::to_owned);
+        Ok(Self {
+            dry_run: dry_run || body["dryRun"].as_array().is_some_and(|values| !values.is_empty()),
+            propagation,
+            uid: text("/preconditions/uid"),
+            resource_version: text("/preconditions/resourceVersion"),
+        })
+    }
+
+    fn check(&self, kind: &Kind, name: &str, stored: &Stored) -> Result<(), ApiError> {
+        let conflict = |why: String| Err(ApiError::conflict(kind.kind_subject(name), &why));
+        if let Some(uid) = self.uid.as_ref().filter(|uid| *uid != stored.uid()) {
+            return conflict(format!(
+                "the UID in the precondition ({uid}) does not match the UID in record ({}). The object might have been deleted and then recreated",
+                stored.uid()
+            ));
+        }
+        let live = stored.resource_version.to_string();
+        if let Some(version) = self.resource_version.as_ref().filter(|version| **version != live) {
+            return conflict(format!(
+                "the ResourceVersion in the precondition ({version}) does not match the ResourceVersion in record ({live}). The object might have been modified"
+            ));
+        }
+        Ok(())
+    }
+}
+
+pub(super) fn delete(state: &mut State, kind: &Arc<Kind>, name: &Name<'_>, call: &Call) -> Result<Answer, ApiError> {
+    let options = DeleteOptions::parse(call)?;
+    let key = name.key();
+    let stored =
+        state.storage.get(&kind.at, &key).ok_or_else(|| ApiError::not_found(kind.resource_subject(name.name)))?;
+    if kind.is("", "namespaces") && IMMORTAL.contains(&name.name) {
+        return Err(ApiError::forbidden(kind.resource_subject(name.name), "this namespace may not be deleted"));
+    }
+    options.check(kind, name.name, &stored)?;
+    let removed = || {
+        let mut details = json!({ "name": name.name, "kind": kind.at.resource, "uid": stored.uid() });
+        if !kind.at.group.is_empty() {
+            details["group"] = Value::from(kind.at.group.as_str());
+        }
+        let status =
+            json!({ "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "details": details });
+        Answer::json(200, view::to_bytes(&status))
+    };
+    if options.dry_run {
+        return Ok(removed());
+    }
+    remove_or_mark(state, kind, &key, options.propagation);
+    match state.view(kind, &key) {
+        Some((_, marked)) => Answer::object(call, 200, &marked),
+        None => Ok(removed()),
+    }
+}
+
+/// Removes an object, or marks it as being deleted where something holds it.
+pub(crate) fn remove_or_mark(state: &mut State, kind: &Arc<Kind>, key: &str, propagation: Propagation) {
+    let Some(stored) = state.storage.get(&kind.at, key) else { return };
+    let mut object = stored.object.clone();
+    let mut finalizers = meta::finalizers(&object);
+    match propagation {
+        Propagation::Unstated => {}
+        Propagation::Background => finalizers.retain(|one| one != FOREGROUND && one != ORPHAN),
+        Propagation::Foreground => swap(&mut finalizers, ORPHAN, FOREGROUND),
+        Propagation::Orphan => swap(&mut finalizers, FOREGROUND, ORPHAN),
+    }
+    let is_namespace = kind.is("", "namespaces");
+    if crd::is_definition(&kind.at) && !finalizers.iter().any(|one| one == crd::CLEANUP_FINALIZER) {
+        finalizers.push(crd::CLEANUP_FINALIZER.to_owned());
+    }
+    if finalizers.is_empty() && !is_namespace {
+        state.remove(&kind.at, key, object);
+        return;
+    }
+    if stored.is_deleting() && finalizers == meta::finalizers(&object) {
+        return;
+    }
+    meta::set_finalizers(&mut object, &finalizers);
+    mark(kind, &mut object, &stored, state.now_text());
+    if crd::is_definition(&kind.at) {
+        crd::mark_terminating(&mut object, &state.now_text());
+    }
+    state.put(&kind.at, key, object);
+}
+
+fn mark(kind: &Kind, object: &mut Value, stored: &Stored, now: String) {
+    if stored.is_deleting() {
+        return;
+    }
+    let metadata = meta::of_mut(object);
+    metadata.insert("deletionTimestamp".to_owned(), Value::from(now));
+    if kind.is("", "namespaces") {
+        object["status"]["phase"] = Value::from("Terminating");
+        return;
+    }
+    metadata.insert("deletionGracePeriodSeconds".to_owned(), Value::from(0));
+    if let Some(generation) = metadata.get("generation").and_then(Value::as_i64).filter(|number| *number > 0) {
+        metadata.insert("generation".to_owned(), Value::from(generation + 1));
+    }
+}
+
+fn swap(finalizers: &mut Vec<String>, out: &str, into: &str) {
+    finalizers.retain(|one| one != out);
+    if !finalizers.iter().any(|one| one == into) {
+        finalizers.push(into.to_owned());
+    }
+}
+
+pub(super) fn collection(
+    state: &mut State,
+    kind: &Arc<Kind>,
+    namespace: Option<&str>,
+    call: &Call,
+) -> Result<Answer, ApiError> {
+    let options = DeleteOptions::parse(call)?;
+    let representation = call.representation()?;
+    let filter = read::filter(kind, namespace, call)?;
+    let collection = state.storage.collection(&kind.at);
+    let (keys, items): (Vec<String>, Vec<Arc<Stored>>) = in_namespace(collection.objects(), namespace)
+        .filter(|(_, stored)| filter.matches(stored))
+        .map(|(key, stored)| (key.clone(), Arc::clone(stored)))
+        .unzip();
+    let metadata = json!({ "resourceVersion": state.storage.version().to_string() });
+    if !options.dry_run {
+        for key in keys {
+            remove_or_mark(state, kind, &key, options.propagation);
+        }
+    }
+    Ok(Answer::json(200, view::list(kind, &items, &metadata, representation)))
+}

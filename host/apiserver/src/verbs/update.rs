@@ -1,0 +1,207 @@
+//! update, and the second half of every patch: what may change through which
+//! endpoint, the optimistic lock, the generation, and the last step of a
+//! deletion that waited for finalizers.
+
+use std::sync::Arc;
+
+use serde_json::Value;
+
+use super::writing::{self, Author};
+use super::{Answer, Call, Name, WriteOptions};
+use crate::builtin_rules;
+use crate::crd;
+use crate::kinds::Kind;
+use crate::managed;
+use crate::meta;
+use crate::server::State;
+use crate::status_error::{ApiError, Cause};
+use crate::storage::Stored;
+use crate::view;
+
+pub(super) fn update(
+    state: &mut State,
+    kind: &Arc<Kind>,
+    name: &Name<'_>,
+    subresource: Option<&str>,
+    call: &Call,
+) -> Result<Answer, ApiError> {
+    let options = WriteOptions::parse(call, "UpdateOptions")?;
+    let mut new = writing::decode(kind, call)?;
+    check_name(name, &mut new)?;
+    let warnings = writing::prune(kind, &mut new, &options)?;
+    let (stored, live) =
+        state.view(kind, &name.key()).ok_or_else(|| ApiError::not_found(kind.resource_subject(name.name)))?;
+    check_uid(kind, name, &new, &stored)?;
+    writing::default(kind, &mut new);
+    let author = Author::new(state, kind, &options, subresource);
+    let new = managed::update(&kind.schema, Some(&live), new, &author.writer());
+    let change = Change { kind, name, subresource, options: &options, must_be_versioned: kind.custom.is_some() };
+    let (code, object) = change.store(state, &live, new)?;
+    Ok(Answer::object(call, code, &object)?.with_warnings(warnings))
+}
+
+fn check_name(name: &Name<'_>, new: &mut Value) -> Result<(), ApiError> {
+    let given = meta::text(new, "name");
+    if given.is_empty() {
+        return Err(ApiError::bad_request(format!(
+            "the name of the object ({} based on URL) was undeterminable: name must be provided",
+            name.name
+        )));
+    }
+    if given != name.name {
+        return Err(ApiError::bad_request(format!(
+            "the name of the object ({given}) does not match the name on the URL ({})",
+            name.name
+        )));
+    }
+    let namespace = meta::text(new, "namespace");
+    match name.namespace {
+        Some(expected) if namespace.is_empty() => {
+            meta::of_mut(new).insert("namespace".to_owned(), Value::from(expected));
+            Ok(())
+        }
+        Some(expected) if namespace != expected => Err(ApiError::bad_request(format!(
+            "the namespace of the object ({namespace}) does not match the namespace on the URL ({expected})"
+        ))),
+        _ => Ok(()),
+    }
+}
+
+/// A uid in the body of an update is a precondition.
+fn check_uid(kind: &Kind, name: &Name<'_>, new: &Value, stored: &Stored) -> Result<(), ApiError> {
+    let uid = meta::text(new, "uid");
+    if uid.is_empty() || uid == stored.uid() {
+        return Ok(());
+    }
+    let group = if kind.at.group.is_empty() { String::new() } else { format!("{}/", kind.at.group) };
+    let why = format!(
+        "StorageError: invalid object, Code: 4, Key: /registry/{group}{}/{}, ResourceVersion: 0, AdditionalErrorMsg: Precondition failed: UID in precondition: {uid}, UID in object meta: {}",
+        kind.at.resource,
+        name.key(),
+        stored.uid()
+    );
+    Err(ApiError::conflict(kind.resource_subject(name.name), &why))
+}
+
+/// A change of a living object, from an update or a patch.
+pub(super) struct Change<'a> {
+    pub kind: &'a Arc<Kind>,
+    pub name: &'a Name<'a>,
+    pub subresource: Option<&'a str>,
+    pub options: &'a WriteOptions,
+    /// Custom kinds are not updated without a resourceVersion; a patch brings the live one.
+    pub must_be_versioned: bool,
+}
+
+impl Change<'_> {
+    /// Stores the new object, which is decoded, defaulted and has its managed fields.
+    pub fn store(&self, state: &mut State, live: &Value, mut new: Value) -> Result<(u16, Value), ApiError> {
+        let kind = self.kind;
+        self.check_version(live, &new)?;
+        meta::keep(&mut new, live);
+        self.keep_other_half(live, &mut new);
+        self.count_generation(live, &mut new);
+        if kind.custom.is_none() {
+            builtin_rules::prepare_change(kind, &mut new, live);
+        }
+        if crd::is_definition(&kind.at) && self.subresource.is_none() {
+            crd::prepare(state, &mut new, Some(live));
+        }
+        managed::keep_times(live, &mut new);
+        if new == *live {
+            return Ok((200, new));
+        }
+        writing::validate(state, kind, &new, Some(live), meta::validate_change(&new, live))?;
+        if self.options.dry_run {
+            return Ok((200, new));
+        }
+        let key = self.name.key();
+        if is_released(kind, &new) {
+            state.remove(&kind.at, &key, view::to_storage(kind, new.clone()));
+            return Ok((200, new));
+        }
+        state.put(&kind.at, &key, view::to_storage(kind, new));
+        let (_, stored) = state.view(kind, &key).expect("stored in the line above");
+        Ok((200, stored))
+    }
+
+    fn check_version(&self, live: &Value, new: &Value) -> Result<(), ApiError> {
+        let subject = self.kind.resource_subject(self.name.name);
+        let given = meta::text(new, "resourceVersion");
+        if given.is_empty() || given == "0" {
+            if !self.must_be_versioned && self.kind.custom.is_none() {
+                return Ok(());
+            }
+            let cause = Cause::invalid("metadata.resourceVersion", 0, "must be specified for an update");
+            return Err(ApiError::invalid(subject, &[cause]));
+        }
+        if given.parse::<u64>().is_err() {
+            let message = format!("strconv.ParseUint: parsing {given:?}: invalid syntax");
+            return Err(ApiError::internal(message));
+        }
+        if given != meta::text(live, "resourceVersion") {
+            return Err(ApiError::modified(subject));
+        }
+        Ok(())
+    }
+
+    /// What this endpoint does not change stays as it is: the status here, all
+    /// but the status there.
+    fn keep_other_half(&self, live: &Value, new: &mut Value) {
+        let keep = |new: &mut Value, field: &str| match live.get(field) {
+            Some(value) => new[field] = value.clone(),
+            None => {
+                new.as_object_mut().map(|object| object.remove(field));
+            }
+        };
+        match self.subresource {
+            None if self.kind.status => keep(new, "status"),
+            Some("status") if self.kind.custom.is_some() => {
+                let (status, managers) = (new.get("status").cloned(), new["metadata"].get("managedFields").cloned());
+                *new = live.clone();
+                new.as_object_mut().map(|object| object.remove("status"));
+                if let Some(status) = status {
+                    new["status"] = status;
+                }
+                let metadata = meta::of_mut(new);
+                metadata.remove("managedFields");
+                metadata.extend(managers.map(|managers| ("managedFields".to_owned(), managers)));
+            }
+            Some("status") => {
+                keep(new, "spec");
+                let metadata = meta::of_mut(new);
+                metadata.remove("labels");
+                metadata.extend(live["metadata"].get("labels").map(|labels| ("labels".to_owned(), labels.clone())));
+            }
+            _ => {}
+        }
+    }
+
+    /// The generation counts what is neither metadata nor, where that is a
+    /// subresource, status.
+    fn count_generation(&self, live: &Value, new: &mut Value) {
+        if !self.kind.counts_generation {
+            return;
+        }
+        let counted = |object: &Value| {
+            let fields = object.as_object().cloned().unwrap_or_default();
+            let wanted = |field: &str| {
+                !matches!(field, "metadata" | "apiVersion" | "kind") && !(field == "status" && self.kind.status)
+            };
+            fields.into_iter().filter(|(field, _)| wanted(field)).collect::<Vec<_>>()
+        };
+        if counted(live) != counted(new) {
+            let generation = live["metadata"]["generation"].as_i64().unwrap_or(0);
+            new["metadata"]["generation"] = Value::from(generation + 1);
+        }
+    }
+}
+
+/// Whether the object was only waiting for its last finalizer.
+pub(crate) fn is_released(kind: &Kind, object: &Value) -> bool {
+    let deleting = object["metadata"].get("deletionTimestamp").is_some();
+    let grace = object["metadata"]["deletionGracePeriodSeconds"].as_i64().unwrap_or(0);
+    let held_by_spec = kind.is("", "namespaces")
+        && object["spec"]["finalizers"].as_array().is_some_and(|finalizers| !finalizers.is_empty());
+    deleting && grace == 0 && !held_by_spec && meta::finalizers(object).is_empty()
+}
