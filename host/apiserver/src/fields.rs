@@ -96,10 +96,7 @@ impl FieldSet {
     pub(crate) fn intersection(&self, other: &Self) -> Self {
         self.combine(|step, mine| {
             let theirs = other.entries.get(step)?;
-            Some(Entry {
-                member: mine.member && theirs.member,
-                children: mine.children.intersection(&theirs.children),
-            })
+            Some(Entry { member: mine.member && theirs.member, children: mine.children.intersection(&theirs.children) })
         })
     }
 
@@ -119,10 +116,9 @@ impl FieldSet {
         self.combine(|step, mine| match other.entries.get(step) {
             None => Some(mine.clone()),
             Some(theirs) if theirs.member => None,
-            Some(theirs) => Some(Entry {
-                member: mine.member,
-                children: mine.children.recursive_difference(&theirs.children),
-            }),
+            Some(theirs) => {
+                Some(Entry { member: mine.member, children: mine.children.recursive_difference(&theirs.children) })
+            }
         })
     }
 

@@ -135,13 +135,10 @@ pub(crate) fn apply(
     let blank = blank_like(applied);
     let before = live.unwrap_or(&blank);
     fit(schema, before, "live", Duplicates::Allowed)?;
-    let mut managers = Managers::of(before)
-        .map_err(|error| ApplyError::Typed(format!("failed to decode managed fields: {error}")))?;
+    let mut managers =
+        Managers::of(before).map_err(|error| ApplyError::Typed(format!("failed to decode managed fields: {error}")))?;
     if managers.is_empty() {
-        let first = Writer {
-            manager: BEFORE_FIRST_APPLY,
-            ..*writer
-        };
+        let first = Writer { manager: BEFORE_FIRST_APPLY, ..*writer };
         record_update(schema, &blank, before, &mut managers, &first);
     }
     managers.0.retain(|_, owned| writer.knows(&owned.version));
@@ -182,12 +179,7 @@ pub(crate) fn apply(
 ///
 /// `managedFields` of the new object count if they can be read; `[{}]` ends the
 /// tracking, as does `[]` for built-in kinds.
-pub(crate) fn update(
-    schema: &Schema,
-    live: Option<&Value>,
-    mut new: Value,
-    writer: &Writer<'_>,
-) -> Value {
+pub(crate) fn update(schema: &Schema, live: Option<&Value>, mut new: Value, writer: &Writer<'_>) -> Value {
     let mut managers = match writer.subresource {
         Some(_) => live_managers(live),
         None => stated_managers(schema, live, &new),
@@ -228,8 +220,7 @@ pub(crate) fn keep_times(live: &Value, new: &mut Value) {
         return;
     }
     if let Some(entries) = live.pointer("/metadata/managedFields") {
-        for (entry, old) in entries_mut(new).iter_mut().zip(entries.as_array().into_iter().flatten())
-        {
+        for (entry, old) in entries_mut(new).iter_mut().zip(entries.as_array().into_iter().flatten()) {
             *entry = old.clone();
         }
     }
@@ -263,12 +254,7 @@ fn stated_managers(schema: &Schema, live: Option<&Value>, new: &Value) -> Manage
     }
 }
 
-fn fit(
-    schema: &Schema,
-    object: &Value,
-    which: &str,
-    duplicates: Duplicates,
-) -> Result<(), ApplyError> {
+fn fit(schema: &Schema, object: &Value, which: &str, duplicates: Duplicates) -> Result<(), ApplyError> {
     typed::check(schema, object, duplicates).map_err(|misfits| {
         let text = |pointer| object.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
         let (namespace, name) = (text("/metadata/namespace"), text("/metadata/name"));
@@ -286,13 +272,7 @@ fn blank_like(object: &Value) -> Value {
     json!({"apiVersion": object["apiVersion"], "kind": object["kind"]})
 }
 
-fn record_update(
-    schema: &Schema,
-    before: &Value,
-    after: &Value,
-    managers: &mut Managers,
-    writer: &Writer<'_>,
-) {
+fn record_update(schema: &Schema, before: &Value, after: &Value, managers: &mut Managers, writer: &Writer<'_>) {
     let comparison = compare(schema, before, after);
     // The manager's own entry gives up what changed like any other, and gets it
     // back below together with what is new.
@@ -307,11 +287,7 @@ fn record_update(
         Some(previous) => previous.set.union(&set),
         None => set,
     };
-    let owned = Owned {
-        version: writer.api_version.to_owned(),
-        set: owned,
-        time: Some(writer.now.to_owned()),
-    };
+    let owned = Owned { version: writer.api_version.to_owned(), set: owned, time: Some(writer.now.to_owned()) };
     managers.0.insert(me, owned);
 }
 
@@ -332,10 +308,7 @@ fn take(
         let own_version = owned.version == writer.api_version;
         let seen = if own_version { &reachable } else { comparison };
         let lost = owned.set.intersection(&seen.written());
-        conflicts.extend(lost.paths().into_iter().map(|field| Conflict {
-            manager: id.to_string(),
-            field,
-        }));
+        conflicts.extend(lost.paths().into_iter().map(|field| Conflict { manager: id.to_string(), field }));
         owned.set = owned.set.difference(&lost).difference(&seen.removed);
     }
     managers.0.retain(|_, owned| !owned.set.is_empty());

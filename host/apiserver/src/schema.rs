@@ -103,11 +103,7 @@ impl Schema {
     /// The schema of a kind of which nothing is known: maps merge by field,
     /// lists as a whole, everything is kept and nothing refused.
     pub(crate) fn permissive() -> Self {
-        Self {
-            nodes: unknown_types(),
-            root: DEDUCED,
-            builtin: false,
-        }
+        Self { nodes: unknown_types(), root: DEDUCED, builtin: false }
     }
 
     pub(crate) fn root(&self) -> NodeId {
@@ -131,12 +127,8 @@ impl Schema {
 /// Are two values equal, with 1 and 1.0 the same number?
 pub(crate) fn same(a: &Value, b: &Value) -> bool {
     match (a, b) {
-        (Value::Number(a), Value::Number(b)) if a.is_f64() || b.is_f64() => {
-            a.as_f64() == b.as_f64()
-        }
-        (Value::Array(a), Value::Array(b)) => {
-            a.len() == b.len() && a.iter().zip(b).all(|(a, b)| same(a, b))
-        }
+        (Value::Number(a), Value::Number(b)) if a.is_f64() || b.is_f64() => a.as_f64() == b.as_f64(),
+        (Value::Array(a), Value::Array(b)) => a.len() == b.len() && a.iter().zip(b).all(|(a, b)| same(a, b)),
         (Value::Object(a), Value::Object(b)) => {
             let equal = |(name, a)| b.get(name).is_some_and(|b| same(a, b));
             a.len() == b.len() && a.iter().all(equal)

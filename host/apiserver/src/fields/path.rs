@@ -34,10 +34,8 @@ impl PathElement {
         match self {
             Self::Field(name) => format!("f:{name}"),
             Self::Key(fields) => {
-                let fields: Map<String, Value> = fields
-                    .iter()
-                    .map(|(name, value)| (name.clone(), value.0.clone()))
-                    .collect();
+                let fields: Map<String, Value> =
+                    fields.iter().map(|(name, value)| (name.clone(), value.0.clone())).collect();
                 format!("k:{}", Value::Object(fields))
             }
             Self::Value(value) => format!("v:{}", value.0),
@@ -48,9 +46,7 @@ impl PathElement {
     /// this server does not know: it is skipped, as a later one may know it.
     pub(crate) fn decode(text: &str) -> Result<Option<Self>, String> {
         let malformed = |reason: &dyn fmt::Display| format!("path element `{text}`: {reason}");
-        let (tag, rest) = text
-            .split_once(':')
-            .ok_or_else(|| malformed(&"missing colon"))?;
+        let (tag, rest) = text.split_once(':').ok_or_else(|| malformed(&"missing colon"))?;
         match tag {
             "f" => Ok(Some(Self::field(rest))),
             "v" => {
@@ -58,8 +54,7 @@ impl PathElement {
                 Ok(Some(Self::Value(Scalar(value))))
             }
             "k" => {
-                let fields: Map<String, Value> =
-                    serde_json::from_str(rest).map_err(|error| malformed(&error))?;
+                let fields: Map<String, Value> = serde_json::from_str(rest).map_err(|error| malformed(&error))?;
                 let fields = fields.into_iter().map(|(k, v)| (k, Scalar(v))).collect();
                 Ok(Some(Self::key(fields)))
             }
@@ -115,10 +110,7 @@ impl Ord for Scalar {
             (Value::String(a), Value::String(b)) => a.cmp(b),
             (Value::Bool(a), Value::Bool(b)) => a.cmp(b),
             // The server forbids lists and maps as keys; any fixed order does.
-            (a, b) => self
-                .rank()
-                .cmp(&other.rank())
-                .then_with(|| a.to_string().cmp(&b.to_string())),
+            (a, b) => self.rank().cmp(&other.rank()).then_with(|| a.to_string().cmp(&b.to_string())),
         }
     }
 }

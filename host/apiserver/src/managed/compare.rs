@@ -32,11 +32,7 @@ impl Comparison {
 
 /// Compares two objects that have passed `check`.
 pub(super) fn compare(schema: &Schema, old: &Value, new: &Value) -> Comparison {
-    let mut comparer = Comparer {
-        schema,
-        path: Vec::new(),
-        found: Comparison::default(),
-    };
+    let mut comparer = Comparer { schema, path: Vec::new(), found: Comparison::default() };
     comparer.visit(schema.root(), Some(old), Some(new));
     comparer.found
 }
@@ -70,13 +66,7 @@ impl Comparer<'_> {
     }
 
     /// Compares as this form, and tells whether that was as one value.
-    fn visit_as(
-        &mut self,
-        shape: Shape,
-        id: NodeId,
-        old: Option<&Value>,
-        new: Option<&Value>,
-    ) -> bool {
+    fn visit_as(&mut self, shape: Shape, id: NodeId, old: Option<&Value>, new: Option<&Value>) -> bool {
         let schema = self.schema;
         match shape {
             Shape::Scalar => {}
@@ -116,12 +106,7 @@ impl Comparer<'_> {
         self.path.pop();
     }
 
-    fn visit_fields(
-        &mut self,
-        map: &MapView<'_>,
-        old: Option<&Map<String, Value>>,
-        new: Option<&Map<String, Value>>,
-    ) {
+    fn visit_fields(&mut self, map: &MapView<'_>, old: Option<&Map<String, Value>>, new: Option<&Map<String, Value>>) {
         let value_in = |fields: Option<&'_ Map<String, Value>>, name: &String| {
             fields.is_some_and(|fields| fields.contains_key(name))
         };

@@ -26,9 +26,7 @@ pub(super) fn merge(schema: &Schema, id: NodeId, live: &Value, applied: &Value) 
             let list = schema.list_of(id).filter(|list| *list.kind != ListType::Atomic);
             let (live, laid) = (items_in(Some(live)), items_in(Some(applied)));
             match list {
-                Some(list) if !live.is_empty() || !laid.is_empty() => {
-                    merge_lists(schema, &list, live, laid)
-                }
+                Some(list) if !live.is_empty() || !laid.is_empty() => merge_lists(schema, &list, live, laid),
                 _ => applied.clone(),
             }
         }
@@ -62,11 +60,8 @@ fn merge_lists(schema: &Schema, list: &ListView<'_>, live: &[Value], applied: &[
         // New, or there more than once and so not to be merged with.
         _ => theirs.clone(),
     };
-    let mut common: VecDeque<_> = applied
-        .iter()
-        .map(|(step, _)| step)
-        .filter(|step| live.iter().any(|(other, _)| other == *step))
-        .collect();
+    let mut common: VecDeque<_> =
+        applied.iter().map(|(step, _)| step).filter(|step| live.iter().any(|(other, _)| other == *step)).collect();
     let mut rest = applied.iter();
     let mut merged = Vec::with_capacity(live.len().max(applied.len()));
     for (step, ours) in &live {
@@ -111,11 +106,7 @@ fn remove_fields(schema: &Schema, id: NodeId, value: &Value, fields: &FieldSet) 
         };
         left.insert(name.clone(), value);
     }
-    if left.is_empty() {
-        Value::Null
-    } else {
-        Value::Object(left)
-    }
+    if left.is_empty() { Value::Null } else { Value::Object(left) }
 }
 
 fn remove_items(schema: &Schema, id: NodeId, value: &Value, fields: &FieldSet) -> Value {
@@ -131,9 +122,5 @@ fn remove_items(schema: &Schema, id: NodeId, value: &Value, fields: &FieldSet) -
             None => item.clone(),
         })
         .collect();
-    if left.is_empty() {
-        Value::Null
-    } else {
-        Value::Array(left)
-    }
+    if left.is_empty() { Value::Null } else { Value::Array(left) }
 }

@@ -40,17 +40,9 @@ pub(super) enum Duplicates {
 
 /// Does the object fit its schema, as far as merging is concerned?
 pub(super) fn check(schema: &Schema, value: &Value, duplicates: Duplicates) -> Result<(), Misfits> {
-    let mut checker = Checker {
-        schema,
-        duplicates,
-        found: Vec::new(),
-    };
+    let mut checker = Checker { schema, duplicates, found: Vec::new() };
     checker.visit(schema.root(), "", value);
-    if checker.found.is_empty() {
-        Ok(())
-    } else {
-        Err(Misfits(checker.found))
-    }
+    if checker.found.is_empty() { Ok(()) } else { Err(Misfits(checker.found)) }
 }
 
 struct Checker<'a> {
@@ -140,16 +132,10 @@ impl Checker<'_> {
 }
 
 /// What tells this item of a set or of a keyed list from the others.
-pub(super) fn step(
-    schema: &Schema,
-    list: &ListView<'_>,
-    item: &Value,
-) -> Result<PathElement, String> {
+pub(super) fn step(schema: &Schema, list: &ListView<'_>, item: &Value) -> Result<PathElement, String> {
     match (list.kind, item) {
         (ListType::Atomic, _) => Err("invalid indexing of non-associative list".to_owned()),
-        (ListType::Map(_), Value::Null) => {
-            Err("associative list with keys may not have a null element".to_owned())
-        }
+        (ListType::Map(_), Value::Null) => Err("associative list with keys may not have a null element".to_owned()),
         (ListType::Map(keys), Value::Object(fields)) => {
             let value_of = |key: &String| {
                 let value = fields.get(key).or_else(|| schema.key_default(list.items, key))?;
@@ -166,15 +152,11 @@ pub(super) fn step(
             }
             Ok(PathElement::key(found))
         }
-        (ListType::Map(_), _) => {
-            Err("associative list with keys may not have non-map elements".to_owned())
-        }
+        (ListType::Map(_), _) => Err("associative list with keys may not have non-map elements".to_owned()),
         (ListType::Set, Value::Object(_)) => {
             Err("associative list without keys has an element that's a map type".to_owned())
         }
-        (ListType::Set, Value::Array(_)) => {
-            Err("not supported: associative list with lists as elements".to_owned())
-        }
+        (ListType::Set, Value::Array(_)) => Err("not supported: associative list with lists as elements".to_owned()),
         (ListType::Set, Value::Null) => {
             Err("associative list without keys has an element that's an explicit null".to_owned())
         }
@@ -183,11 +165,7 @@ pub(super) fn step(
 }
 
 /// The items of a checked list with what tells them apart.
-pub(super) fn steps<'a>(
-    schema: &Schema,
-    list: &ListView<'_>,
-    items: &'a [Value],
-) -> Vec<(PathElement, &'a Value)> {
+pub(super) fn steps<'a>(schema: &Schema, list: &ListView<'_>, items: &'a [Value]) -> Vec<(PathElement, &'a Value)> {
     // An item without an identity was refused by `check`, so none is lost here.
     let with_step = |item| Some((step(schema, list, item).ok()?, item));
     items.iter().filter_map(with_step).collect()
@@ -261,7 +239,6 @@ fn fields_of(schema: &Schema, id: NodeId, value: &Value) -> (bool, FieldSet) {
 fn go(value: &Value) -> String {
     format!("&{{{}}}", value.as_str().map_or_else(|| value.to_string(), str::to_owned))
 }
-
 
 fn go_type(value: &Value) -> &'static str {
     match value {

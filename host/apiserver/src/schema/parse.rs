@@ -25,10 +25,7 @@ impl Schema {
     ///
     /// # Errors
     /// Says which component is missing or cannot be read.
-    pub(crate) fn from_openapi(
-        components: &Map<String, Value>,
-        name: &str,
-    ) -> Result<Self, String> {
+    pub(crate) fn from_openapi(components: &Map<String, Value>, name: &str) -> Result<Self, String> {
         let mut parser = Parser::new(Source::OpenApi(components));
         let root = parser.component(name, &Map::new())?;
         Ok(parser.finish(root))
@@ -55,20 +52,11 @@ struct Parser<'a> {
 
 impl<'a> Parser<'a> {
     fn new(source: Source<'a>) -> Self {
-        Self {
-            source,
-            nodes: unknown_types(),
-            components: HashMap::new(),
-            object_meta: None,
-        }
+        Self { source, nodes: unknown_types(), components: HashMap::new(), object_meta: None }
     }
 
     fn finish(self, root: NodeId) -> Schema {
-        Schema {
-            nodes: self.nodes,
-            root,
-            builtin: matches!(self.source, Source::OpenApi(_)),
-        }
+        Schema { nodes: self.nodes, root, builtin: matches!(self.source, Source::OpenApi(_)) }
     }
 
     fn reserve(&mut self) -> NodeId {
@@ -77,9 +65,7 @@ impl<'a> Parser<'a> {
     }
 
     fn node(&mut self, schema: &Value, preserves: bool) -> Result<NodeId, String> {
-        let object = schema
-            .as_object()
-            .ok_or_else(|| format!("a schema must be an object, not `{schema}`"))?;
+        let object = schema.as_object().ok_or_else(|| format!("a schema must be an object, not `{schema}`"))?;
         if let Some((name, beside)) = reference(object) {
             return self.component(&name, &beside);
         }
@@ -109,9 +95,7 @@ impl<'a> Parser<'a> {
         object.extend(beside.clone());
         let id = self.reserve();
         self.components.insert(key, id);
-        self.nodes[id.0] = self
-            .read(&object, false)
-            .map_err(|error| format!("{name}: {error}"))?;
+        self.nodes[id.0] = self.read(&object, false).map_err(|error| format!("{name}: {error}"))?;
         Ok(id)
     }
 
@@ -136,9 +120,7 @@ impl<'a> Parser<'a> {
         }
         if let Some(properties) = object.get("properties").and_then(Value::as_object) {
             for (name, property) in properties {
-                let property = self
-                    .node(property, preserves_below)
-                    .map_err(|error| format!("{name}: {error}"))?;
+                let property = self.node(property, preserves_below).map_err(|error| format!("{name}: {error}"))?;
                 node.fields.insert(name.clone(), property);
             }
         }
@@ -163,11 +145,8 @@ impl<'a> Parser<'a> {
 
     fn rules(&mut self, object: &Map<String, Value>) -> Result<Rules, String> {
         let mut rules = Rules::read(object)?;
-        for (name, nodes) in [
-            ("allOf", &mut rules.all_of),
-            ("anyOf", &mut rules.any_of),
-            ("oneOf", &mut rules.one_of),
-        ] {
+        for (name, nodes) in [("allOf", &mut rules.all_of), ("anyOf", &mut rules.any_of), ("oneOf", &mut rules.one_of)]
+        {
             for schema in object.get(name).and_then(Value::as_array).into_iter().flatten() {
                 nodes.push(self.node(schema, false)?);
             }

@@ -68,13 +68,7 @@ impl Schema {
     }
 
     /// `None` is a part of which nothing is known: its maps become empty.
-    fn prune_node(
-        &self,
-        id: Option<NodeId>,
-        value: &mut Value,
-        path: &str,
-        removed: &mut impl FnMut(String),
-    ) {
+    fn prune_node(&self, id: Option<NodeId>, value: &mut Value, path: &str, removed: &mut impl FnMut(String)) {
         let node = id.map(|id| self.node(id));
         match value {
             Value::Object(fields) => {
@@ -223,9 +217,5 @@ enum Fate {
 }
 
 fn join(path: &str, name: &str) -> String {
-    if path.is_empty() {
-        name.to_owned()
-    } else {
-        format!("{path}.{name}")
-    }
+    if path.is_empty() { name.to_owned() } else { format!("{path}.{name}") }
 }

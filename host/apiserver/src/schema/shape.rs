@@ -71,21 +71,14 @@ impl Schema {
             Other::Unstated if node.preserves_below || stated == 0 => Some(DEDUCED),
             Other::Unstated | Other::Forbidden => None,
         };
-        Some(MapView {
-            fields: &node.fields,
-            implied: &node.implied,
-            atomic: node.atomic_map,
-            other,
-        })
+        Some(MapView { fields: &node.fields, implied: &node.implied, atomic: node.atomic_map, other })
     }
 
     /// The type as a list, if it may be one.
     pub(crate) fn list_of(&self, id: NodeId) -> Option<ListView<'_>> {
         let node = self.node(id);
-        (node.is_any() || node.kind == Kind::Array).then(|| ListView {
-            kind: &node.list,
-            items: node.items.unwrap_or(UNTYPED),
-        })
+        (node.is_any() || node.kind == Kind::Array)
+            .then(|| ListView { kind: &node.list, items: node.items.unwrap_or(UNTYPED) })
     }
 
     /// The type as a scalar, if it may be one.

@@ -38,10 +38,7 @@ fn unknown_fields_go_and_the_rest_stays() {
     resource["metadata"]["labels"] = json!({"any": "label"});
     resource["metadata"]["foo"] = json!(1);
     let schema = thing();
-    assert_eq!(
-        schema.unknown_fields(&resource),
-        ["extra", "metadata.foo", "spec.ports[0].q", "spec.zz"]
-    );
+    assert_eq!(schema.unknown_fields(&resource), ["extra", "metadata.foo", "spec.ports[0].q", "spec.zz"]);
     schema.prune(&mut resource);
     let mut expected = object(json!({"host": "x", "ports": [{"port": 1}]}));
     expected["metadata"]["labels"] = json!({"any": "label"});
@@ -85,10 +82,7 @@ fn defaults_fill_what_is_absent_or_an_illegal_null() {
         defaulted(json!({"replicas": 1, "dnull": null, "opt": null})),
         json!({"replicas": 1, "dnull": "d", "opt": null})
     );
-    assert_eq!(
-        defaulted(json!({"ports": [{"port": 1}]}))["ports"],
-        json!([{"port": 1, "protocol": "TCP"}])
-    );
+    assert_eq!(defaulted(json!({"ports": [{"port": 1}]}))["ports"], json!([{"port": 1, "protocol": "TCP"}]));
 }
 
 #[test]
@@ -130,30 +124,18 @@ fn each_broken_rule_is_reported_in_the_servers_words() {
         (json!({}), "spec.host: Required value".to_owned()),
         (json!({"host": ""}), invalid("host", "\"\"", "should be at least 1 chars long")),
         (json!({"host": "A"}), invalid("host", "\"A\"", "should match '^[a-z]+$'")),
-        (
-            json!({"host": "abcdefghijklm"}),
-            "spec.host: Too long: may not be more than 10 bytes".to_owned(),
-        ),
+        (json!({"host": "abcdefghijklm"}), "spec.host: Too long: may not be more than 10 bytes".to_owned()),
         (json!({"host": 5}), wrong("host", "string", "integer")),
         (json!({"replicas": "1"}), wrong("replicas", "integer", "string")),
         (json!({"replicas": 0}), invalid("replicas", "0", "should be greater than or equal to 1")),
         (json!({"replicas": 6}), invalid("replicas", "6", "should be less than or equal to 5")),
         (json!({"ratio": 0.5}), invalid("ratio", "0.5", "should be greater than 0.5")),
         (json!({"ratio": 0}), invalid("ratio", "0", "should be greater than 0")),
-        (
-            json!({"mode": "c"}),
-            "spec.mode: Unsupported value: \"c\": supported values: \"a\", \"b\"".to_owned(),
-        ),
-        (
-            json!({"m": {"a": "1", "b": "1", "c": "1"}}),
-            "spec.m: Too many: 3: must have at most 2 items".to_owned(),
-        ),
+        (json!({"mode": "c"}), "spec.mode: Unsupported value: \"c\": supported values: \"a\", \"b\"".to_owned()),
+        (json!({"m": {"a": "1", "b": "1", "c": "1"}}), "spec.m: Too many: 3: must have at most 2 items".to_owned()),
         (json!({"m": {"a": 1}}), wrong("m.a", "string", "integer")),
         (json!({"args": []}), invalid("args", "0", "should have at least 1 items")),
-        (
-            json!({"args": ["1", "2", "3"]}),
-            "spec.args: Too many: 3: must have at most 2 items".to_owned(),
-        ),
+        (json!({"args": ["1", "2", "3"]}), "spec.args: Too many: 3: must have at most 2 items".to_owned()),
         (json!({"tags": ["a", "a", "a"]}), "spec.tags[1]: Duplicate value: \"a\"".to_owned()),
         (
             json!({"ports": [{"port": 1, "protocol": "TCP"}, {"port": 1, "protocol": "TCP"}]}),
@@ -180,15 +162,18 @@ fn each_broken_rule_is_reported_in_the_servers_words() {
 fn an_int_or_string_is_one_of_the_two() {
     assert_eq!(errors_of(json!({"host": "x", "port": 80})), [""; 0]);
     let errors = errors_of(json!({"host": "x", "port": true}));
-    assert!(errors.contains(
-        &"spec.port: Invalid value: \"boolean\": spec.port in body must be of type \
+    assert!(
+        errors.contains(
+            &"spec.port: Invalid value: \"boolean\": spec.port in body must be of type \
           integer,string: \"boolean\""
-            .to_owned()
-    ));
-    assert!(errors.contains(
-        &"<nil>: Invalid value: \"\": \"spec.port\" must validate at least one schema (anyOf)"
-            .to_owned()
-    ));
+                .to_owned()
+        )
+    );
+    assert!(
+        errors.contains(
+            &"<nil>: Invalid value: \"\": \"spec.port\" must validate at least one schema (anyOf)".to_owned()
+        )
+    );
 }
 
 #[test]
@@ -223,10 +208,7 @@ fn a_schema_that_cannot_be_read_says_where() {
     let keyless = json!({"properties": {"l": {"type": "array", "x-kubernetes-list-type": "map"}}});
     assert_eq!(error(keyless), "l: a list of type map needs x-kubernetes-list-map-keys");
     assert!(error(json!({"properties": {"a": {"pattern": "("}}})).starts_with("a: pattern: "));
-    assert_eq!(
-        error(json!({"properties": {"a": {"$ref": "#/x/Y"}}})),
-        "a: `Y`: a CRD's schema may not use $ref"
-    );
+    assert_eq!(error(json!({"properties": {"a": {"$ref": "#/x/Y"}}})), "a: `Y`: a CRD's schema may not use $ref");
 }
 
 fn components() -> Map<String, Value> {

@@ -71,13 +71,7 @@ impl Schema {
         }
     }
 
-    fn check_fields(
-        &self,
-        node: &Node,
-        path: &str,
-        fields: &Map<String, Value>,
-        errors: &mut Vec<FieldError>,
-    ) {
+    fn check_fields(&self, node: &Node, path: &str, fields: &Map<String, Value>, errors: &mut Vec<FieldError>) {
         node.rules.check_size(path, fields.len(), errors);
         for (name, value) in fields {
             let id = match (node.fields.get(name), node.other) {
@@ -100,13 +94,7 @@ impl Schema {
     }
 
     /// `anyOf`, `oneOf`, `allOf` and `not`.
-    fn check_alternatives(
-        &self,
-        node: &Node,
-        path: &str,
-        value: &Value,
-        errors: &mut Vec<FieldError>,
-    ) {
+    fn check_alternatives(&self, node: &Node, path: &str, value: &Value, errors: &mut Vec<FieldError>) {
         let failures = |ids: &[NodeId]| -> Vec<Vec<FieldError>> {
             let check = |&id| {
                 let mut errors = Vec::new();
@@ -156,11 +144,7 @@ fn closest(alternatives: Vec<Vec<FieldError>>) -> Vec<FieldError> {
 }
 
 fn child(path: &str, name: &str) -> String {
-    if path.is_empty() {
-        name.to_owned()
-    } else {
-        format!("{path}.{name}")
-    }
+    if path.is_empty() { name.to_owned() } else { format!("{path}.{name}") }
 }
 
 impl Node {

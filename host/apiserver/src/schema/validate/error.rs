@@ -26,11 +26,7 @@ impl fmt::Display for FieldError {
 
 impl FieldError {
     fn new(field: &str, reason: &'static str, message: String) -> Self {
-        Self {
-            field: field.to_owned(),
-            reason,
-            message,
-        }
+        Self { field: field.to_owned(), reason, message }
     }
 
     /// Puts the field, not the message, under another one.
@@ -48,9 +44,7 @@ impl FieldError {
 
     pub(super) fn wrong_type(field: &str, expected: &str, value: &Value) -> Self {
         let found = type_name(value);
-        let message = format!(
-            "Invalid value: \"{found}\": {field} in body must be of type {expected}: \"{found}\""
-        );
+        let message = format!("Invalid value: \"{found}\": {field} in body must be of type {expected}: \"{found}\"");
         Self::new(field, "FieldValueTypeInvalid", message)
     }
 
@@ -67,10 +61,7 @@ impl FieldError {
     }
 
     pub(super) fn forbidden_property(field: &str, name: &str) -> Self {
-        let message = format!(
-            "Invalid value: {}: {field}.{name} in body is a forbidden property",
-            json!(name)
-        );
+        let message = format!("Invalid value: {}: {field}.{name} in body is a forbidden property", json!(name));
         Self::new(field, "FieldValueInvalid", message)
     }
 

@@ -7,13 +7,7 @@ use crate::schema::{ListType, NodeId, Other, Schema, same};
 
 impl Schema {
     /// Checks every set and keyed list of a value.
-    pub(super) fn check_lists(
-        &self,
-        id: NodeId,
-        path: &str,
-        value: &Value,
-        errors: &mut Vec<FieldError>,
-    ) {
+    pub(super) fn check_lists(&self, id: NodeId, path: &str, value: &Value, errors: &mut Vec<FieldError>) {
         let node = self.node(id);
         match value {
             Value::Object(fields) => {
@@ -62,9 +56,7 @@ fn check_keys(path: &str, keys: &[String], items: &[Value], errors: &mut Vec<Fie
         return;
     }
     let key_of = |item: &Value| -> Value {
-        let fields = keys
-            .iter()
-            .filter_map(|key| Some((key.clone(), item.get(key)?.clone())));
+        let fields = keys.iter().filter_map(|key| Some((key.clone(), item.get(key)?.clone())));
         Value::Object(fields.collect::<Map<_, _>>())
     };
     let found: Vec<_> = items.iter().map(key_of).collect();
