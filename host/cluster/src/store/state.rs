@@ -1,0 +1,459 @@
+//! The store behind its lock: tables of objects and the partitions that hold
+//! them. All changes of either are made here, without I/O or waiting.
+
+use std::{
+    collections::{BTreeMap, HashMap, HashSet},
+    mem,
+    sync::Arc,
+};
+
+use trimtab_core::{
+    id::{GroupKind, Place, Uid},
+    object::{Meta, Object},
+};
+
+use super::{
+    children::Children,
+    partition::{Listing, Partition, PartitionId},
+};
+use crate::spec::{Health, WatchSpec};
+
+/// The objects of one kind and version, by namespace and name.
+type Table = BTreeMap<Arc<str>, BTreeMap<Arc<str>, Entry>>;
+
+/// One cached object and the partitions that hold it: never none.
+pub(super) struct Entry {
+    pub(super) object: Arc<Object>,
+    /// The newest resource version that was written back in any version of the
+    /// kind, or that of `object`.
+    pub(super) newest: u64,
+    holds: Vec<Hold>,
+}
+
+/// That a partition holds an object, and the newest resource version at which
+/// that is known.
+#[derive(Clone, Copy)]
+struct Hold {
+    by: PartitionId,
+    since: u64,
+}
+
+/// What is to be told once the lock is released.
+#[derive(Default)]
+pub(super) struct Told {
+    pub(super) changes: Vec<(Arc<WatchSpec>, Option<Arc<Object>>, Option<Arc<Object>>)>,
+    pub(super) health: Option<(Arc<WatchSpec>, Health)>,
+}
+
+#[derive(Default)]
+pub(super) struct State {
+    tables: HashMap<GroupKind, BTreeMap<Arc<str>, Table>>,
+    pub(super) children: Children,
+    partitions: BTreeMap<PartitionId, Partition>,
+    by_spec: HashMap<WatchSpec, PartitionId>,
+    /// Counts what has an order: opened partitions, begun lists, deletions.
+    happenings: u64,
+}
+
+impl Entry {
+    fn hold(&self, by: PartitionId) -> Option<&Hold> {
+        self.holds.iter().find(|hold| hold.by == by)
+    }
+
+    /// Notes that `by` holds the object as of `since`; true where it is new.
+    fn keep(&mut self, by: PartitionId, since: u64) -> bool {
+        match self.holds.iter_mut().find(|hold| hold.by == by) {
+            Some(hold) => {
+                hold.since = hold.since.max(since);
+                false
+            }
+            None => {
+                self.holds.push(Hold { by, since });
+                self.holds.shrink_to_fit();
+                true
+            }
+        }
+    }
+}
+
+/// Reading.
+impl State {
+    pub(super) fn entry(&self, kind: &GroupKind, version: &str, namespace: &str, name: &str) -> Option<&Entry> {
+        self.tables.get(kind)?.get(version)?.get(namespace)?.get(name)
+    }
+
+    pub(super) fn unreadable(
+        &self,
+        kind: &GroupKind,
+        version: &str,
+        namespace: &str,
+        name: &str,
+    ) -> Option<Arc<str>> {
+        let place = (Box::from(namespace), Box::from(name));
+        let mut partitions = self.partitions.values();
+        partitions.find_map(|partition| {
+            let here = partition.spec.kind == *kind && *partition.spec.version == *version;
+            here.then(|| partition.unreadable.get(&place).cloned()).flatten()
+        })
+    }
+
+    pub(super) fn list(&self, spec: &WatchSpec) -> Vec<Arc<Object>> {
+        let Some(id) = self.by_spec.get(spec) else { return Vec::new() };
+        self.held(*id).map(|entry| entry.object.clone()).collect()
+    }
+
+    pub(super) fn health(&self, spec: &WatchSpec) -> Health {
+        let id = self.by_spec.get(spec);
+        id.map_or(Health::Starting, |id| self.partitions[id].health.clone())
+    }
+
+    pub(super) fn len(&self) -> usize {
+        let tables = self.tables.values().flat_map(BTreeMap::values);
+        tables.flat_map(BTreeMap::values).map(BTreeMap::len).sum()
+    }
+
+    pub(super) fn unreadable_len(&self) -> usize {
+        self.partitions.values().map(|partition| partition.unreadable.len()).sum()
+    }
+
+    fn held(&self, id: PartitionId) -> impl Iterator<Item = &Entry> {
+        let spec = self.partitions.get(&id).map(|partition| &partition.spec);
+        let table = spec.and_then(|spec| self.tables.get(&spec.kind)?.get(&spec.version));
+        table.into_iter().flat_map(BTreeMap::values).flat_map(BTreeMap::values).filter(move |e| e.hold(id).is_some())
+    }
+
+    #[cfg(test)]
+    pub(super) fn partition(&self, spec: &WatchSpec) -> &Partition {
+        &self.partitions[&self.by_spec[spec]]
+    }
+}
+
+/// What the watches bring.
+impl State {
+    pub(super) fn open(&mut self, spec: &WatchSpec) -> PartitionId {
+        if let Some(old) = self.by_spec.remove(spec) {
+            self.close(old);
+        }
+        let id = PartitionId(self.happening());
+        self.partitions.insert(id, Partition::new(spec));
+        self.by_spec.insert(spec.clone(), id);
+        id
+    }
+
+    /// Forgets a partition and what it alone held, and tells no one: that it is
+    /// no longer watched says nothing of the objects.
+    pub(super) fn close(&mut self, id: PartitionId) {
+        let held = self.held(id).map(|entry| entry.object.clone()).collect::<Vec<_>>();
+        for object in held {
+            self.release(id, &object.meta, &mut Told::default());
+        }
+        if let Some(partition) = self.partitions.remove(&id)
+            && self.by_spec.get(&*partition.spec) == Some(&id)
+        {
+            self.by_spec.remove(&*partition.spec);
+        }
+    }
+
+    pub(super) fn begin(&mut self, id: PartitionId) {
+        let began = self.happening();
+        let Some(partition) = self.partitions.get_mut(&id) else { return };
+        partition.listing = Some(Listing { began, version: 0, seen: HashSet::new(), unreadable: HashSet::new() });
+    }
+
+    /// The list shows the state as of `version`. False where that is older than
+    /// what this watch has shown before: then it says nothing of now.
+    pub(super) fn dated(&mut self, id: PartitionId, version: u64) -> bool {
+        let Some(partition) = self.partitions.get_mut(&id) else { return true };
+        if version < partition.progress {
+            partition.listing = None;
+            return false;
+        }
+        if let Some(listing) = &mut partition.listing {
+            listing.version = version;
+        }
+        true
+    }
+
+    /// An object that is in the list that is being taken in.
+    pub(super) fn listed(&mut self, id: PartitionId, object: &Arc<Object>, told: &mut Told) {
+        let listing = self.partitions.get_mut(&id).and_then(|partition| partition.listing.as_mut());
+        if let Some(listing) = listing {
+            listing.seen.insert(object.meta.uid.clone());
+            self.see(id, object, told);
+        }
+    }
+
+    /// The list is whole.
+    pub(super) fn finish(&mut self, id: PartitionId, told: &mut Told) {
+        let Some(partition) = self.partitions.get_mut(&id) else { return };
+        let Some(listing) = partition.listing.take() else { return };
+        partition.listed(&listing);
+        let vanished = self.held(id).filter(|entry| {
+            let written_since = entry.hold(id).is_some_and(|hold| hold.since > listing.version);
+            !written_since && !listing.seen.contains(&entry.object.meta.uid)
+        });
+        for object in vanished.map(|entry| entry.object.clone()).collect::<Vec<_>>() {
+            self.release(id, &object.meta, told);
+        }
+        self.set_health(id, Health::Synced, told);
+    }
+
+    /// The watch shows an object as added or changed. What is not beyond its
+    /// progress is a repetition.
+    pub(super) fn shown(&mut self, id: PartitionId, object: &Arc<Object>, told: &mut Told) {
+        let version = object.meta.resource_version;
+        if self.is_news(id, version) {
+            self.see(id, object, told);
+            self.advance(id, version);
+        }
+    }
+
+    /// The watch shows that an object was deleted or has left the selector.
+    pub(super) fn unshown(&mut self, id: PartitionId, meta: &Meta, told: &mut Told) {
+        let version = meta.resource_version;
+        if !self.is_news(id, version) {
+            return;
+        }
+        self.readable(id, &meta.place);
+        if let Some(partition) = self.partitions.get_mut(&id) {
+            partition.confirm(&meta.uid, version);
+        }
+        let entry = self.entry(&meta.place.kind, &meta.version, &meta.place.namespace, &meta.place.name);
+        let entry = entry.filter(|entry| entry.object.meta.uid == meta.uid);
+        if entry.and_then(|entry| entry.hold(id)).is_some_and(|hold| hold.since <= version) {
+            self.release(id, meta, told);
+        }
+        self.advance(id, version);
+    }
+
+    /// The watch shows something at `place` that cannot be read: what was held
+    /// of it is out of date and goes, and that there is something is kept.
+    pub(super) fn garbled(&mut self, id: PartitionId, place: &Place, why: &Arc<str>, told: &mut Told) {
+        let Some(partition) = self.partitions.get_mut(&id) else { return };
+        let names = (Box::from(&*place.namespace), Box::from(&*place.name));
+        if let Some(listing) = &mut partition.listing {
+            listing.unreadable.insert(names.clone());
+        }
+        partition.unreadable.insert(names, why.clone());
+        self.release_at(id, place, told);
+    }
+
+    /// The watch shows that something unreadable at `place` is gone.
+    pub(super) fn vacate(&mut self, id: PartitionId, place: &Place, told: &mut Told) {
+        self.readable(id, place);
+        self.release_at(id, place, told);
+    }
+
+    /// The watch has shown all up to `version`.
+    pub(super) fn advance(&mut self, id: PartitionId, version: u64) {
+        if let Some(partition) = self.partitions.get_mut(&id) {
+            partition.advance(version);
+        }
+    }
+
+    /// The kind is no longer served: none of its objects exist.
+    pub(super) fn empty(&mut self, id: PartitionId, told: &mut Told) {
+        for object in self.held(id).map(|entry| entry.object.clone()).collect::<Vec<_>>() {
+            self.release(id, &object.meta, told);
+        }
+        if let Some(partition) = self.partitions.get_mut(&id) {
+            partition.forget();
+        }
+        self.set_health(id, Health::Missing, told);
+    }
+
+    pub(super) fn set_health(&mut self, id: PartitionId, health: Health, told: &mut Told) {
+        let Some(partition) = self.partitions.get_mut(&id) else { return };
+        if partition.health != health {
+            partition.health = health.clone();
+            told.health = Some((partition.spec.clone(), health));
+        }
+    }
+}
+
+/// What we wrote ourselves.
+impl State {
+    pub(super) fn put(&mut self, object: &Arc<Object>, told: &mut Told) {
+        let meta = &object.meta;
+        let written = meta.resource_version;
+        for (version, table) in self.tables.get_mut(&meta.place.kind).into_iter().flatten() {
+            let entry = table.get_mut(&meta.place.namespace).and_then(|names| names.get_mut(&meta.place.name));
+            let same = entry.filter(|entry| **version != *meta.version && entry.object.meta.uid == meta.uid);
+            if let Some(entry) = same {
+                entry.newest = entry.newest.max(written);
+            }
+        }
+
+        let known = self.entry(&meta.place.kind, &meta.version, &meta.place.namespace, &meta.place.name);
+        if known.is_some_and(|known| known.object.meta.resource_version > written) {
+            return;
+        }
+        let ahead = self.partitions.iter_mut().filter(|(_, partition)| {
+            let here = partition.spec.kind == meta.place.kind && *partition.spec.version == *meta.version;
+            here && partition.progress < written
+        });
+        let (mut enters, mut leaves) = (Vec::new(), Vec::new());
+        for (id, partition) in ahead {
+            if !partition.selects(meta) {
+                partition.left(&meta.uid, written);
+                leaves.push(*id);
+            } else if !partition.keeps_out(object) {
+                enters.push(*id);
+            }
+        }
+        for id in leaves {
+            self.release(id, meta, told);
+        }
+        for id in enters {
+            self.see(id, object, told);
+        }
+    }
+
+    pub(super) fn remove(&mut self, place: &Place, uid: &Uid, told: &mut Told) {
+        let at = self.happening();
+        let versions = self.tables.get(&place.kind).into_iter().flatten();
+        let entries = versions.filter_map(|(_, table)| table.get(&place.namespace)?.get(&place.name));
+        let held = entries
+            .filter(|entry| entry.object.meta.uid == *uid)
+            .flat_map(|entry| entry.holds.iter().map(|hold| (hold.by, entry.object.clone())))
+            .collect::<Vec<_>>();
+        for (id, object) in held {
+            if let Some(partition) = self.partitions.get_mut(&id) {
+                partition.deleted(uid, object.meta.resource_version, at);
+            }
+            self.release(id, &object.meta, told);
+        }
+    }
+}
+
+/// The parts of these changes.
+impl State {
+    fn happening(&mut self) -> u64 {
+        self.happenings += 1;
+        self.happenings
+    }
+
+    fn is_news(&self, id: PartitionId, version: u64) -> bool {
+        self.partitions.get(&id).is_some_and(|partition| version > partition.progress)
+    }
+
+    fn readable(&mut self, id: PartitionId, place: &Place) {
+        if let Some(partition) = self.partitions.get_mut(&id)
+            && !partition.unreadable.is_empty()
+        {
+            partition.unreadable.remove(&(Box::from(&*place.namespace), Box::from(&*place.name)));
+        }
+    }
+
+    /// A partition holds an object as of the object's resource version. The text
+    /// that is kept is the newest that anyone has brought.
+    fn see(&mut self, id: PartitionId, object: &Arc<Object>, told: &mut Told) {
+        let Some(partition) = self.partitions.get(&id) else { return };
+        if partition.keeps_out(object) {
+            return;
+        }
+        let spec = partition.spec.clone();
+        let meta = &object.meta;
+        self.readable(id, &meta.place);
+        let known = self.entry(&meta.place.kind, &meta.version, &meta.place.namespace, &meta.place.name);
+        match known {
+            Some(known) if known.object.meta.uid != meta.uid => {
+                if known.object.meta.resource_version > meta.resource_version {
+                    return;
+                }
+                let earlier = known.object.clone();
+                self.expel(&earlier.meta, told);
+                self.insert(id, spec, object, told);
+            }
+            Some(_) => self.update(id, spec, object, told),
+            None => self.insert(id, spec, object, told),
+        }
+    }
+
+    fn insert(&mut self, id: PartitionId, spec: Arc<WatchSpec>, object: &Arc<Object>, told: &mut Told) {
+        let version = object.meta.resource_version;
+        let hold = Hold { by: id, since: version };
+        let entry = Entry { object: object.clone(), newest: version, holds: vec![hold] };
+        let place = &object.meta.place;
+        let tables = self.tables.entry(spec.kind.clone()).or_default();
+        let table = tables.entry(spec.version.clone()).or_default();
+        table.entry(place.namespace.clone()).or_default().insert(place.name.clone(), entry);
+        self.children.add(object);
+        told.changes.push((spec, None, Some(object.clone())));
+    }
+
+    /// The same object is there already, in this or another state.
+    fn update(&mut self, id: PartitionId, spec: Arc<WatchSpec>, object: &Arc<Object>, told: &mut Told) {
+        let Some(entry) = entry_mut(&mut self.tables, &object.meta) else { return };
+        let version = object.meta.resource_version;
+        let known = entry.object.meta.resource_version;
+        let entered = entry.keep(id, version);
+        // A changed default alters an object at the same resource version.
+        if version > known || (version == known && object.content != entry.object.content) {
+            entry.newest = entry.newest.max(version);
+            let old = mem::replace(&mut entry.object, object.clone());
+            let others = entry.holds.iter().map(|hold| hold.by).filter(|by| *by != id || !entered);
+            for by in others {
+                told.changes.push((self.partitions[&by].spec.clone(), Some(old.clone()), Some(object.clone())));
+            }
+            self.children.take(&old);
+            self.children.add(object);
+        }
+        if entered {
+            let now = entry_mut(&mut self.tables, &object.meta).map(|entry| entry.object.clone());
+            told.changes.push((spec, None, now));
+        }
+    }
+
+    /// A partition no longer holds whatever lies at `place`.
+    fn release_at(&mut self, id: PartitionId, place: &Place, told: &mut Told) {
+        let Some(version) = self.partitions.get(&id).map(|partition| partition.spec.version.clone()) else { return };
+        let entry = self.entry(&place.kind, &version, &place.namespace, &place.name);
+        if let Some(object) = entry.map(|entry| entry.object.clone()) {
+            self.release(id, &object.meta, told);
+        }
+    }
+
+    /// No one holds the object any more: another has taken its name.
+    fn expel(&mut self, meta: &Meta, told: &mut Told) {
+        let entry = entry_mut(&mut self.tables, meta);
+        let holders = entry.map(|entry| entry.holds.iter().map(|hold| hold.by).collect::<Vec<_>>());
+        for id in holders.unwrap_or_default() {
+            self.release(id, meta, told);
+        }
+    }
+
+    /// A partition no longer holds an object; the last one takes it along.
+    fn release(&mut self, id: PartitionId, meta: &Meta, told: &mut Told) {
+        let Some(entry) = entry_mut(&mut self.tables, meta) else { return };
+        if entry.object.meta.uid != meta.uid || entry.hold(id).is_none() {
+            return;
+        }
+        entry.holds.retain(|hold| hold.by != id);
+        let (object, orphaned) = (entry.object.clone(), entry.holds.is_empty());
+        if orphaned {
+            self.children.take(&object);
+            self.drop_entry(meta);
+        }
+        if let Some(partition) = self.partitions.get(&id) {
+            told.changes.push((partition.spec.clone(), Some(object), None));
+        }
+    }
+
+    fn drop_entry(&mut self, meta: &Meta) {
+        let Some(tables) = self.tables.get_mut(&meta.place.kind) else { return };
+        let Some(table) = tables.get_mut(&*meta.version) else { return };
+        let Some(names) = table.get_mut(&meta.place.namespace) else { return };
+        names.remove(&meta.place.name);
+        if names.is_empty() {
+            table.remove(&meta.place.namespace);
+        }
+    }
+}
+
+fn entry_mut<'a>(
+    tables: &'a mut HashMap<GroupKind, BTreeMap<Arc<str>, Table>>,
+    meta: &Meta,
+) -> Option<&'a mut Entry> {
+    tables.get_mut(&meta.place.kind)?.get_mut(&*meta.version)?.get_mut(&meta.place.namespace)?.get_mut(&meta.place.name)
+}
