@@ -39,8 +39,6 @@ const UNTYPED: NodeId = NodeId(1);
 #[derive(Clone, Debug, Default)]
 struct Node {
     kind: Kind,
-    /// A string without a format, or with `byte`, is checked to be a string
-    /// when it is merged; one with another format may be any scalar.
     format: Option<String>,
     nullable: bool,
     default: Option<Value>,
@@ -100,12 +98,6 @@ pub(crate) enum ListType {
 }
 
 impl Schema {
-    /// The schema of a kind of which nothing is known: maps merge by field,
-    /// lists as a whole, everything is kept and nothing refused.
-    pub(crate) fn permissive() -> Self {
-        Self { nodes: unknown_types(), root: DEDUCED, builtin: false }
-    }
-
     pub(crate) fn root(&self) -> NodeId {
         self.root
     }

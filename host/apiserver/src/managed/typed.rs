@@ -240,13 +240,12 @@ fn go(value: &Value) -> String {
     format!("&{{{}}}", value.as_str().map_or_else(|| value.to_string(), str::to_owned))
 }
 
+/// The Go type of a value that is no number.
 fn go_type(value: &Value) -> &'static str {
     match value {
-        Value::Null => "<nil>",
         Value::Bool(_) => "bool",
-        Value::Number(_) => "number",
         Value::String(_) => "string",
         Value::Array(_) => "[]interface {}",
-        Value::Object(_) => "map[string]interface {}",
+        _ => "map[string]interface {}",
     }
 }

@@ -115,9 +115,6 @@ impl<'a> Parser<'a> {
             atomic_map: text(object, "x-kubernetes-map-type") == Some("atomic"),
             ..Node::default()
         };
-        if builtin && node.default.as_ref().is_some_and(is_go_zero) {
-            node.default = None;
-        }
         if let Some(properties) = object.get("properties").and_then(Value::as_object) {
             for (name, property) in properties {
                 let property = self.node(property, preserves_below).map_err(|error| format!("{name}: {error}"))?;
@@ -225,18 +222,6 @@ fn list_type(object: &Map<String, Value>) -> Result<ListType, String> {
             Ok(ListType::Map(keys.map(str::to_owned).collect()))
         }
         Some(other) => Err(format!("unknown list type `{other}`")),
-    }
-}
-
-/// What a Go struct holds where nothing was set.
-fn is_go_zero(value: &Value) -> bool {
-    match value {
-        Value::Null | Value::Bool(false) => true,
-        Value::Bool(true) => false,
-        Value::Number(number) => number.as_f64() == Some(0.0),
-        Value::String(text) => text.is_empty(),
-        Value::Array(items) => items.is_empty(),
-        Value::Object(fields) => fields.is_empty(),
     }
 }
 

@@ -90,6 +90,7 @@ impl Schema {
             Kind::Boolean => Some(ScalarType::Boolean),
             Kind::String => match node.format.as_deref() {
                 None | Some("" | "byte") => Some(ScalarType::String),
+                // The server merges texts of a format as whatever they are.
                 Some(_) => Some(ScalarType::Untyped),
             },
             Kind::Object | Kind::Array => None,

@@ -177,6 +177,32 @@ fn an_int_or_string_is_one_of_the_two() {
 }
 
 #[test]
+fn a_format_is_named_in_place_of_the_type() {
+    let schema = json!({"properties": {
+        "time": {"type": "string", "format": "date-time"},
+        "count": {"type": "integer", "format": "int32"},
+    }});
+    let schema = Schema::from_crd(&schema).expect("readable");
+    let errors_of = |value: Value| -> Vec<_> { schema.validate(&value).iter().map(ToString::to_string).collect() };
+    let wrong = |field: &str, expected: &str, found: &str| {
+        format!("{field}: Invalid value: \"{found}\": {field} in body must be of type {expected}: \"{found}\"")
+    };
+    for time in ["2026-01-01T00:00:00Z", "2026-01-01T00:00:00.5Z", "2026-01-01T00:00:00+02:00"] {
+        assert_eq!(errors_of(json!({"time": time, "count": 1})), [""; 0]);
+    }
+    for time in ["", "x", "2026-01-01", "2026-01-01 00:00:00Z", "2026-13-01T00:00:00Z"] {
+        assert_eq!(errors_of(json!({"time": time})), [wrong("time", "date-time", time)]);
+    }
+    assert_eq!(errors_of(json!({"time": 5})), [wrong("time", "date-time", "int64")]);
+    assert_eq!(errors_of(json!({"time": true})), [wrong("time", "date-time", "")]);
+    assert_eq!(errors_of(json!({"count": "5"})), [wrong("count", "integer", "string")]);
+    let out_of_format =
+        "<nil>: Invalid value: \"\": Checked value must be of type integer with format int32 in count".to_owned();
+    assert_eq!(errors_of(json!({"count": 2.5})), [wrong("count", "int32", "float64"), out_of_format.clone()]);
+    assert_eq!(errors_of(json!({"count": 3_000_000_000_i64})), [out_of_format]);
+}
+
+#[test]
 fn a_status_write_is_held_to_the_status_alone() {
     let mut thing = object(json!({}));
     thing["status"] = json!({"phase": 1, "conditions": [{"status": "T"}]});
@@ -268,17 +294,6 @@ fn what_stands_beside_a_reference_counts_for_that_place_only() {
 }
 
 #[test]
-fn the_zero_values_of_go_are_no_defaults() {
-    let schema = Schema::from_openapi(&components(), "Deployment").expect("readable");
-    let mut bare = json!({});
-    schema.default(&mut bare);
-    assert_eq!(bare, json!({}));
-    let mut port = json!({"spec": {"ports": [{}], "nested": null}});
-    schema.default(&mut port);
-    assert_eq!(port, json!({"spec": {"ports": [{"protocol": "TCP"}]}}));
-}
-
-#[test]
 fn an_object_of_which_openapi_says_nothing_keeps_all() {
     let schema = Schema::from_openapi(&components(), "Spec").expect("readable");
     let mut spec = json!({"ports": [], "raw": {"a": {"b": 1}}, "quantity": "1", "zz": 1});
@@ -289,7 +304,8 @@ fn an_object_of_which_openapi_says_nothing_keeps_all() {
 
 #[test]
 fn a_kind_of_which_nothing_is_known_is_left_alone() {
-    let schema = Schema::permissive();
+    let free = json!({"type": "object", "x-kubernetes-preserve-unknown-fields": true});
+    let schema = Schema::from_crd(&free).expect("readable");
     let mut value = json!({"a": {"b": [1, {"c": null}]}, "d": null});
     let before = value.clone();
     schema.prune(&mut value);

@@ -1,6 +1,7 @@
 //! Holds values to a schema, with the paths and the words of kube-apiserver.
 
 mod error;
+mod format;
 mod lists;
 mod rules;
 
@@ -40,7 +41,7 @@ impl Schema {
     fn check(&self, id: NodeId, path: &str, value: &Value, errors: &mut Vec<FieldError>) {
         let node = self.node(id);
         if !node.accepts(value) {
-            errors.push(FieldError::wrong_type(path, node.kind.name(), value));
+            errors.push(format::wrong_type(node, path, value));
         }
         if value.is_null() {
             node.rules.check_enum(path, value, errors);
@@ -48,11 +49,12 @@ impl Schema {
         }
         self.check_alternatives(node, path, value, errors);
         match value {
-            Value::String(text) => node.rules.check_string(path, text, errors),
+            Value::String(text) => {
+                node.rules.check_string(path, text, errors);
+                format::check_text(node, path, text, errors);
+            }
             Value::Number(number) => {
-                if node.kind == Kind::Integer && !node.accepts(value) {
-                    errors.push(FieldError::not_whole(path));
-                }
+                format::check_number(node, path, number, errors);
                 node.rules.check_number(path, number, errors);
             }
             Value::Array(items) => {

@@ -396,7 +396,8 @@ fn the_oldest_of_many_updates_become_ancient_changes() {
 
 #[test]
 fn an_object_of_which_nothing_is_known_merges_its_maps_and_replaces_its_lists() {
-    let schema = Schema::permissive();
+    let free = json!({"type": "object", "x-kubernetes-preserve-unknown-fields": true});
+    let schema = Schema::from_crd(&free).expect("readable");
     let apply = |live: Option<&Value>, manager, spec| {
         apply(&schema, live, &thing(spec), &writer(manager), true).expect("forced")
     };

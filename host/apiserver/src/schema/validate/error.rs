@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use serde_json::{Number, Value, json};
+use serde_json::{Value, json};
 
 /// The field of an error that the server reports without one.
 const NO_FIELD: &str = "<nil>";
@@ -42,9 +42,11 @@ impl FieldError {
         Self::new(field, "FieldValueRequired", "Required value".to_owned())
     }
 
-    pub(super) fn wrong_type(field: &str, expected: &str, value: &Value) -> Self {
-        let found = type_name(value);
-        let message = format!("Invalid value: \"{found}\": {field} in body must be of type {expected}: \"{found}\"");
+    /// `expected` and `found` are names of types or of formats; of a text in the
+    /// wrong format, what is found is the text.
+    pub(super) fn wrong_type(field: &str, expected: &str, found: &str) -> Self {
+        let found = json!(found);
+        let message = format!("Invalid value: {found}: {field} in body must be of type {expected}: {found}");
         Self::new(field, "FieldValueTypeInvalid", message)
     }
 
@@ -72,10 +74,9 @@ impl FieldError {
         Self::new(NO_FIELD, "FieldValueInvalid", message)
     }
 
-    /// What the server says of a fraction besides that its type is wrong.
-    pub(super) fn not_whole(field: &str) -> Self {
-        let rule = "Checked value must be of type integer (default format) in";
-        let message = format!("Invalid value: \"\": {rule} {field}");
+    /// What the server says of a number that its type cannot hold.
+    pub(super) fn out_of_format(field: &str, format: &str) -> Self {
+        let message = format!("Invalid value: \"\": Checked value must be of type integer {format} in {field}");
         Self::new(NO_FIELD, "FieldValueInvalid", message)
     }
 
@@ -108,20 +109,4 @@ impl FieldError {
         let message = format!("Too many: {found}: must have at most {max} {items}");
         Self::new(field, "FieldValueTooMany", message)
     }
-}
-
-fn type_name(value: &Value) -> &'static str {
-    match value {
-        Value::Null => "null",
-        Value::Bool(_) => "boolean",
-        Value::Number(number) if is_integer(number) => "integer",
-        Value::Number(_) => "number",
-        Value::String(_) => "string",
-        Value::Array(_) => "array",
-        Value::Object(_) => "object",
-    }
-}
-
-fn is_integer(number: &Number) -> bool {
-    number.is_i64() || number.is_u64()
 }
