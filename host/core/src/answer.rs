@@ -18,6 +18,10 @@ use crate::{
 /// Longest reason of an Event that the server takes.
 const EVENT_REASON_BYTES_MAX: usize = 128;
 
+/// Most Events of one answer: one for each kind of children that a description
+/// may declare. Whoever has more to say writes a log.
+const EVENTS_MAX: usize = 32;
+
 /// Metadata that only the server sets. Plugins that answer with what they were
 /// given, or with typed objects, send them along.
 const SERVER_SET: [&str; 8] = [
@@ -146,6 +150,8 @@ pub enum AnswerError {
     HostSets { child: String, field: String },
     #[error("the answer sets labels or annotations of its object: only decorators do, answer with none")]
     NotADecorator,
+    #[error("the answer has {found} events: at most {EVENTS_MAX} are taken, log the rest")]
+    TooManyEvents { found: usize },
     #[error("the event reason {found:?} is not usable: CamelCase letters and digits, at most 128 bytes")]
     EventReason { found: String },
     #[error("the answer's extra has {key:?}, which this host does not know: leave it out or update the host")]
@@ -156,6 +162,9 @@ pub enum AnswerError {
 pub fn check<S: AsRef<str>>(given: Given<'_, S>, terms: &Terms<'_>) -> Result<Answer, AnswerError> {
     if given.sets_metadata {
         return Err(AnswerError::NotADecorator);
+    }
+    if given.events.len() > EVENTS_MAX {
+        return Err(AnswerError::TooManyEvents { found: given.events.len() });
     }
     if let Some(event) = given.events.iter().find(|event| !is_reason(&event.reason)) {
         return Err(AnswerError::EventReason { found: event.reason.clone() });

@@ -8,11 +8,11 @@ use serde_json::{Map, Value, json};
 
 use crate::{
     hash::Hash,
-    id::{Cluster, InstanceId, Lineage, join_api_version, split_api_version},
+    id::{Cluster, InstanceId, Lineage, Uid, join_api_version, split_api_version},
     intent::hash_of,
     kind::Kind,
     marks,
-    object::{Meta, OwnerReference},
+    object::Meta,
 };
 
 /// The object that children belong to, with all that they inherit from it.
@@ -69,63 +69,54 @@ impl Owner<'_> {
     }
 
     /// Whose an existing object is, seen from this owner and its lineage.
-    ///
-    /// Ours is what the owner's controller reference *and* a mark of the
-    /// lineage name. The label may be lost if the annotation is there, and the
-    /// reference if both are: then the object gets back what it lost. A
-    /// reference to another owner outweighs every mark, since the server's
-    /// garbage collector acts on it.
     pub fn whose(&self, child: &Meta) -> Whose {
-        let mark = || child.mark(marks::OWNER).and_then(OwnerMark::parse);
-        let label = child.label(marks::PLUGIN_LABEL);
-        let made_here = match label {
-            Some(lineage) => lineage == self.lineage.as_str(),
-            None => mark().is_some_and(|mark| mark.uid == self.meta.uid.as_str()),
-        };
-        let named = match child.controller() {
-            _ if !made_here => Named::Another,
-            Some(controller) => self.named_by_reference(child, controller),
-            None if label.is_some() => mark().map_or(Named::Another, |mark| self.named_by_mark(mark)),
-            None => Named::Another,
-        };
-        match named {
-            Named::Uid => Whose::Ours,
-            Named::Earlier => Whose::Earlier,
-            Named::Another => Whose::Other(whose(child)),
+        let made_here = child.label(marks::PLUGIN_LABEL) == Some(self.lineage.as_str());
+        if belongs_to(child, &self.meta.uid, self.lineage) {
+            Whose::Ours
+        } else if made_here && self.is_named_by(child) {
+            Whose::Earlier
+        } else {
+            Whose::Other(whose(child))
         }
     }
 
-    fn named_by_reference(&self, child: &Meta, reference: &OwnerReference) -> Named {
+    /// Whether a child names an owner of this kind, namespace and name.
+    fn is_named_by(&self, child: &Meta) -> bool {
         let own = &self.meta.place;
-        let same_place = split_api_version(&reference.api_version).0 == &*own.kind.group
-            && *reference.kind == *own.kind.kind
-            && *reference.name == *own.name
-            && (own.namespace.is_empty() || own.namespace == child.place.namespace);
-        Named::new(*reference.uid == *self.meta.uid.as_str(), same_place)
-    }
-
-    fn named_by_mark(&self, mark: OwnerMark) -> Named {
-        let own = self.mark();
-        let same_uid = mark.uid == own.uid;
-        Named::new(same_uid, OwnerMark { uid: own.uid.clone(), ..mark } == own)
-    }
-}
-
-/// Whom a child names as its owner.
-enum Named {
-    Uid,
-    Earlier,
-    Another,
-}
-
-impl Named {
-    fn new(same_uid: bool, same_place: bool) -> Self {
-        match (same_uid, same_place) {
-            (true, _) => Self::Uid,
-            (false, true) => Self::Earlier,
-            (false, false) => Self::Another,
+        match (child.controller(), owner_mark(child)) {
+            (Some(controller), _) => {
+                split_api_version(&controller.api_version).0 == &*own.kind.group
+                    && *controller.kind == *own.kind.kind
+                    && *controller.name == *own.name
+                    && (own.namespace.is_empty() || own.namespace == child.place.namespace)
+            }
+            (None, Some(mark)) => OwnerMark { uid: self.meta.uid.as_str().into(), ..mark } == self.mark(),
+            (None, None) => false,
         }
     }
+}
+
+/// Whether an existing object is a child of the owner with that uid and was
+/// made by that lineage.
+///
+/// It must be named by the owner's controller reference *and* a mark of the
+/// lineage, so that what another controller makes under the same owner is left
+/// alone. The label may be lost if the annotation is there, and the reference
+/// if both are: then the object gets back what it lost. A reference to another
+/// owner outweighs every mark, since the server's garbage collector acts on it.
+pub fn belongs_to(child: &Meta, owner: &Uid, lineage: &Lineage) -> bool {
+    let marked = || owner_mark(child).is_some_and(|mark| mark.uid == owner.as_str());
+    let label = child.label(marks::PLUGIN_LABEL);
+    let made_here = label.map_or_else(marked, |label| label == lineage.as_str());
+    let owned = match child.controller() {
+        Some(controller) => *controller.uid == *owner.as_str(),
+        None => label.is_some() && marked(),
+    };
+    made_here && owned
+}
+
+fn owner_mark(child: &Meta) -> Option<OwnerMark> {
+    child.mark(marks::OWNER).and_then(OwnerMark::parse)
 }
 
 /// What the marks of an existing object say of it.
@@ -188,7 +179,7 @@ pub fn whose(object: &Meta) -> String {
     if let Some(owner) = object.controller() {
         return format!("it is controlled by {} {} (uid {}){by}", owner.kind, owner.name, owner.uid);
     }
-    match object.mark(marks::OWNER).and_then(OwnerMark::parse) {
+    match owner_mark(object) {
         Some(mark) => format!("it belongs to {} {} (uid {}){by}", mark.kind, mark.name, mark.uid),
         None => format!("it has no controller{by}"),
     }

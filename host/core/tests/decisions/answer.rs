@@ -169,6 +169,9 @@ fn what_a_composite_may_not_say_is_refused() {
     let mut extra = given(&[]);
     extra.extra = Some(r#"{"later":1}"#);
     assert!(world.check_given(extra).unwrap_err().to_string().contains("\"later\", which this host does not know"));
+    let mut many = given(&[]);
+    many.events = vec![Event { warning: false, reason: "Said".into(), message: "m".into() }; 33];
+    assert!(world.check_given(many).unwrap_err().to_string().contains("has 33 events: at most 32"));
     for reason in ["", "no camel", "lower", &"X".repeat(129)] {
         let mut events = given(&[]);
         events.events = vec![Event { warning: false, reason: reason.into(), message: "m".into() }];
