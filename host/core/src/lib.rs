@@ -4,10 +4,12 @@
 #![forbid(unsafe_code)]
 
 pub mod answer;
+pub mod api_error;
 pub mod backoff;
 pub mod claim;
 pub mod covers;
 pub mod description;
+pub mod election;
 pub mod env;
 pub mod finalizer;
 pub mod fingerprint;

@@ -113,6 +113,6 @@ async fn nothing_outlives_a_killed_test() {
 
 /// The processes whose working directory is `folder`.
 fn processes_in(folder: &std::path::Path) -> Vec<std::path::PathBuf> {
-    let all = std::fs::read_dir("/proc").unwrap().filter_map(|entry| Some(entry.ok()?.path()));
+    let all = std::fs::read_dir("/proc").expect("Linux").filter_map(|entry| Some(entry.ok()?.path()));
     all.filter(|process| std::fs::read_link(process.join("cwd")).is_ok_and(|cwd| cwd == folder)).collect()
 }
