@@ -28,32 +28,22 @@ pub(super) struct Partition {
     /// The resource version up to which the watch has shown everything.
     pub(super) progress: u64,
     pub(super) listing: Option<Listing>,
-    /// What was written back beyond the progress and does not belong here any
-    /// more. An entry goes when the progress passes it, so there are at most as
-    /// many as writes that no watch has shown yet.
-    gone: HashMap<Uid, Gone>,
+    /// What was written back and does not belong here any more, by the last
+    /// resource version that must not come back. An entry goes when the progress
+    /// reaches it, so there are at most as many as writes that this watch has
+    /// not shown yet.
+    gone: HashMap<Uid, u64>,
     /// Why an object cannot be read, by namespace and name.
     pub(super) unreadable: HashMap<(Box<str>, Box<str>), Arc<str>>,
 }
 
 /// A list that is being taken in.
+#[derive(Default)]
 pub(super) struct Listing {
-    /// When it began, in the store's count of happenings.
-    pub(super) began: u64,
     /// The resource version of the state that it shows, once that is known.
     pub(super) version: u64,
     pub(super) seen: HashSet<Uid>,
     pub(super) unreadable: HashSet<(Box<str>, Box<str>)>,
-}
-
-/// Until when an object is to be kept out.
-#[derive(Clone, Copy)]
-enum Gone {
-    /// It left the selector by a write of this resource version.
-    Left(u64),
-    /// It was deleted: `last` is the resource version at which it was held, `at`
-    /// the moment in the store's count of happenings.
-    Deleted { last: u64, at: u64 },
 }
 
 impl Partition {
@@ -75,53 +65,32 @@ impl Partition {
         selected && self.spec.namespace.as_ref().is_none_or(|namespace| *namespace == meta.place.namespace)
     }
 
-    /// Whether something that this object is now known by keeps it out.
+    /// Whether this state of an object must not come back.
     pub(super) fn keeps_out(&self, object: &Object) -> bool {
-        match self.gone.get(&object.meta.uid) {
-            None => false,
-            Some(Gone::Left(at)) => object.meta.resource_version <= *at,
-            // A list that began after the deletion knows better.
-            Some(Gone::Deleted { at, .. }) => self.listing.as_ref().is_none_or(|listing| *at > listing.began),
-        }
+        self.gone.get(&object.meta.uid).is_some_and(|last| object.meta.resource_version <= *last)
     }
 
-    /// An object was written so that it does not belong here. Answers may come
-    /// in another order than the writes were made.
-    pub(super) fn left(&mut self, uid: &Uid, at: u64) {
-        let gone = self.gone.entry(uid.clone()).or_insert(Gone::Left(at));
-        if let Gone::Left(known) = gone {
-            *known = at.max(*known);
+    /// An object does not belong here any more: no state of it up to `last`
+    /// does. Answers may come in another order than the writes were made.
+    pub(super) fn keep_out(&mut self, uid: &Uid, last: u64) {
+        // A list that is under way may show once more what was shown before.
+        if last > self.progress || self.listing.is_some() {
+            let known = self.gone.entry(uid.clone()).or_default();
+            *known = last.max(*known);
         }
-    }
-
-    pub(super) fn deleted(&mut self, uid: &Uid, last: u64, at: u64) {
-        self.gone.insert(uid.clone(), Gone::Deleted { last, at });
     }
 
     /// The watch has shown all up to `version`.
     pub(super) fn advance(&mut self, version: u64) {
         self.progress = self.progress.max(version);
         let progress = self.progress;
-        self.gone.retain(|_, gone| !matches!(gone, Gone::Left(at) if *at <= progress));
+        self.gone.retain(|_, last| *last > progress);
     }
 
-    /// The watch has shown that an object is gone as of `version`.
-    pub(super) fn confirm(&mut self, uid: &Uid, version: u64) {
-        if matches!(self.gone.get(uid), Some(Gone::Deleted { last, .. }) if *last < version) {
-            self.gone.remove(uid);
-        }
-    }
-
-    /// A list has shown what there is: of what was deleted since it began, the
-    /// watch can still show what was in it and what came to be after it.
+    /// A list has shown what there is.
     pub(super) fn listed(&mut self, listing: &Listing) {
-        let version = listing.version;
-        self.gone.retain(|uid, gone| match gone {
-            Gone::Left(_) => true,
-            Gone::Deleted { last, at } => *at > listing.began && (*last > version || listing.seen.contains(uid)),
-        });
         self.unreadable.retain(|place, _| listing.unreadable.contains(place));
-        self.advance(version);
+        self.advance(listing.version);
     }
 
     pub(super) fn forget(&mut self) {

@@ -2,7 +2,7 @@
 //! them. All changes of either are made here, without I/O or waiting.
 
 use std::{
-    collections::{BTreeMap, HashMap, HashSet},
+    collections::{BTreeMap, HashMap},
     mem,
     sync::Arc,
 };
@@ -51,8 +51,8 @@ pub(super) struct State {
     pub(super) children: Children,
     partitions: BTreeMap<PartitionId, Partition>,
     by_spec: HashMap<WatchSpec, PartitionId>,
-    /// Counts what has an order: opened partitions, begun lists, deletions.
-    happenings: u64,
+    /// How many partitions were ever opened.
+    opened: u64,
 }
 
 impl Entry {
@@ -134,7 +134,8 @@ impl State {
         if let Some(old) = self.by_spec.remove(spec) {
             self.close(old);
         }
-        let id = PartitionId(self.happening());
+        self.opened += 1;
+        let id = PartitionId(self.opened);
         self.partitions.insert(id, Partition::new(spec));
         self.by_spec.insert(spec.clone(), id);
         id
@@ -155,9 +156,9 @@ impl State {
     }
 
     pub(super) fn begin(&mut self, id: PartitionId) {
-        let began = self.happening();
-        let Some(partition) = self.partitions.get_mut(&id) else { return };
-        partition.listing = Some(Listing { began, version: 0, seen: HashSet::new(), unreadable: HashSet::new() });
+        if let Some(partition) = self.partitions.get_mut(&id) {
+            partition.listing = Some(Listing::default());
+        }
     }
 
     /// The list shows the state as of `version`. False where that is older than
@@ -215,9 +216,6 @@ impl State {
             return;
         }
         self.readable(id, &meta.place);
-        if let Some(partition) = self.partitions.get_mut(&id) {
-            partition.confirm(&meta.uid, version);
-        }
         let entry = self.entry(&meta.place.kind, &meta.version, &meta.place.namespace, &meta.place.name);
         let entry = entry.filter(|entry| entry.object.meta.uid == meta.uid);
         if entry.and_then(|entry| entry.hold(id)).is_some_and(|hold| hold.since <= version) {
@@ -295,7 +293,7 @@ impl State {
         let (mut enters, mut leaves) = (Vec::new(), Vec::new());
         for (id, partition) in ahead {
             if !partition.selects(meta) {
-                partition.left(&meta.uid, written);
+                partition.keep_out(&meta.uid, written);
                 leaves.push(*id);
             } else if !partition.keeps_out(object) {
                 enters.push(*id);
@@ -310,29 +308,18 @@ impl State {
     }
 
     pub(super) fn remove(&mut self, place: &Place, uid: &Uid, told: &mut Told) {
-        let at = self.happening();
         let versions = self.tables.get(&place.kind).into_iter().flatten();
         let entries = versions.filter_map(|(_, table)| table.get(&place.namespace)?.get(&place.name));
-        let held = entries
-            .filter(|entry| entry.object.meta.uid == *uid)
-            .flat_map(|entry| entry.holds.iter().map(|hold| (hold.by, entry.object.clone())))
-            .collect::<Vec<_>>();
-        for (id, object) in held {
-            if let Some(partition) = self.partitions.get_mut(&id) {
-                partition.deleted(uid, object.meta.resource_version, at);
-            }
-            self.release(id, &object.meta, told);
+        let held = entries.map(|entry| entry.object.clone()).filter(|object| object.meta.uid == *uid);
+        for object in held.collect::<Vec<_>>() {
+            // What was deleted is what was seen: the write's precondition.
+            self.expel(&object, object.meta.resource_version, told);
         }
     }
 }
 
 /// The parts of these changes.
 impl State {
-    fn happening(&mut self) -> u64 {
-        self.happenings += 1;
-        self.happenings
-    }
-
     fn is_news(&self, id: PartitionId, version: u64) -> bool {
         self.partitions.get(&id).is_some_and(|partition| version > partition.progress)
     }
@@ -362,7 +349,7 @@ impl State {
                     return;
                 }
                 let earlier = known.object.clone();
-                self.expel(&earlier.meta, told);
+                self.expel(&earlier, meta.resource_version, told);
                 self.insert(id, spec, object, told);
             }
             Some(_) => self.update(id, spec, object, told),
@@ -414,12 +401,16 @@ impl State {
         }
     }
 
-    /// No one holds the object any more: another has taken its name.
-    fn expel(&mut self, meta: &Meta, told: &mut Told) {
-        let entry = entry_mut(&mut self.tables, meta);
+    /// The object has been deleted, whether or not a watch has shown it yet: it
+    /// has no state that is newer than `last`.
+    fn expel(&mut self, object: &Arc<Object>, last: u64, told: &mut Told) {
+        let entry = entry_mut(&mut self.tables, &object.meta);
         let holders = entry.map(|entry| entry.holds.iter().map(|hold| hold.by).collect::<Vec<_>>());
         for id in holders.unwrap_or_default() {
-            self.release(id, meta, told);
+            if let Some(partition) = self.partitions.get_mut(&id) {
+                partition.keep_out(&object.meta.uid, last);
+            }
+            self.release(id, &object.meta, told);
         }
     }
 

@@ -154,15 +154,21 @@ impl World {
     }
 
     fn delete(&mut self, name: u8, ours: bool) {
-        let Some(before) = self.objects.remove(&name) else { return };
-        self.version += 1;
+        let Some(before) = self.objects.get(&name).cloned() else { return };
         if ours {
             // Writes of one key do not overlap: the answers to earlier ones are in.
             let uid = Uid::new(&before.uid.to_string());
             let (answers, others) = std::mem::take(&mut self.late).into_iter().partition(|late| late.meta.uid == uid);
             self.late = others;
             Vec::into_iter(answers).for_each(|answer| self.answer(answer));
+            // The precondition: what is deleted is what was seen.
+            let seen = self.store.get(&kind(), "v1", "ns", &format!("o{name}"));
+            if seen.is_none_or(|seen| seen.meta.resource_version != before.version) {
+                return;
+            }
         }
+        self.objects.remove(&name);
+        self.version += 1;
         self.history.push(Entry { version: self.version, name, before: Some(before.clone()), after: None });
         if ours {
             let gone = object(&labelled(name, &before));
