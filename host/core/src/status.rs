@@ -98,7 +98,9 @@ pub struct Input<'a> {
     pub kind: &'a Kind,
     /// Who writes.
     pub lineage: &'a Lineage,
-    /// The schema of the version that `object` is in.
+    /// The schema of the version that `object` is in. The unknown one only
+    /// where the server publishes none: without conditions in the schema, ours
+    /// are taken away.
     pub schema: &'a Schema,
     /// What the run answered; `Keep` also where it gave no answer.
     pub answer: &'a StatusIntent,
