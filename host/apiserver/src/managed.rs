@@ -1,6 +1,10 @@
 //! Field ownership: server-side apply, and the bookkeeping of every other write.
 //! Pure functions from the live object and the request to the new object, with
 //! `metadata.managedFields` as kube-apiserver would write it.
+//!
+//! A handler prunes and defaults a request before [`update`], and defaults the
+//! outcome of [`apply`]. Then it puts back what the endpoint cannot change,
+//! calls [`keep_times`], validates and stores.
 
 mod compare;
 mod entries;

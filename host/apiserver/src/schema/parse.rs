@@ -33,8 +33,7 @@ impl Schema {
 }
 
 /// Where a schema comes from, as the two are read differently: OpenAPI of the
-/// built-in kinds describes Go structs, which take `null` for anything and whose
-/// zero values are no defaults.
+/// built-in kinds describes Go structs, which take `null` for anything.
 #[derive(Clone, Copy)]
 enum Source<'a> {
     Crd,

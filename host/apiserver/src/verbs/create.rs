@@ -67,7 +67,7 @@ pub(super) fn store(
     if crd::is_definition(&kind.at) {
         crd::prepare(state, &mut new, None);
     }
-    writing::validate(state, kind, &new, None, meta::validate_new(kind, &new))?;
+    writing::validate(state, kind, &new, None, None, meta::validate_new(kind, &new))?;
     let name = meta::text(&new, "name").to_owned();
     let key = super::Name { namespace, name: &name }.key();
     if state.storage.get(&kind.at, &key).is_some() {

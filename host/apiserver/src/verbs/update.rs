@@ -111,7 +111,7 @@ impl Change<'_> {
         if new == *live {
             return Ok((200, new));
         }
-        writing::validate(state, kind, &new, Some(live), meta::validate_change(&new, live))?;
+        writing::validate(state, kind, &new, Some(live), self.subresource, meta::validate_change(&new, live))?;
         if self.options.dry_run {
             return Ok((200, new));
         }

@@ -211,9 +211,13 @@ pub(super) fn validate(
     kind: &Arc<Kind>,
     new: &Value,
     live: Option<&Value>,
+    subresource: Option<&str>,
     mut causes: Vec<Cause>,
 ) -> Result<(), ApiError> {
-    let mut found = kind.schema.validate(new);
+    let mut found = match subresource {
+        Some("status") if kind.custom.is_some() => kind.schema.validate_status(new),
+        _ => kind.schema.validate(new),
+    };
     if kind.custom.is_none() {
         builtin_rules::keep_real(kind, &mut found)?;
         causes.extend(builtin_rules::validate(kind, new, live));
