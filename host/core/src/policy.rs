@@ -83,15 +83,10 @@ impl Default for Policy {
 impl Policy {
     /// Reads the text of a policy file.
     pub fn parse(text: &str) -> Result<Self, PolicyError> {
-        let table = text.parse::<Table>().map_err(|error| PolicyError::Syntax {
-            line: 1 + error.span().map_or(0, |span| text[..span.start.min(text.len())].matches('\n').count()),
-            message: error.message().replace('\n', ", "),
-        })?;
+        let table = read_table(text)?;
         known_only("", &table, KEYS)?;
         let mut policy = Self::default();
-        if let Some(module) = table.get("module") {
-            policy.module = Some(module_name(module)?);
-        }
+        policy.module = table.get("module").map(module_name).transpose()?;
         if let Some(config) = table.get("config") {
             policy.config = json("config", &Value::Table(sub_table("config", config)?.clone()))?.to_string();
         }
@@ -124,6 +119,18 @@ impl Policy {
         let updates = format!("{updates:?}");
         Hash::of([content.as_bytes(), config.as_bytes(), limits.as_bytes(), grants.as_bytes(), updates.as_bytes()])
     }
+}
+
+/// The module that the text of a policy names, whatever else is wrong with it.
+pub fn named_module(text: &str) -> Result<Option<String>, PolicyError> {
+    read_table(text)?.get("module").map(module_name).transpose()
+}
+
+fn read_table(text: &str) -> Result<Table, PolicyError> {
+    text.parse().map_err(|error: toml::de::Error| PolicyError::Syntax {
+        line: 1 + error.span().map_or(0, |span| text[..span.start.min(text.len())].matches('\n').count()),
+        message: error.message().replace('\n', ", "),
+    })
 }
 
 /// A group and kind as policies write it: `Secret`, `Role.rbac.authorization.k8s.io`.
@@ -343,6 +350,13 @@ mod tests {
     fn what_is_no_toml_is_refused_with_its_line() {
         let message = error("[config]\na = 1\nb = = 2\n");
         assert!(message.starts_with("line 3: "), "{message}");
+    }
+
+    #[test]
+    fn the_module_is_known_although_something_else_is_wrong() {
+        assert_eq!(named_module("module = \"a.wasm\"\ncolor = 1").unwrap().as_deref(), Some("a.wasm"));
+        assert_eq!(named_module("color = 1").unwrap(), None);
+        assert!(named_module("module = 1").is_err() && named_module("module").is_err());
     }
 
     #[test]
