@@ -45,12 +45,14 @@ pub enum Done {
     After(Duration),
 }
 
-/// Who is told how long keys wait and are held; [`Queue::stats`] tells the rest.
+/// What a queue tells while it works; [`Queue::stats`] tells what it holds.
 pub trait Observe: Send + Sync + 'static {
-    /// A worker took a key, which had been ready for so long.
-    fn took(&self, waited: Duration);
-    /// A worker gave its key back after so long.
-    fn gave_back(&self, held: Duration);
+    /// A key was added that was not waiting already.
+    fn added(&self);
+    /// A key was given out, having been ready for so long.
+    fn waited(&self, ready: Duration);
+    /// A key came back, having been out for so long.
+    fn worked(&self, out: Duration);
 }
 
 /// A queue of keys, shared by those who add them and the workers.
@@ -66,15 +68,17 @@ pub struct Queue<K = Key> {
 
 impl<K: Clone + Eq + Hash> Queue<K> {
     /// An empty queue.
-    pub fn new(observer: Arc<dyn Observe>) -> Arc<Self> {
-        let (state, wake) = (Mutex::new(State::default()), Notify::new());
-        Arc::new(Self { state, wake, start: Instant::now(), observer })
+    pub fn new(observer: Arc<dyn Observe>) -> Self {
+        Self { state: Mutex::new(State::default()), wake: Notify::new(), start: Instant::now(), observer }
     }
 
     /// Adds a key that is ready now. One that waits already keeps its place and
     /// takes the higher of the two priorities; one that is delayed is so no more.
     pub fn add(&self, key: K, priority: Priority) {
-        self.lock().add(key, priority, self.now());
+        let added = self.lock().add(key, priority, self.now());
+        if added {
+            self.observer.added();
+        }
         self.wake.notify_one();
     }
 
@@ -89,9 +93,9 @@ impl<K: Clone + Eq + Hash> Queue<K> {
                 if state.is_shut_down() {
                     return None;
                 }
-                if let Some((key, waited)) = state.take(self.now()) {
+                if let Some((key, ready)) = state.take(self.now()) {
                     drop(state);
-                    self.observer.took(waited);
+                    self.observer.waited(ready);
                     self.wake.notify_one();
                     return Some(key);
                 }
@@ -110,15 +114,15 @@ impl<K: Clone + Eq + Hash> Queue<K> {
 
     /// Gives a key back.
     pub fn done(&self, key: &K, done: Done) {
-        let held = self.lock().done(key, done, self.now());
-        if let Some(held) = held {
-            self.observer.gave_back(held);
+        let out = self.lock().done(key, done, self.now());
+        if let Some(out) = out {
+            self.observer.worked(out);
         }
         self.wake.notify_one();
     }
 
     /// Ends all waiting for keys. What is out may still be given back.
-    pub fn shut_down(&self) {
+    pub fn shutdown(&self) {
         self.lock().shut_down();
         self.wake.notify_waiters();
     }
@@ -147,23 +151,28 @@ mod tests {
     use super::*;
 
     #[derive(Default)]
-    struct Times {
-        waited: Mutex<Vec<Duration>>,
-        held: Mutex<Vec<Duration>>,
+    struct Counts {
+        added: AtomicUsize,
+        waited_ms: Mutex<Vec<u128>>,
+        worked_ms: Mutex<Vec<u128>>,
     }
 
-    impl Observe for Times {
-        fn took(&self, waited: Duration) {
-            self.waited.lock().unwrap().push(waited);
+    impl Observe for Counts {
+        fn added(&self) {
+            self.added.fetch_add(1, Ordering::Relaxed);
         }
 
-        fn gave_back(&self, held: Duration) {
-            self.held.lock().unwrap().push(held);
+        fn waited(&self, ready: Duration) {
+            self.waited_ms.lock().unwrap().push(ready.as_millis());
+        }
+
+        fn worked(&self, out: Duration) {
+            self.worked_ms.lock().unwrap().push(out.as_millis());
         }
     }
 
     fn queue() -> Arc<Queue<u32>> {
-        Queue::new(Arc::new(Times::default()))
+        Arc::new(Queue::new(Arc::new(Counts::default())))
     }
 
     const SECOND: Duration = Duration::from_secs(1);
@@ -192,7 +201,7 @@ mod tests {
         assert_eq!(queue.next().await, Some(1));
         queue.done(&1, Done::Forget);
         queue.done(&2, Done::Forget);
-        assert_eq!(queue.stats(), Stats { added: 3, delayed_again: 0, ..Stats::default() });
+        assert_eq!(queue.stats(), Stats::default());
     }
 
     #[tokio::test(start_paused = true)]
@@ -241,7 +250,7 @@ mod tests {
             workers.spawn(async move { queue.next().await });
         }
         sleep(SECOND).await;
-        queue.shut_down();
+        queue.shutdown();
         queue.add(1, Priority::Normal);
         assert_eq!(workers.join_all().await, [None, None, None]);
         assert_eq!(queue.next().await, None);
@@ -261,20 +270,19 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn the_observer_learns_how_long_keys_waited_and_were_out() {
-        let times = Arc::new(Times::default());
-        let queue = Queue::new(times.clone());
+        let counts = Arc::new(Counts::default());
+        let queue = Queue::new(counts.clone());
         queue.add(1, Priority::Low);
         queue.add(1, Priority::Low);
         sleep(2 * SECOND).await;
         assert_eq!(queue.next().await, Some(1));
         sleep(3 * SECOND).await;
-        let stats = queue.stats();
-        assert_eq!((stats.running, stats.longest_running, stats.unfinished), (1, 3 * SECOND, 3 * SECOND));
-        queue.done(&1, Done::After(SECOND));
-        let stats = queue.stats();
-        assert_eq!((stats.running, stats.delayed, stats.added, stats.delayed_again), (0, 1, 1, 1));
-        assert_eq!(*times.waited.lock().unwrap(), [2 * SECOND]);
-        assert_eq!(*times.held.lock().unwrap(), [3 * SECOND]);
+        let running = queue.stats();
+        assert_eq!((running.running, running.longest, running.unfinished), (1, 3 * SECOND, 3 * SECOND));
+        queue.done(&1, Done::Forget);
+        assert_eq!(counts.added.load(Ordering::Relaxed), 1);
+        assert_eq!(*counts.waited_ms.lock().unwrap(), [2000]);
+        assert_eq!(*counts.worked_ms.lock().unwrap(), [3000]);
     }
 
     #[tokio::test]
@@ -294,7 +302,7 @@ mod tests {
                         out[key as usize].fetch_sub(1, Ordering::SeqCst);
                         queue.done(&key, Done::Forget);
                         if looks.fetch_add(1, Ordering::SeqCst) + 1 >= 2_000 {
-                            queue.shut_down();
+                            queue.shutdown();
                         }
                         queue.add((key + 1) % 10, Priority::Normal);
                         queue.add((key + 3) % 10, Priority::Low);

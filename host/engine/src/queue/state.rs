@@ -32,11 +32,7 @@ pub struct Stats {
     /// How long those that are out have been so, summed up.
     pub unfinished: Duration,
     /// How long the one that is out longest has been so.
-    pub longest_running: Duration,
-    /// Keys added since the start that did not wait already.
-    pub added: u64,
-    /// Keys given back since the start to be given out again after a delay.
-    pub delayed_again: u64,
+    pub longest: Duration,
 }
 
 /// The keys and where each of them is. Times are since any fixed point.
@@ -49,8 +45,6 @@ pub struct State<K> {
     /// Delayed keys by the time when they become ready, then by arrival.
     delayed: BTreeMap<(Duration, u64), K>,
     arrivals: u64,
-    added: u64,
-    delayed_again: u64,
     /// The last key was taken for its age.
     took_aged: bool,
     shut_down: bool,
@@ -72,8 +66,6 @@ impl<K> Default for State<K> {
             low: BTreeMap::new(),
             delayed: BTreeMap::new(),
             arrivals: 0,
-            added: 0,
-            delayed_again: 0,
             took_aged: false,
             shut_down: false,
         }
@@ -81,17 +73,10 @@ impl<K> Default for State<K> {
 }
 
 impl<K: Clone + Eq + Hash> State<K> {
-    /// Adds a key that is ready now.
-    pub fn add(&mut self, key: K, priority: Priority, now: Duration) {
+    /// Adds a key that is ready now, and says whether it was not to be given
+    /// out soon anyhow.
+    pub fn add(&mut self, key: K, priority: Priority, now: Duration) -> bool {
         self.ripen(now);
-        if self.make_ready(key, priority, now) {
-            self.added += 1;
-        }
-    }
-
-    /// Makes a key ready, or has it made so when it comes back. Says whether it
-    /// was not to be given out anyhow.
-    fn make_ready(&mut self, key: K, priority: Priority, now: Duration) -> bool {
         match self.entries.get(&key).copied() {
             None => {
                 let arrival = self.arrive();
@@ -139,9 +124,8 @@ impl<K: Clone + Eq + Hash> State<K> {
         let Some(&Entry::Running { priority, since, added }) = self.entries.get(key) else { return None };
         self.entries.remove(key);
         match (added, done) {
-            (Some(added), _) => _ = self.make_ready(key.clone(), added, now),
+            (Some(added), _) => _ = self.add(key.clone(), added, now),
             (None, Done::After(delay)) => {
-                self.delayed_again += 1;
                 let (due, arrival) = (now.saturating_add(delay), self.arrive());
                 self.delayed.insert((due, arrival), key.clone());
                 self.entries.insert(key.clone(), Entry::Delayed { priority, due, arrival });
@@ -177,9 +161,7 @@ impl<K: Clone + Eq + Hash> State<K> {
             delayed: self.delayed.len(),
             running: running.clone().count(),
             unfinished: running.clone().sum(),
-            longest_running: running.max().unwrap_or_default(),
-            added: self.added,
-            delayed_again: self.delayed_again,
+            longest: running.max().unwrap_or_default(),
         }
     }
 
