@@ -8,6 +8,22 @@ pub mod discovery;
 pub mod openapi;
 pub mod spec;
 pub mod store;
+mod watch;
 pub mod watches;
 
 pub use kube::Client;
+
+/// An error with all its causes: kube's own texts often lack the one that
+/// matters, such as a refused connection.
+fn causes(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(inner) = cause {
+        let inner_text = inner.to_string();
+        if !text.contains(&inner_text) {
+            text = format!("{text}: {inner_text}");
+        }
+        cause = inner.source();
+    }
+    text
+}

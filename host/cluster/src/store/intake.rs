@@ -68,22 +68,33 @@ impl Intake {
         self.store.change(|state, told| state.finish(self.id, told));
     }
 
-    /// An object was added or changed.
-    pub fn shown(&self, text: &str) {
+    /// An object was added or changed. Returns its resource version, if it can
+    /// be read.
+    pub fn shown(&self, text: &str) -> Option<u64> {
         match self.parse(text) {
-            Ok(object) => self.store.change(|state, told| state.shown(self.id, &object, told)),
-            Err(error) => self.garbled(text, &error),
+            Ok(object) => {
+                self.store.change(|state, told| state.shown(self.id, &object, told));
+                Some(object.meta.resource_version)
+            }
+            Err(error) => {
+                self.garbled(text, &error);
+                None
+            }
         }
     }
 
-    /// An object was deleted or left the selector.
-    pub fn unshown(&self, text: &str) {
+    /// An object was deleted or left the selector. Returns the resource version
+    /// of that, if it can be read.
+    pub fn unshown(&self, text: &str) -> Option<u64> {
         match self.parse(text) {
-            Ok(object) => self.store.change(|state, told| state.unshown(self.id, &object.meta, told)),
+            Ok(object) => {
+                self.store.change(|state, told| state.unshown(self.id, &object.meta, told));
+                Some(object.meta.resource_version)
+            }
             Err(_) => {
-                if let Some(place) = self.place(text) {
-                    self.store.change(|state, told| state.vacate(self.id, &place, told));
-                }
+                let place = self.place(text)?;
+                self.store.change(|state, told| state.vacate(self.id, &place, told));
+                None
             }
         }
     }
@@ -93,7 +104,7 @@ impl Intake {
         self.store.change(|state, _| state.advance(self.id, version));
     }
 
-    /// The kind is no longer served.
+    /// None of the kind's objects exist any more.
     pub fn empty(&self) {
         self.store.change(|state, told| state.empty(self.id, told));
     }

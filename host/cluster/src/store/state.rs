@@ -249,7 +249,7 @@ impl State {
         }
     }
 
-    /// The kind is no longer served: none of its objects exist.
+    /// None of the kind's objects exist any more.
     pub(super) fn empty(&mut self, id: PartitionId, told: &mut Told) {
         for object in self.held(id).map(|entry| entry.object.clone()).collect::<Vec<_>>() {
             self.release(id, &object.meta, told);
@@ -257,7 +257,6 @@ impl State {
         if let Some(partition) = self.partitions.get_mut(&id) {
             partition.forget();
         }
-        self.set_health(id, Health::Missing, told);
     }
 
     pub(super) fn set_health(&mut self, id: PartitionId, health: Health, told: &mut Told) {

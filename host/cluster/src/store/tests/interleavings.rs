@@ -124,7 +124,7 @@ impl World {
             Step::Repeat { watch } => {
                 if let Some((present, text)) = &self.last[watch as usize] {
                     let intake = &self.intakes[watch as usize];
-                    if *present { intake.shown(text) } else { intake.unshown(text) }
+                    let _ = if *present { intake.shown(text) } else { intake.unshown(text) };
                 }
             }
             Step::Serve { watch } => self.serve(watch as usize),
