@@ -85,8 +85,8 @@ impl Policy {
     pub fn parse(text: &str) -> Result<Self, PolicyError> {
         let table = read_table(text)?;
         known_only("", &table, KEYS)?;
-        let mut policy = Self::default();
-        policy.module = table.get("module").map(module_name).transpose()?;
+        let module = table.get("module").map(module_name).transpose()?;
+        let mut policy = Self { module, ..Self::default() };
         if let Some(config) = table.get("config") {
             policy.config = json("config", &Value::Table(sub_table("config", config)?.clone()))?.to_string();
         }
