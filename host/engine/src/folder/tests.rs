@@ -403,6 +403,26 @@ async fn the_kernel_tells_of_a_file_that_is_copied_in() {
 }
 
 #[tokio::test]
+async fn a_copy_that_pauses_is_not_taken_before_it_is_closed() {
+    let folder = tempfile::tempdir().unwrap();
+    let (mut receiver, follower) = follow(folder.path());
+    let task = tokio::spawn(follower.run(CancellationToken::new()));
+    wait_for(&mut receiver, |folder| folder.read).await;
+
+    let mut copy = File::create(folder.path().join("site.wasm")).unwrap();
+    copy.write_all(b"half").unwrap();
+    // Whatever is taken by the clock alone is so by the time this one is.
+    fs::write(folder.path().join("blog.wasm"), "whole").unwrap();
+    let told = wait_for(&mut receiver, |folder| !folder.slots.is_empty()).await;
+    assert_eq!(slots(&told), ["blog"]);
+    copy.write_all(b" and half").unwrap();
+    drop(copy);
+    let told = wait_for(&mut receiver, |folder| folder.slots.len() == 2).await;
+    assert_eq!(content(&told, "site"), hash("half and half"));
+    task.abort();
+}
+
+#[tokio::test]
 async fn the_poll_finds_what_the_kernel_does_not_tell() {
     let parent = tempfile::tempdir().unwrap();
     for (release, module) in [("one", "a"), ("two", "b")] {
