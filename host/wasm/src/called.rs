@@ -26,6 +26,26 @@ pub struct Called<T> {
     pub cost: Cost,
 }
 
+impl<T> Called<T> {
+    /// A call that was not made.
+    pub(crate) fn never(error: CallError) -> Self {
+        Self {
+            outcome: Err(error),
+            looked_up: BTreeMap::new(),
+            log: Log::default(),
+            connections_denied: 0,
+            cost: Cost::default(),
+        }
+    }
+
+    /// The same call, with a failure that the answer itself tells of.
+    pub(crate) fn and_then<U>(self, of: impl FnOnce(T) -> Result<U, Failure>) -> Called<U> {
+        let Self { outcome, looked_up, log, connections_denied, cost } = self;
+        let outcome = outcome.and_then(|answer| of(answer).map_err(CallError::Failed));
+        Called { outcome, looked_up, log, connections_denied, cost }
+    }
+}
+
 /// One object that a plugin asked for.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct LookUp {
@@ -54,7 +74,7 @@ pub struct Cost {
     /// What the guest used of a core; zero where fuel is the budget.
     pub cpu: Duration,
     /// The sum of its memories and tables at their largest.
-    pub memory_peak_bytes: usize,
+    pub memory_peak_bytes: u64,
 }
 
 /// Why a call gave no answer. All but `Waiting` and `Failed` are retries with
@@ -90,7 +110,7 @@ pub enum CallError {
     #[error("the plugin asked for more than its {limit_bytes} bytes of memory{}", tail(.log_tail))]
     MemoryExceeded {
         /// What it may hold.
-        limit_bytes: usize,
+        limit_bytes: u64,
         /// The end of what the guest said before.
         log_tail: String,
     },
@@ -98,15 +118,15 @@ pub enum CallError {
     #[error("the object and its children are {bytes} bytes, a plugin is given at most {limit_bytes}")]
     RequestTooLarge {
         /// What they are.
-        bytes: usize,
+        bytes: u64,
         /// What they may be.
-        limit_bytes: usize,
+        limit_bytes: u64,
     },
     /// The answer, or one message to the host, is too large.
     #[error("the plugin answered more than the {limit_bytes} bytes that it may")]
     AnswerTooLarge {
         /// What it may be.
-        limit_bytes: usize,
+        limit_bytes: u64,
     },
     /// It looked up more objects than a run may depend on.
     #[error("the plugin looked up more than {limit} objects")]

@@ -11,7 +11,7 @@ pub struct Config {
     pub cache_dir: PathBuf,
     /// Calls at once, running or waiting for their turn. The pool is made for
     /// so many; further calls wait before they take anything.
-    pub in_flight: usize,
+    pub in_flight: u32,
     /// Who bounds a call.
     pub mode: Mode,
 }

@@ -57,10 +57,10 @@ pub struct Request {
 
 impl Request {
     /// The bytes of all texts: what is copied into the guest.
-    pub(crate) fn bytes(&self) -> usize {
+    pub(crate) fn bytes(&self) -> u64 {
         let texts = [&self.cluster, &self.now, &self.config, &self.object, &self.extra];
         let objects = self.children.iter().flat_map(|group| &group.objects);
-        texts.into_iter().chain(objects).map(|text| text.len()).sum()
+        texts.into_iter().chain(objects).map(|text| text.len() as u64).sum()
     }
 }
 

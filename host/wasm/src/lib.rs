@@ -1,24 +1,38 @@
 //! Loads and calls plugins: the only crate that knows wasmtime, and no type of
 //! it leaves.
 //!
-//! A dropped file is made a component ([`componentize`]) and compiled in a
-//! child process ([`compile`]), whose result is kept in a cache ([`cache`]) and
-//! mapped ([`load`]). Each call ([`call`]) gets a fresh instance, under limits
-//! that are always on ([`limits`]), on a runtime that guests have to themselves
-//! ([`turn`]).
-#![deny(unsafe_code)] // allowed once, where compiled code is mapped: `load::map`
+//! A dropped file is made a component (`componentize`) and compiled in a child
+//! process (`compile`), whose result is kept on disk (`cache`), mapped and
+//! checked (`load`, `plugin`). Each call (`call`) gets a fresh instance under
+//! limits that are always on (`limits`), takes turns on the cores with others
+//! (`turn`), and may ask the host for little (`host`, `lookup`, `wasi`).
+#![deny(unsafe_code)] // allowed once, where compiled code is mapped: `plugin::map`
 
+mod cache;
+mod call;
 mod called;
+mod compile;
+mod componentize;
 mod config;
 mod contract;
+mod engine;
+mod host;
 mod limits;
+mod load;
 mod log;
 mod lookup;
+mod plugin;
 mod stop;
+mod turn;
+mod wasi;
 
+pub use cache::CacheError;
 pub use called::{CallError, Called, Cost, LookUp};
+pub use compile::{CompileError, CompileLimits, compile};
 pub use config::{COMPILE_WALL, CompileCommand, Config, Mode, Serve};
 pub use contract::{Event, Failure, Group, KindRef, Level, Outcome, Request, Response};
-pub use limits::Limits;
+pub use limits::LOOK_UPS_MAX;
+pub use load::{LoadCause, LoadError, StartError, Wasm};
 pub use log::{LINE_BYTES_MAX, Line, Log};
 pub use lookup::{Lookup, Refusal};
+pub use plugin::Plugin;

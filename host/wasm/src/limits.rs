@@ -1,51 +1,14 @@
-//! What one call may use. Always on: there is no setting that turns one off.
+//! Holds a call to its memory. Always on: there is no setting that turns it off.
 
-use std::time::Duration;
-
+use trimtab_core::limits::{CORE_INSTANCES_MAX, MEMORIES_MAX, TABLES_MAX};
 use wasmtime::ResourceLimiter;
 
 use crate::stop::Stop;
 
-/// What one call may use.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Limits {
-    /// All linear memories and tables together.
-    pub memory_bytes: usize,
-    /// Time on a core.
-    pub cpu: Duration,
-    /// Time from its start to its end, waits for a core included.
-    pub wall: Duration,
-    /// All texts of the request together.
-    pub request_bytes: usize,
-    /// All of the answer, and each single message to the host.
-    pub answer_bytes: usize,
-    /// The newest lines of its log that are kept.
-    pub log_lines: usize,
-    /// The different objects that it may look up: each becomes a trigger that
-    /// the host remembers for as long as the object lives.
-    pub look_ups: usize,
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Self {
-            memory_bytes: 64 << 20,
-            cpu: Duration::from_secs(1),
-            wall: Duration::from_secs(10),
-            request_bytes: 16 << 20,
-            answer_bytes: 4 << 20,
-            log_lines: 100,
-            look_ups: 1000,
-        }
-    }
-}
-
-/// Core instances of one component: Python has 14, QuickJS 9 to 11.
-pub(crate) const INSTANCES_MAX: usize = 32;
-/// Linear memories of one component: QuickJS has 2.
-pub(crate) const MEMORIES_MAX: usize = 4;
-/// Tables of one component: all tool-chains tried have at most 2.
-pub(crate) const TABLES_MAX: usize = 8;
+/// The different objects that one call may look up: each becomes a trigger that
+/// the host remembers for as long as the object lives, so as many as an answer
+/// may have children.
+pub const LOOK_UPS_MAX: usize = 1000;
 /// Elements of one table: a Go plugin with all Kubernetes types has 30,000
 /// functions. 64 calls × 8 tables × 8 bytes × this are 400 MB of address space.
 pub(crate) const TABLE_ELEMENTS_MAX: usize = 100_000;
@@ -54,53 +17,55 @@ pub(crate) const TABLE_ELEMENTS_MAX: usize = 100_000;
 /// bounds each memory by itself, so four of them would hold four times as much.
 #[derive(Debug)]
 pub(crate) struct Limiter {
-    limit_bytes: usize,
-    held_bytes: usize,
+    limit_bytes: u64,
+    held_bytes: u64,
 }
 
 impl Limiter {
-    pub fn new(limit_bytes: usize) -> Self {
+    pub fn new(limit_bytes: u64) -> Self {
         Self { limit_bytes, held_bytes: 0 }
     }
 
     /// Memories and tables never shrink: what is held is the peak.
-    pub fn peak_bytes(&self) -> usize {
+    pub fn peak_bytes(&self) -> u64 {
         self.held_bytes
     }
 
     /// An overrun traps at once. Told that it cannot grow, a guest would end in
     /// some `unreachable` of its own that names no cause.
-    fn grow(&mut self, bytes: usize) -> wasmtime::Result<bool> {
-        let held = self.held_bytes.saturating_add(bytes);
+    fn grow(&mut self, bytes: usize, within_maximum: bool) -> wasmtime::Result<bool> {
+        let held = self.held_bytes.saturating_add(bytes as u64);
         if held > self.limit_bytes {
             return Err(Stop::Memory.into());
         }
-        self.held_bytes = held;
-        Ok(true)
+        // Beyond its own maximum a growth fails by itself and holds nothing.
+        if within_maximum {
+            self.held_bytes = held;
+        }
+        Ok(within_maximum)
     }
 }
 
 impl ResourceLimiter for Limiter {
     fn memory_growing(&mut self, current: usize, desired: usize, maximum: Option<usize>) -> wasmtime::Result<bool> {
-        // Beyond its own maximum a growth fails by itself and holds nothing.
-        if maximum.is_some_and(|maximum| desired > maximum) { Ok(false) } else { self.grow(desired - current) }
+        self.grow(desired - current, maximum.is_none_or(|maximum| desired <= maximum))
     }
 
     fn table_growing(&mut self, current: usize, desired: usize, maximum: Option<usize>) -> wasmtime::Result<bool> {
         let bytes = (desired - current).saturating_mul(size_of::<usize>());
-        if maximum.is_some_and(|maximum| desired > maximum) { Ok(false) } else { self.grow(bytes) }
+        self.grow(bytes, maximum.is_none_or(|maximum| desired <= maximum))
     }
 
     fn instances(&self) -> usize {
-        INSTANCES_MAX
+        CORE_INSTANCES_MAX as usize
     }
 
     fn memories(&self) -> usize {
-        MEMORIES_MAX
+        MEMORIES_MAX as usize
     }
 
     fn tables(&self) -> usize {
-        TABLES_MAX
+        TABLES_MAX as usize
     }
 }
 

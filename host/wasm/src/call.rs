@@ -1,0 +1,172 @@
+//! One call: a fresh instance, under limits, and what is left of it.
+//!
+//! No state survives a call, so none leaks from one object to the next. An
+//! instance is cheap enough for that in every language (`wasm.md` has figures).
+
+use std::{
+    sync::{Arc, Mutex},
+    time::Instant,
+};
+
+use trimtab_core::limits::Limits;
+use wasmtime::{
+    Engine, Store, Trap, UpdateDeadline,
+    component::{ComponentExportIndex, ComponentNamedList, InstancePre, Lift, Lower},
+};
+
+use crate::{
+    called::{CallError, Called, Cost},
+    engine::Metering,
+    host::{LookUps, State},
+    limits::Limiter,
+    log::Log,
+    lookup::Lookup,
+    stop::Stop,
+    turn::{Meter, Turns},
+    wasi::{SharedLog, Wasi},
+};
+
+/// Fuel for a microsecond of CPU time. An instruction costs one, and a core
+/// does about a thousand of those in a microsecond.
+const FUEL_PER_MICROSECOND: u64 = 1000;
+
+/// What the engine says when an answer or a message is larger than its fuel for
+/// copying. It has no public type for that.
+const TOO_MUCH_COPIED: &str = "fuel allocated for hostcalls has been exhausted";
+
+/// One call to be made: whom, with what, under which limits.
+pub(crate) struct Call<P> {
+    pub engine: Engine,
+    pub pre: InstancePre<State>,
+    pub export: ComponentExportIndex,
+    pub params: P,
+    pub limits: Limits,
+    pub lookup: Arc<dyn Lookup>,
+    pub name: Arc<str>,
+    pub now: Arc<str>,
+}
+
+/// Who bounds the call.
+pub(crate) enum Bounds {
+    /// Clocks; the guests take turns by these permits.
+    Clocks(Arc<tokio::sync::Semaphore>),
+    /// Fuel, and no clock at all.
+    Fuel,
+}
+
+impl Bounds {
+    pub fn metering(&self) -> Metering {
+        match self {
+            Self::Clocks(_) => Metering::Epochs,
+            Self::Fuel => Metering::Fuel,
+        }
+    }
+}
+
+impl<P> Call<P>
+where
+    P: ComponentNamedList + Lower + Send + Sync + 'static,
+{
+    /// Makes the call. Everything that it held is gone when this returns.
+    pub async fn run<R>(self, bounds: Bounds) -> Called<R>
+    where
+        R: Send + Sync + 'static,
+        (R,): ComponentNamedList + Lift,
+    {
+        let began = Instant::now();
+        let meter = Arc::new(Meter::default());
+        let log: SharedLog = Arc::new(Mutex::new(Log::new(self.limits.log_lines as usize)));
+        let made = self.store(&log, &meter, bounds.metering());
+        let Call { pre, export, params, limits, .. } = self;
+        let (mut store, mut cost) = match made {
+            Ok(store) => (store, Cost { store: began.elapsed(), ..Cost::default() }),
+            Err(error) => return Called::never(CallError::Host(format!("{error:#}"))),
+        };
+
+        let began = Instant::now();
+        let mut instantiated = began;
+        let work = async {
+            let instance = pre.instantiate_async(&mut store).await?;
+            instantiated = Instant::now();
+            let function = instance.get_typed_func::<P, (R,)>(&mut store, export)?;
+            let (answer,) = function.call_async(&mut store, params).await?;
+            Ok(answer)
+        };
+        let ended = match bounds {
+            Bounds::Clocks(permits) => {
+                let turns = Turns::new(work, permits, meter.clone());
+                tokio::time::timeout(limits.wall, turns).await.map_err(|_| Ended::WallExceeded)
+            }
+            Bounds::Fuel => Ok(work.await),
+        };
+        let ended = ended.and_then(|result| result.map_err(Ended::Error));
+        cost.instantiate = instantiated - began;
+        cost.call = instantiated.elapsed();
+        cost.cpu = meter.used();
+
+        let began = Instant::now();
+        let state = store.into_data();
+        cost.drop = began.elapsed();
+        cost.memory_peak_bytes = state.limiter.peak_bytes();
+        state.wasi.finish();
+        let connections_denied = state.wasi.denied();
+        let looked_up = state.look_ups.answers;
+        let log = std::mem::take(&mut *log.lock().expect("no holder panics"));
+        let outcome = ended.map_err(|ended| ended.explain(&limits, &log));
+        Called { outcome, looked_up, log, connections_denied, cost }
+    }
+
+    fn store(&self, log: &SharedLog, meter: &Arc<Meter>, metering: Metering) -> wasmtime::Result<Store<State>> {
+        let state = State {
+            limiter: Limiter::new(self.limits.memory_bytes),
+            log: log.clone(),
+            wasi: Wasi::new(self.name.clone(), self.now.clone(), log),
+            look_ups: LookUps::new(self.lookup.clone()),
+        };
+        let mut store = Store::new(&self.engine, state);
+        store.limiter(|state| &mut state.limiter);
+        store.set_hostcall_fuel(self.limits.answer_bytes as usize);
+        match metering {
+            Metering::Fuel => store.set_fuel(self.limits.cpu.as_micros() as u64 * FUEL_PER_MICROSECOND)?,
+            Metering::Epochs => {
+                let (meter, limit) = (meter.clone(), self.limits.cpu);
+                store.set_epoch_deadline(1);
+                store.epoch_deadline_callback(move |_| {
+                    if meter.tick() >= limit { Err(Stop::Cpu.into()) } else { Ok(UpdateDeadline::Yield(1)) }
+                });
+            }
+        }
+        Ok(store)
+    }
+}
+
+/// How a call came to an end without an answer.
+enum Ended {
+    WallExceeded,
+    Error(wasmtime::Error),
+}
+
+impl Ended {
+    fn explain(self, limits: &Limits, log: &Log) -> CallError {
+        let log_tail = log.tail();
+        let error = match self {
+            Self::WallExceeded => return CallError::WallExceeded { limit: limits.wall, log_tail },
+            Self::Error(error) => error,
+        };
+        match error.downcast_ref::<Stop>() {
+            Some(Stop::Cpu) => return CallError::CpuExceeded { limit: limits.cpu, log_tail },
+            Some(Stop::Memory) => return CallError::MemoryExceeded { limit_bytes: limits.memory_bytes, log_tail },
+            Some(Stop::LookUps) => return CallError::TooManyLookUps { limit: crate::LOOK_UPS_MAX },
+            Some(Stop::Waiting(why)) => return CallError::Waiting { why: why.clone() },
+            None => {}
+        }
+        if let Some(Trap::OutOfFuel) = error.downcast_ref::<Trap>() {
+            return CallError::CpuExceeded { limit: limits.cpu, log_tail };
+        }
+        let message = error.root_cause().to_string();
+        if message.contains(TOO_MUCH_COPIED) {
+            return CallError::AnswerTooLarge { limit_bytes: limits.answer_bytes };
+        }
+        CallError::Trap { message, log_tail }
+    }
+}

@@ -1,0 +1,117 @@
+//! The two engines: one that compiles, in the child, and one that serves. What
+//! they share decides whether the code of the one runs in the other.
+
+use std::{
+    sync::mpsc::{self, RecvTimeoutError, Sender},
+    thread::JoinHandle,
+    time::Duration,
+};
+
+use trimtab_core::limits::{CORE_INSTANCES_MAX, Limits, MEMORIES_MAX, TABLES_MAX};
+use wasmtime::{Config, Enabled, Engine, InstanceAllocationStrategy, PoolingAllocationConfig};
+
+use crate::limits::TABLE_ELEMENTS_MAX;
+
+/// How often a guest is interrupted to let others run: short against the 50 ms
+/// that others may have to wait behind two endless guests, long against the
+/// microsecond that an interruption costs.
+pub(crate) const TICK: Duration = Duration::from_millis(10);
+
+/// How much of a linear memory and of a table stays mapped between two calls.
+/// What a small guest touches fits; a larger one pays for the rest only.
+const KEEP_RESIDENT_BYTES: usize = 1 << 20;
+
+/// What bounds the code of an engine. It is compiled in, so code for one does
+/// not run under the other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Metering {
+    /// A counter that a thread raises each [`TICK`].
+    Epochs,
+    /// A counter that each instruction lowers.
+    Fuel,
+}
+
+fn config(metering: Metering) -> Config {
+    let mut config = Config::new();
+    config
+        // Switched on, it costs each call 12 to 20 µs, and no plugin needs it.
+        .concurrency_support(false)
+        .epoch_interruption(metering == Metering::Epochs)
+        .consume_fuel(metering == Metering::Fuel);
+    config
+}
+
+/// An engine that compiles and runs nothing: without a pool, which reserves a
+/// terabyte of addresses.
+pub(crate) fn compiling(metering: Metering) -> wasmtime::Result<Engine> {
+    Engine::new(&config(metering))
+}
+
+/// An engine for `in_flight` calls at once, all made of one pool.
+pub(crate) fn serving(metering: Metering, in_flight: u32) -> wasmtime::Result<Engine> {
+    let mut pooled = config(metering);
+    pooled.allocation_strategy(InstanceAllocationStrategy::Pooling(pool(in_flight)));
+    Engine::new(&pooled).or_else(|error| {
+        tracing::warn!(
+            error = format!("{error:#}"),
+            "the address space for pooled plugin memory is not to be had (see ulimit -v); \
+             memory is allocated for each call, which is slower",
+        );
+        Engine::new(&config(metering))
+    })
+}
+
+/// A place for each call in flight, each as large as one component may be.
+fn pool(in_flight: u32) -> PoolingAllocationConfig {
+    let mut pool = PoolingAllocationConfig::new();
+    pool.total_component_instances(in_flight)
+        .total_stacks(in_flight)
+        .total_core_instances(in_flight * CORE_INSTANCES_MAX)
+        .total_memories(in_flight * MEMORIES_MAX)
+        .total_tables(in_flight * TABLES_MAX)
+        .max_core_instances_per_component(CORE_INSTANCES_MAX)
+        .max_memories_per_component(MEMORIES_MAX)
+        .max_tables_per_component(TABLES_MAX)
+        .max_memories_per_module(MEMORIES_MAX)
+        .max_tables_per_module(TABLES_MAX)
+        .max_memory_size(Limits::CEILING.memory_bytes as usize)
+        .table_elements(TABLE_ELEMENTS_MAX);
+    // Unmapping after each call makes two threads slower than one. Resetting in
+    // place is cheap only where the kernel tells which pages were written.
+    if PoolingAllocationConfig::is_pagemap_scan_available() {
+        pool.pagemap_scan(Enabled::Yes)
+            .linear_memory_keep_resident(KEEP_RESIDENT_BYTES)
+            .table_keep_resident(KEEP_RESIDENT_BYTES);
+    }
+    pool
+}
+
+/// Raises the engine's epoch each [`TICK`], from when it is made until it is
+/// dropped. A thread and no task: it must run when all runtimes are busy.
+pub(crate) struct Ticker {
+    thread: Option<JoinHandle<()>>,
+    stop: Option<Sender<()>>,
+}
+
+impl Ticker {
+    pub fn start(engine: &Engine) -> std::io::Result<Self> {
+        let (stop, stopped) = mpsc::channel::<()>();
+        let engine = engine.clone();
+        let tick = move || {
+            while stopped.recv_timeout(TICK) == Err(RecvTimeoutError::Timeout) {
+                engine.increment_epoch();
+            }
+        };
+        let thread = std::thread::Builder::new().name("trimtab-epoch".to_owned()).spawn(tick)?;
+        Ok(Self { thread: Some(thread), stop: Some(stop) })
+    }
+}
+
+impl Drop for Ticker {
+    fn drop(&mut self) {
+        drop(self.stop.take());
+        if let Some(thread) = self.thread.take() {
+            thread.join().expect("the ticker does not panic");
+        }
+    }
+}

@@ -1,0 +1,102 @@
+//! What the host gives to guests: `trimtab:plugin/host`, and the state of one
+//! call that stands behind it.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use trimtab_core::object::Object;
+use wasmtime::{StoreContextMut, component::Linker};
+use wasmtime_wasi::{WasiCtxView, WasiView};
+
+use crate::{
+    called::LookUp,
+    contract::{KindRef, Level},
+    limits::{LOOK_UPS_MAX, Limiter},
+    lookup::{Lookup, Refusal},
+    stop::Stop,
+    wasi::{SharedLog, Wasi},
+};
+
+const INTERFACE: &str = "trimtab:plugin/host@0.1.0";
+
+/// The state of one call.
+pub(crate) struct State {
+    pub limiter: Limiter,
+    pub log: SharedLog,
+    pub wasi: Wasi,
+    pub look_ups: LookUps,
+}
+
+impl WasiView for State {
+    fn ctx(&mut self) -> WasiCtxView<'_> {
+        self.wasi.view()
+    }
+}
+
+/// What a call has looked up. Asked again, the same is answered: a decision
+/// must not rest on two states of one object.
+pub(crate) struct LookUps {
+    lookup: Arc<dyn Lookup>,
+    pub answers: BTreeMap<LookUp, Option<Arc<Object>>>,
+}
+
+impl LookUps {
+    pub fn new(lookup: Arc<dyn Lookup>) -> Self {
+        Self { lookup, answers: BTreeMap::new() }
+    }
+
+    fn get(&mut self, wanted: LookUp) -> Result<Result<Option<Arc<Object>>, String>, Stop> {
+        if let Some(answer) = self.answers.get(&wanted) {
+            return Ok(Ok(answer.clone()));
+        }
+        if self.answers.len() >= LOOK_UPS_MAX {
+            return Err(Stop::LookUps);
+        }
+        match self.lookup.get(&wanted) {
+            Ok(answer) => {
+                self.answers.insert(wanted, answer.clone());
+                Ok(Ok(answer))
+            }
+            Err(Refusal::NotReady(why)) => {
+                self.answers.insert(wanted, None);
+                Err(Stop::Waiting(why))
+            }
+            Err(Refusal::Denied(why)) => Ok(Err(why)),
+        }
+    }
+}
+
+/// `result<option<json>, string>` as `get` gives it.
+type Found = Result<Option<Arc<str>>, String>;
+
+/// Everything that a plugin may import.
+pub(crate) fn linker(engine: &wasmtime::Engine) -> wasmtime::Result<Linker<State>> {
+    let mut linker = Linker::new(engine);
+    wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
+    let mut host = linker.instance(INTERFACE)?;
+    host.func_wrap("log", log)?;
+    host.func_wrap("get", get)?;
+    host.func_wrap("select", select)?;
+    Ok(linker)
+}
+
+fn log(mut store: StoreContextMut<'_, State>, (level, message): (Level, String)) -> wasmtime::Result<()> {
+    store.data_mut().log.lock().expect("no holder panics").push(level, &message);
+    Ok(())
+}
+
+fn get(
+    mut store: StoreContextMut<'_, State>,
+    (of, namespace, name): (KindRef, Option<Arc<str>>, Arc<str>),
+) -> wasmtime::Result<(Found,)> {
+    let found = store.data_mut().look_ups.get(LookUp { of, namespace, name })?;
+    Ok((found.map(|object| object.map(|object| object.text.clone())),))
+}
+
+/// A list look-up becomes a trigger of another form, which the store has no
+/// index for yet.
+fn select(
+    _: StoreContextMut<'_, State>,
+    _: (KindRef, Option<String>, Option<String>, u32),
+) -> wasmtime::Result<(Result<Vec<String>, String>,)> {
+    Ok((Err("this host does not answer select yet; look objects up by name with get".to_owned()),))
+}

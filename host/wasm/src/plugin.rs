@@ -1,0 +1,169 @@
+//! A loaded plugin: its code, mapped and checked, and the two things that can
+//! be asked of it.
+
+use std::{fmt, path::Path, sync::Arc, time::Instant};
+
+use tokio_util::task::AbortOnDropHandle;
+use trimtab_core::limits::Limits;
+use wasmtime::{
+    Engine,
+    component::{Component, ComponentExportIndex, ComponentNamedList, InstancePre, Lift, Lower, types::ComponentItem},
+};
+
+use crate::{
+    call::{Bounds, Call},
+    called::{CallError, Called},
+    componentize::CONTROLLER,
+    config::Mode,
+    contract::{Failure, Outcome, Request, Response},
+    host::State,
+    load::Wasm,
+    lookup::{Lookup, NoLookups},
+};
+
+/// The time for a plugin that describes itself: the same for ever, as its
+/// description has to be.
+const DESCRIBE_NOW: &str = "2000-01-01T00:00:00Z";
+
+type DescribeParams = (Arc<str>,);
+type Described = Result<String, String>;
+type ReconcileParams = (Request,);
+type Reconciled = Result<Response, Failure>;
+
+/// A loaded plugin. Whoever holds it can call it: code that is replaced serves
+/// the calls in flight to their end.
+pub struct Plugin {
+    wasm: Arc<Wasm>,
+    name: Arc<str>,
+    imports: Vec<String>,
+    pre: InstancePre<State>,
+    describe: ComponentExportIndex,
+    reconcile: ComponentExportIndex,
+}
+
+impl Plugin {
+    /// Maps compiled code and checks it against the contract.
+    pub(crate) fn map(wasm: &Arc<Wasm>, file: &str, path: &Path) -> Result<Arc<Self>, String> {
+        let component = map(&wasm.engine, path).map_err(|error| format!("{error:#}"))?;
+        let [describe, reconcile] = check_types(&component)?;
+        let pre = wasm.linker.instantiate_pre(&component);
+        let pre = pre.map_err(|error| format!("it imports what this host does not have: {error:#}"))?;
+        let imports = component.component_type().imports(&wasm.engine).map(|(name, _)| name.to_owned()).collect();
+        let name = Path::new(file).file_stem().unwrap_or_default().to_string_lossy().as_ref().into();
+        Ok(Arc::new(Self { wasm: wasm.clone(), name, imports, pre, describe, reconcile }))
+    }
+
+    /// The file's name without its ending.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The interfaces that it imports.
+    pub fn imports(&self) -> &[String] {
+        &self.imports
+    }
+
+    /// What it says of itself under a config: JSON that nobody has checked yet.
+    pub async fn describe(&self, config: Arc<str>, limits: &Limits) -> Called<String> {
+        let lookup = Arc::new(NoLookups);
+        let params = (config,);
+        let called = self.call::<_, Described>(self.describe, params, DESCRIBE_NOW.into(), lookup, limits).await;
+        let terminal = |message| Failure { outcome: Outcome::Terminal, message, retry_after_ms: None };
+        called.and_then(|described| described.map_err(terminal))
+    }
+
+    /// From what is observed to what should be. Nothing of the answer has been
+    /// checked yet but its size.
+    pub async fn reconcile(&self, request: Request, lookup: Arc<dyn Lookup>, limits: &Limits) -> Called<Response> {
+        let (bytes, limit_bytes) = (request.bytes(), limits.request_bytes);
+        if bytes > limit_bytes {
+            return Called::never(CallError::RequestTooLarge { bytes, limit_bytes });
+        }
+        let now = request.now.clone();
+        let called = self.call::<_, Reconciled>(self.reconcile, (request,), now, lookup, limits).await;
+        called.and_then(|answer| answer)
+    }
+
+    async fn call<P, R>(
+        &self,
+        export: ComponentExportIndex,
+        params: P,
+        now: Arc<str>,
+        lookup: Arc<dyn Lookup>,
+        limits: &Limits,
+    ) -> Called<R>
+    where
+        P: ComponentNamedList + Lower + Send + Sync + 'static,
+        R: Send + Sync + 'static,
+        (R,): ComponentNamedList + Lift,
+    {
+        let wished = Instant::now();
+        let room = self.wasm.in_flight.clone().acquire_owned().await.expect("nobody closes it");
+        let queued = wished.elapsed();
+        let call = Call {
+            engine: self.wasm.engine.clone(),
+            pre: self.pre.clone(),
+            export,
+            params,
+            limits: *limits,
+            lookup,
+            name: self.name.clone(),
+            now,
+        };
+        let mut called = match &self.wasm.mode {
+            Mode::Simulate => call.run(Bounds::Fuel).await,
+            Mode::Serve(serve) => {
+                let bounds = Bounds::Clocks(self.wasm.running.clone());
+                let run = async move {
+                    let called = call.run(bounds).await;
+                    drop(room);
+                    called
+                };
+                // Whoever gives up waiting gives up the call too.
+                let run = AbortOnDropHandle::new(serve.guests.spawn(run));
+                run.await.unwrap_or_else(|error| Called::never(CallError::Host(error.to_string())))
+            }
+        };
+        called.cost.queued = queued;
+        called
+    }
+}
+
+impl fmt::Debug for Plugin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Plugin").field("name", &self.name).finish_non_exhaustive()
+    }
+}
+
+/// Maps compiled code, which then runs as it is.
+#[allow(unsafe_code)]
+fn map(engine: &Engine, path: &Path) -> wasmtime::Result<Component> {
+    // SAFETY: the file must be what `Engine::precompile_component` gave, and
+    // stay so while it is mapped. `Cache` gives files of its own folder only,
+    // which this user alone may enter, and has just compared their content with
+    // the checksum that was taken when this crate had them written. No file of
+    // the cache is written a second time: it is replaced or unlinked, and what
+    // is mapped stays. That it was made for this engine, the engine checks.
+    unsafe { Component::deserialize_file(engine, path) }
+}
+
+/// That the two functions are there and have the contract's types. Checked now
+/// and not at the first call, when the last good generation would be gone.
+fn check_types(component: &Component) -> Result<[ComponentExportIndex; 2], String> {
+    let controller = component.get_export_index(None, CONTROLLER);
+    let controller = controller.ok_or_else(|| format!("it does not export {CONTROLLER}"))?;
+    let types = component.component_type();
+    let types = types.instance_type();
+    let function = |name| match component.get_export(Some(&controller), name) {
+        Some((ComponentItem::ComponentFunc(function), index)) => Ok((function, index)),
+        _ => Err(format!("its {CONTROLLER} has no function {name}")),
+    };
+    let (describe, describe_index) = function("describe")?;
+    let (reconcile, reconcile_index) = function("reconcile")?;
+    let describe = describe.typecheck::<DescribeParams, (Described,)>(&types).map_err(|error| ("describe", error));
+    let reconcile = reconcile.typecheck::<ReconcileParams, (Reconciled,)>(&types).map_err(|error| ("reconcile", error));
+    describe.and(reconcile).map_err(|(name, error)| {
+        format!("{name} of its {CONTROLLER} has other types than the contract gives it: {error:#}")
+    })?;
+    Ok([describe_index, reconcile_index])
+}

@@ -1,0 +1,143 @@
+//! What the tests share: the fixtures, a runtime for guests, and look-ups.
+#![allow(dead_code, reason = "each test program uses its own part")]
+
+use std::{fs, os::unix::fs::PermissionsExt, path::PathBuf, sync::Arc, time::Duration};
+
+use tempfile::TempDir;
+use tokio::runtime::Runtime;
+use trimtab_core::{limits::Limits, object::Object};
+use trimtab_wasm::{
+    COMPILE_WALL, CompileCommand, Config, Group, KindRef, LoadError, LookUp, Lookup, Mode, Plugin, Refusal, Request,
+    Serve, Wasm,
+};
+
+/// Small, so that tests reach it.
+pub const IN_FLIGHT: u32 = 16;
+
+/// What `plugins/build.sh` has built.
+pub fn fixture(name: &str) -> Arc<[u8]> {
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(format!("../../plugins/target/plugins/{name}.wasm"));
+    let read = fs::read(&path);
+    read.unwrap_or_else(|error| panic!("{}: {error}; run plugins/build.sh first", path.display())).into()
+}
+
+/// The compiler, in a process of its own.
+pub fn compiler(args: &[&str]) -> CompileCommand {
+    let program = std::env::current_exe().unwrap().parent().unwrap().with_file_name("examples").join("compile");
+    assert!(program.exists(), "{} is missing; run cargo build -p trimtab-wasm --examples", program.display());
+    CompileCommand { program, args: args.iter().map(Into::into).collect(), wall: COMPILE_WALL }
+}
+
+/// A host for plugins, with a runtime for them alone.
+pub struct Guests {
+    pub wasm: Arc<Wasm>,
+    pub cache: TempDir,
+    runtime: Option<Runtime>,
+}
+
+impl Guests {
+    pub fn new(running: usize) -> Self {
+        Self::with_compiler(running, compiler(&[]))
+    }
+
+    pub fn with_compiler(running: usize, compile: CompileCommand) -> Self {
+        let runtime =
+            tokio::runtime::Builder::new_multi_thread().worker_threads(running).enable_time().build().unwrap();
+        let mode = Mode::Serve(Serve { guests: runtime.handle().clone(), running, compile });
+        let mut guests = Self::in_mode(mode);
+        guests.runtime = Some(runtime);
+        guests
+    }
+
+    pub fn in_mode(mode: Mode) -> Self {
+        let private = fs::Permissions::from_mode(0o700);
+        let cache = tempfile::Builder::new().permissions(private).tempdir().unwrap();
+        let config = Config { cache_dir: cache.path().to_owned(), in_flight: IN_FLIGHT, mode };
+        Self { wasm: Wasm::new(config).unwrap(), cache, runtime: None }
+    }
+
+    pub async fn load(&self, file: &str, bytes: Arc<[u8]>) -> Result<Arc<Plugin>, LoadError> {
+        self.wasm.load(file, bytes).await
+    }
+
+    pub async fn plugin(&self, name: &str) -> Arc<Plugin> {
+        self.load(&format!("{name}.wasm"), fixture(name)).await.unwrap_or_else(|error| panic!("{error}"))
+    }
+}
+
+impl Drop for Guests {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_background();
+        }
+    }
+}
+
+/// Limits that an endless or hoarding guest reaches soon.
+pub fn tight() -> Limits {
+    Limits { cpu: Duration::from_millis(50), memory_bytes: 32 << 20, ..Limits::DEFAULT }
+}
+
+pub fn request(name: &str, spec: &str) -> Request {
+    let object = format!(r#"{{"metadata":{{"name":"{name}","namespace":"default"}},"spec":{spec}}}"#);
+    let of = KindRef { cluster: None, api_version: "v1".into(), kind: "ConfigMap".into() };
+    let child = |name| format!(r#"{{"metadata":{{"name":"{name}"}}}}"#).into();
+    let children = if name == "raw" { vec![] } else { vec![Group { of, objects: vec![child("one"), child("two")] }] };
+    Request {
+        cluster: "here".into(),
+        instance_id: Some("canary".into()),
+        now: "2026-01-02T03:04:05Z".into(),
+        config: r#"{"replicas":3}"#.into(),
+        object: object.into(),
+        children,
+        finalizing: true,
+        extra: "{}".into(),
+    }
+}
+
+pub fn misbehave(mode: &str) -> Request {
+    request("it", &format!(r#"{{"mode":"{mode}","name":"wanted"}}"#))
+}
+
+/// A synced cache with nothing in it.
+pub struct Absent;
+
+impl Lookup for Absent {
+    fn get(&self, _: &LookUp) -> Result<Option<Arc<Object>>, Refusal> {
+        Ok(None)
+    }
+}
+
+/// A cache with one Secret.
+pub struct One(Arc<Object>);
+
+impl One {
+    pub fn new() -> Self {
+        let text = r#"{"metadata":{"name":"wanted","namespace":"default","uid":"u","resourceVersion":"1"}}"#;
+        Self(Arc::new(Object::parse(text, "v1", "Secret").unwrap()))
+    }
+}
+
+impl Lookup for One {
+    fn get(&self, wanted: &LookUp) -> Result<Option<Arc<Object>>, Refusal> {
+        Ok((wanted.name == self.0.meta.place.name).then(|| self.0.clone()))
+    }
+}
+
+/// A cache that is still being filled.
+pub struct NotSynced;
+
+impl Lookup for NotSynced {
+    fn get(&self, wanted: &LookUp) -> Result<Option<Arc<Object>>, Refusal> {
+        Err(Refusal::NotReady(format!("{} {} is not synced yet", wanted.of.api_version, wanted.of.kind)))
+    }
+}
+
+/// A policy that grants nothing.
+pub struct Forbidden;
+
+impl Lookup for Forbidden {
+    fn get(&self, wanted: &LookUp) -> Result<Option<Arc<Object>>, Refusal> {
+        Err(Refusal::Denied(format!("{}s are not granted", wanted.of.kind)))
+    }
+}

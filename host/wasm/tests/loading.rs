@@ -1,0 +1,211 @@
+//! What is dropped, and what becomes of it: served from a cache, or refused
+//! with the file, what was found and what is expected.
+
+mod common;
+
+use std::{fs, os::unix::fs::PermissionsExt, sync::Arc, time::Duration};
+
+use common::{Absent, Guests, compiler, fixture, misbehave};
+use trimtab_core::limits::Limits;
+use trimtab_wasm::{COMPILE_WALL, CompileCommand, CompileError, LoadCause};
+
+/// The only file of compiled code in the cache.
+fn compiled(guests: &Guests) -> std::path::PathBuf {
+    let mut files = fs::read_dir(guests.cache.path()).unwrap().map(|entry| entry.unwrap().path());
+    let file = files.next().expect("one file");
+    assert_eq!(files.next(), None, "nothing else is left in the cache");
+    file
+}
+
+async fn refused(file: &str, bytes: &[u8]) -> String {
+    let guests = Guests::new(1);
+    let error = guests.load(file, bytes.into()).await.expect_err("it is refused");
+    assert_eq!(fs::read_dir(guests.cache.path()).unwrap().count(), 0, "a refused file leaves nothing behind");
+    error.to_string()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_core_module_with_its_component_type_is_served() {
+    let guests = Guests::new(1);
+    let plugin = guests.plugin("raw").await;
+    assert_eq!(plugin.name(), "raw");
+    assert_eq!(plugin.imports(), ["trimtab:plugin/types@0.1.0", "trimtab:plugin/host@0.1.0"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_component_is_served_as_it_is() {
+    let module = fixture("raw");
+    let encoder = wit_component::ComponentEncoder::default().module(&module).unwrap();
+    let component = { encoder }.encode().unwrap();
+    let guests = Guests::new(1);
+    let plugin = guests.load("raw.wasm", component.into()).await.unwrap();
+    plugin.describe("{}".into(), &Limits::DEFAULT).await.outcome.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_text_file_is_refused() {
+    assert_eq!(
+        refused("site.wasm", b"this is no plugin at all").await,
+        "site.wasm: this is not WebAssembly: it begins with \"this is no plugi\"; expected a component that \
+         exports trimtab:plugin/controller@0.1.0, or the core module of one"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_that_is_cut_short_anywhere_is_refused() {
+    let module = fixture("raw");
+    for part in [8, 100, module.len() / 2, module.len() - 1] {
+        let message = refused("site.wasm", &module[..part]).await;
+        assert!(message.starts_with("site.wasm: this "), "{part}: {message}");
+    }
+    let message = refused("site.wasm", &module[..module.len() / 2]).await;
+    assert!(message.contains("damaged or cut short"), "{message}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_component_of_another_world_is_refused() {
+    assert_eq!(
+        refused("greeter.wasm", &fixture("other-world")).await,
+        "greeter.wasm: this is no plugin: it exports greet; expected trimtab:plugin/controller@0.1.0"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_plugin_for_another_version_of_the_contract_is_refused() {
+    assert_eq!(
+        refused("site.wasm", &fixture("wrong-version")).await,
+        "site.wasm: this is a plugin for another version of the contract: it exports \
+         trimtab:plugin/controller@0.9.0; expected trimtab:plugin/controller@0.1.0"
+    );
+}
+
+/// A component that exports the controller under its right name, with a
+/// function of another type.
+fn wrong_types() -> Vec<u8> {
+    let wit = "package trimtab:plugin@0.1.0;
+        interface controller {
+            describe: func(config: string) -> result<string, string>;
+            reconcile: func(request: string) -> result<string, string>;
+        }
+        world plugin { export controller; }";
+    let mut resolve = wit_parser::Resolve::default();
+    let package = resolve.push_str("wrong.wit", wit).unwrap();
+    let world = resolve.select_world(&[package], Some("plugin")).unwrap();
+    let mut module = wit_component::dummy_module(&resolve, world, wit_parser::ManglingAndAbi::Standard32);
+    wit_component::embed_component_metadata(&mut module, &resolve, world, wit_component::StringEncoding::UTF8).unwrap();
+    module
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_function_of_another_type_is_refused_at_load() {
+    let guests = Guests::new(1);
+    let error = guests.load("site.wasm", wrong_types().into()).await.expect_err("it is refused").to_string();
+    assert!(
+        error.starts_with("site.wasm: reconcile of its trimtab:plugin/controller@0.1.0 has other types"),
+        "{error}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_import_that_the_host_does_not_have_is_refused_and_named() {
+    let wit = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../../wit/next/plugin.wit")).unwrap();
+    let wit = wit.replace("import host;", "import host; import missing: func();");
+    let mut resolve = wit_parser::Resolve::default();
+    let package = resolve.push_str("missing.wit", &wit).unwrap();
+    let world = resolve.select_world(&[package], Some("plugin")).unwrap();
+    let mut module = wit_component::dummy_module(&resolve, world, wit_parser::ManglingAndAbi::Standard32);
+    wit_component::embed_component_metadata(&mut module, &resolve, world, wit_component::StringEncoding::UTF8).unwrap();
+    let guests = Guests::new(1);
+    let error = guests.load("site.wasm", module.into()).await.expect_err("it is refused").to_string();
+    assert!(error.contains("imports what this host does not have") && error.contains("missing"), "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_module_that_says_nothing_of_its_component_is_refused() {
+    let message = refused("site.wasm", b"\0asm\x01\0\0\0").await;
+    assert!(message.contains("there is no component-type section"), "{message}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_module_for_wasi_preview_1_is_refused_and_told_what_to_do() {
+    // (module (import "wasi_snapshot_preview1" "proc_exit" (func (param i32))))
+    let mut module = b"\0asm\x01\0\0\0\x01\x05\x01\x60\x01\x7f\0\x02\x24\x01\x16wasi_snapshot_preview1".to_vec();
+    module.extend(b"\x09proc_exit\0\0");
+    let message = refused("site.wasm", &module).await;
+    assert!(message.contains("WASI preview 1") && message.contains("wasm32-unknown-unknown"), "{message}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_compilation_that_hangs_is_killed() {
+    let wall = Duration::from_millis(300);
+    let args = ["-c", "exec sleep 600"].map(Into::into).to_vec();
+    let guests = Guests::with_compiler(1, CompileCommand { program: "/bin/sh".into(), args, wall });
+    let error = guests.load("site.wasm", fixture("raw")).await.expect_err("it hangs");
+    assert_eq!(error.to_string(), "site.wasm: compiling it took more than 0.3 s and was stopped");
+    assert_eq!(fs::read_dir(guests.cache.path()).unwrap().count(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_compilation_that_eats_memory_ends_and_the_host_goes_on() {
+    let guests = Guests::with_compiler(1, compiler(&["8"]));
+    let error = guests.load("site.wasm", fixture("misbehave")).await.expect_err("8 MiB do not suffice");
+    assert!(matches!(error.cause, LoadCause::Compile(CompileError::Died { .. })), "{error}");
+    assert!(error.to_string().contains("memory"), "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_compiler_that_cannot_be_run_is_named() {
+    let command = CompileCommand { program: "/nowhere/trimtab".into(), args: vec![], wall: COMPILE_WALL };
+    let guests = Guests::with_compiler(1, command);
+    let error = guests.load("site.wasm", fixture("raw")).await.expect_err("there is none");
+    assert!(error.to_string().starts_with("site.wasm: its compiler /nowhere/trimtab cannot be run"), "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_compiler_leaves_that_is_no_code_is_refused() {
+    let args = ["-c", "echo nonsense > \"$1\""].map(Into::into).to_vec();
+    let guests = Guests::with_compiler(1, CompileCommand { program: "/bin/sh".into(), args, wall: COMPILE_WALL });
+    let error = guests.load("site.wasm", fixture("raw")).await.expect_err("that is no code");
+    assert!(matches!(error.cause, LoadCause::Mismatch(_)), "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_second_load_of_a_file_compiles_nothing() {
+    let guests = Guests::new(1);
+    guests.plugin("raw").await;
+    let path = compiled(&guests);
+    let made = fs::metadata(&path).unwrap().created().unwrap();
+    guests.plugin("raw").await;
+    assert_eq!(compiled(&guests), path);
+    assert_eq!(fs::metadata(&path).unwrap().created().unwrap(), made);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_changed_byte_in_the_cache_is_noticed_and_the_code_made_anew() {
+    let guests = Guests::new(1);
+    guests.plugin("misbehave").await;
+    let path = compiled(&guests);
+    let sound = fs::read(&path).unwrap();
+    let mut broken = sound.clone();
+    let at = broken.len() / 2;
+    broken[at] ^= 1;
+    fs::write(&path, &broken).unwrap();
+    let plugin = guests.plugin("misbehave").await;
+    assert_eq!(fs::read(compiled(&guests)).unwrap(), sound);
+    plugin.reconcile(misbehave(""), Arc::new(Absent), &Limits::DEFAULT).await.outcome.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_plugin_whose_code_is_evicted_goes_on_serving() {
+    let guests = Guests::new(1);
+    let plugin = guests.plugin("misbehave").await;
+    fs::remove_file(compiled(&guests)).unwrap();
+    plugin.reconcile(misbehave(""), Arc::new(Absent), &Limits::DEFAULT).await.outcome.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn compiled_code_is_for_this_user_alone() {
+    let guests = Guests::new(1);
+    guests.plugin("raw").await;
+    assert_eq!(fs::metadata(compiled(&guests)).unwrap().permissions().mode() & 0o777, 0o600);
+}
