@@ -1,5 +1,6 @@
 //! What is dropped, and what becomes of it: served from a cache, or refused
 //! with the file, what was found and what is expected.
+#![allow(clippy::unwrap_used, reason = "in a test a panic is the message")]
 
 mod common;
 
