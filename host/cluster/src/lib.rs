@@ -3,11 +3,17 @@
 //! a Kubernetes client; no other names `kube`.
 #![forbid(unsafe_code)]
 
+mod apply;
 pub mod connect;
 pub mod discovery;
+pub mod events;
+pub mod gate;
+pub mod lease;
 pub mod openapi;
+mod request;
 pub mod spec;
 pub mod store;
+mod time;
 mod watch;
 pub mod watches;
 

@@ -7,6 +7,8 @@
 
 mod backoff;
 mod failure;
+#[cfg(test)]
+mod tests;
 
 use std::{borrow::Cow, convert::Infallible, sync::Arc, time::Duration};
 

@@ -161,12 +161,12 @@ impl Watches {
             let watch = Watch::new(self.client.clone(), self.env.clone(), kind, open.intake.clone(), relists);
             open.intake.health(Health::Starting);
             open.task = Some(tasks.spawn(watch.run()));
-        } else if open.revision != revision {
+        } else if open.revision.is_some() && revision.is_some() && open.revision != revision {
             tracing::info!(watch = %open.intake.spec(), "the kind has changed; listing it again");
             open.intake.health(Health::Starting);
             wanted.want_list();
         }
-        open.revision = revision;
+        open.revision = revision.or(open.revision.take());
     }
 
     /// Empties the partition of a kind that is not served. A new one takes its
