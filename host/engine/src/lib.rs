@@ -1,1 +1,30 @@
-//! stub
+//! The engine: which key is looked at when, which generation serves it, and the
+//! way of one look from the store to the gate. It joins what `core` decides,
+//! `wasm` calls and `cluster` watches and writes.
+#![forbid(unsafe_code)]
+
+mod engine;
+pub mod folder;
+mod gather;
+mod generation;
+mod leading;
+mod lookups;
+mod memory;
+mod metrics;
+mod permit;
+pub mod queue;
+mod reconcile;
+mod serving;
+mod settings;
+mod slot;
+mod slots;
+mod tasks;
+mod triggers;
+mod trouble;
+mod view;
+mod workshop;
+
+pub use engine::{Engine, Parts};
+pub use settings::Settings;
+pub use tasks::TaskEnded;
+pub use view::{SlotState, SlotView};

@@ -1,0 +1,189 @@
+//! Joins the rooms into one engine, starts its tasks in order and stops them in
+//! order: no new work, what is in flight finishes, Events are flushed, and
+//! only then the watches end and the Leases are released.
+
+use std::sync::Arc;
+
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+use trimtab_cluster::{Client, discovery::Discovery, store::Store, watches::Watches};
+use trimtab_cluster::{events::Events, gate::Gate};
+use trimtab_core::env::Env;
+use trimtab_wasm::Wasm;
+
+use crate::{
+    folder::Folder,
+    leading::{Follow, Leading},
+    memory::Memory,
+    metrics::Metrics,
+    permit::RouteAndGrants,
+    queue::Queue,
+    settings::Settings,
+    slots::{Published, Rooms, Slots},
+    tasks::{TaskEnded, Tasks},
+    triggers::Triggers,
+    view::SlotView,
+    workshop::Workshop,
+};
+
+/// What an engine is made from. The folder's contents arrive as messages, so
+/// that a simulation can be the folder.
+pub struct Parts {
+    /// How to serve.
+    pub settings: Settings,
+    /// The cluster.
+    pub client: Client,
+    /// The plugins' engine.
+    pub wasm: Arc<Wasm>,
+    /// The plugins folder.
+    pub folder: watch::Receiver<Arc<Folder>>,
+    /// Time and chance.
+    pub env: Arc<dyn Env>,
+}
+
+/// One engine for one cluster.
+pub struct Engine {
+    workshop: Arc<Workshop>,
+    discovery: Arc<Discovery>,
+    watches: Arc<Watches>,
+    wasm: Arc<Wasm>,
+    folder: watch::Receiver<Arc<Folder>>,
+}
+
+impl Engine {
+    /// Joined, not started.
+    pub fn new(parts: Parts) -> Arc<Self> {
+        let Parts { settings, client, wasm, folder, env } = parts;
+        let settings = Arc::new(settings);
+        let metrics = Metrics::new(settings.workers);
+        let queue = Arc::new(Queue::new(metrics.clone()));
+        let memory = Arc::new(Memory::default());
+        let published = Arc::new(Published::default());
+        let store = Store::new(Triggers::new(queue.clone(), memory.clone(), published.clone()));
+        let discovery = Discovery::new(client.clone());
+        let watches = Watches::new(client.clone(), store.clone(), discovery.kinds(), env.clone());
+        let leading = Leading::new(client.clone(), env.clone(), settings.clone());
+        let permit = RouteAndGrants::new(settings.clone(), store.clone(), published.clone());
+        let gate = Gate::new(client.clone(), discovery.kinds(), store.clone(), leading.clone(), permit, env.clone());
+        let events = Events::new(client, leading.clone(), env.clone(), &settings.identity);
+        let workshop =
+            Arc::new(Workshop { settings, env, store, queue, memory, published, leading, gate, events, metrics });
+        Arc::new(Self { workshop, discovery, watches, wasm, folder })
+    }
+
+    /// Serves until `stop`, then stops in order. Give it a limit in time from outside.
+    pub async fn run(&self, stop: CancellationToken) -> Result<(), TaskEnded> {
+        let background = CancellationToken::new();
+        let mut tasks = self.start(&background);
+        let mut workers = self.start_workers();
+        let ended = tokio::select! {
+            biased;
+            () = stop.cancelled() => Ok(()),
+            ended = tasks.any_ended() => Err(ended),
+            ended = workers.any_ended() => Err(ended),
+        };
+        let shop = &self.workshop;
+        shop.queue.shutdown();
+        if ended.is_ok() {
+            workers.all_ended().await;
+            shop.events.flush().await;
+        }
+        background.cancel();
+        tasks.all_ended().await;
+        ended
+    }
+
+    fn start(&self, stop: &CancellationToken) -> Tasks {
+        let shop = &self.workshop;
+        let rooms = Rooms {
+            settings: shop.settings.clone(),
+            wasm: self.wasm.clone(),
+            discovery: self.discovery.clone(),
+            store: shop.store.clone(),
+            watches: self.watches.clone(),
+            queue: shop.queue.clone(),
+            leading: shop.leading.clone(),
+            metrics: shop.metrics.clone(),
+        };
+        let slots = Slots::new(rooms, self.folder.clone(), shop.published.clone());
+        let (discovery, watches) = (self.discovery.clone(), self.watches.clone());
+        let (events, leading) = (shop.events.clone(), shop.leading.clone());
+        let follow = Follow {
+            watches: watches.clone(),
+            published: shop.published.clone(),
+            store: shop.store.clone(),
+            queue: shop.queue.clone(),
+        };
+        let mut tasks = Tasks::default();
+        let stop = || stop.clone();
+        tasks.start("discovery", {
+            let stop = stop();
+            async move {
+                discovery.run(stop).await;
+                Ok(())
+            }
+        });
+        tasks.start("watches", {
+            let stop = stop();
+            async move { watches.run(stop).await.map_err(|ended| ended.to_string()) }
+        });
+        tasks.start("slots", {
+            let stop = stop();
+            async move {
+                slots.run(stop).await;
+                Ok(())
+            }
+        });
+        tasks.start("leases", {
+            let stop = stop();
+            async move {
+                leading.run(follow, stop).await;
+                Ok(())
+            }
+        });
+        tasks.start("events", {
+            let stop = stop();
+            async move {
+                events.run(stop).await;
+                Ok(())
+            }
+        });
+        tasks
+    }
+
+    fn start_workers(&self) -> Tasks {
+        let mut workers = Tasks::default();
+        for _ in 0..self.workshop.settings.workers {
+            let shop = self.workshop.clone();
+            workers.start("worker", async move {
+                shop.work().await;
+                Ok(())
+            });
+        }
+        workers
+    }
+
+    /// The slots, for people.
+    pub fn slots(&self) -> Arc<Vec<SlotView>> {
+        self.workshop.published.view.load_full()
+    }
+
+    /// Whether all that can be started has been: the folder is read, and each
+    /// slot serves, waits for something outside of this process, or is refused.
+    /// The error says what is still on its way.
+    pub fn ready(&self) -> Result<(), String> {
+        if !self.folder.borrow().read {
+            return Err("the plugins folder has not been read yet".into());
+        }
+        match self.slots().iter().find(|slot| slot.starting) {
+            Some(slot) => Err(format!("{} is starting: {}", slot.stem, slot.reason.as_deref().unwrap_or_default())),
+            None => Ok(()),
+        }
+    }
+
+    /// All metrics as text.
+    pub fn metrics(&self) -> String {
+        self.workshop.metrics.queue(&self.workshop.queue.stats());
+        self.workshop.metrics.text()
+    }
+}

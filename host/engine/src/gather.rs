@@ -1,0 +1,169 @@
+//! What one look finds before anything is called: the object, who serves it and
+//! its children, or why there is nothing to do.
+
+use std::sync::Arc;
+
+use trimtab_cluster::store::Store;
+use trimtab_core::{
+    fingerprint::{Fingerprint, Look, fingerprint},
+    id::{InstanceId, Key, split_api_version},
+    marks,
+    object::Object,
+    route::{Unserved, instance_of},
+};
+use trimtab_wasm::LookUp;
+
+use crate::{generation::Generation, leading::Leading, lookups, serving::Serving, settings::Settings, slot::unhealthy};
+
+/// All that a run is decided on.
+pub struct Job {
+    /// Who serves the object.
+    pub generation: Arc<Generation>,
+    /// Its instance.
+    pub instance: InstanceId,
+    /// The object, in the version that the plugin wants.
+    pub object: Arc<Object>,
+    /// The version mark that it must be given before anything else.
+    pub mark: Option<String>,
+    /// What belongs to it, of the declared kinds in their declared versions.
+    pub children: Vec<Arc<Object>>,
+    /// It is being deleted and the plugin is to be asked.
+    pub finalizing: bool,
+}
+
+/// Why nothing is called.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Idle {
+    /// The object does not exist (any more).
+    Gone,
+    /// It is being deleted, and no one waits for the plugin.
+    Deleting,
+    /// No slot of the lineage serves it.
+    Unserved(Unserved),
+    /// Its annotation says so.
+    Paused,
+    /// Another process leads its instance, or none does.
+    Standby,
+    /// The cache is not to be trusted now; its recovery wakes all.
+    Unsynced(String),
+}
+
+impl Idle {
+    /// The word that metrics use.
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::Gone => "gone",
+            Self::Deleting => "deleting",
+            Self::Unserved(_) => "unserved",
+            Self::Paused => "paused",
+            Self::Standby => "standby",
+            Self::Unsynced(_) => "unsynced",
+        }
+    }
+}
+
+/// Where a look gathers from.
+pub struct Sources<'a> {
+    pub settings: &'a Settings,
+    pub store: &'a Store,
+    pub leading: &'a Leading,
+    pub serving: &'a Serving,
+}
+
+impl Sources<'_> {
+    /// Gathers what a look at `key` needs.
+    pub fn gather(&self, key: &Key) -> Result<Job, Idle> {
+        let newest = self.newest(key).ok_or(Idle::Gone)?;
+        let label = &self.settings.instance_label;
+        let (generation, mark) = self.serving.find(&newest.meta, &key.lineage, label).map_err(Idle::Unserved)?;
+        let instance = generation.loaded.slot.instance.clone();
+        debug_assert_eq!(instance.as_str(), instance_of(&newest.meta, label));
+
+        let version = &generation.loaded.description.object.version;
+        let place = &key.place;
+        let object = self.store.get(&place.kind, version, &place.namespace, &place.name);
+        let not_yet = || Idle::Unsynced(format!("the watch of {} {version} has not caught up", place.kind));
+        let object = object.filter(|object| object.meta.uid == newest.meta.uid).ok_or_else(not_yet)?;
+        if self.store.behind(&place.kind, version, &place.namespace, &place.name) {
+            return Err(not_yet());
+        }
+        if object.meta.mark(marks::PAUSED) == Some("true") {
+            return Err(Idle::Paused);
+        }
+        if !self.leading.leads(&instance) {
+            return Err(Idle::Standby);
+        }
+        if let Some(why) = unhealthy(self.store, &generation.needs.watches) {
+            return Err(Idle::Unsynced(why));
+        }
+        let finalizer = key.lineage.finalizer();
+        let held = object.meta.finalizers.iter().any(|held| **held == *finalizer);
+        if object.meta.deleting && !held {
+            return Err(Idle::Deleting);
+        }
+        Ok(Job {
+            instance,
+            mark: mark.filter(|_| !object.meta.deleting),
+            children: self.children(generation, &object),
+            finalizing: object.meta.deleting && generation.loaded.description.finalizes,
+            generation: generation.clone(),
+            object,
+        })
+    }
+
+    /// The object in whichever version is the newest: a mark that was written
+    /// through one version is seen there first.
+    fn newest(&self, key: &Key) -> Option<Arc<Object>> {
+        let generations = self.serving.of_lineage(&key.lineage);
+        let versions = generations.map(|generation| &generation.loaded.description.object);
+        let versions = versions.filter(|object| object.kind == key.place.kind).map(|object| &object.version);
+        let found = versions
+            .filter_map(|version| self.store.get(&key.place.kind, version, &key.place.namespace, &key.place.name));
+        found.max_by_key(|object| object.meta.resource_version)
+    }
+
+    fn children(&self, generation: &Generation, owner: &Object) -> Vec<Arc<Object>> {
+        let declared = |child: &Object| {
+            generation
+                .needs
+                .children
+                .iter()
+                .any(|spec| spec.kind.id == child.meta.place.kind && spec.version == *child.meta.version)
+        };
+        let mut children = self.store.children(&owner.meta.uid);
+        children.retain(|child| declared(child));
+        children
+    }
+}
+
+impl Job {
+    /// The fingerprint of all that the plugin would be given, with the look-ups
+    /// of the last run answered as they would be now.
+    pub fn fingerprint<'a>(&self, store: &Store, looked_up: impl IntoIterator<Item = &'a LookUp>) -> Fingerprint {
+        self.fingerprint_of(&self.object, store, looked_up)
+    }
+
+    /// The same without the object's status: what a failure rests on, since the
+    /// report of a failure goes to the status and must not be a reason to try again.
+    pub fn cause<'a>(&self, store: &Store, looked_up: impl IntoIterator<Item = &'a LookUp>) -> Fingerprint {
+        let bare = Object { content: self.object.body, ..Object::clone(&self.object) };
+        self.fingerprint_of(&bare, store, looked_up)
+    }
+
+    fn fingerprint_of<'a>(
+        &self,
+        object: &Object,
+        store: &Store,
+        looked_up: impl IntoIterator<Item = &'a LookUp>,
+    ) -> Fingerprint {
+        let looks = looked_up.into_iter().map(|look_up| {
+            let place = lookups::place(look_up);
+            let (_, version) = split_api_version(&look_up.of.api_version);
+            let found = store.get(&place.kind, version, &place.namespace, &place.name);
+            Look { found: found.map(|object| object.content), version: version.into(), place }
+        });
+        let looks = looks.collect::<Vec<_>>();
+        let children = self.children.iter().map(AsRef::as_ref);
+        fingerprint(self.generation.loaded.identity, object, self.finalizing, children, &looks)
+    }
+}

@@ -1,0 +1,202 @@
+//! A generation: one content, config and policy of a slot, loaded, and what it
+//! needs of the cluster.
+
+use std::{collections::BTreeSet, sync::Arc};
+
+use trimtab_cluster::{
+    discovery::{Discovery, Kinds},
+    spec::WatchSpec,
+};
+use trimtab_core::{
+    description::Description,
+    grants::Grants,
+    hash::Hash,
+    id::{GroupKind, Lineage, SlotId},
+    kind::Kind,
+    marks,
+    plan::ChildSpec,
+    policy::Policy,
+    schema::Schema,
+};
+use trimtab_wasm::{KindRef, Plugin, Wasm};
+
+use crate::{folder::Source, settings::Settings};
+
+/// A file that passed every check that needs no cluster.
+pub struct Loaded {
+    /// Its place in the folder.
+    pub slot: SlotId,
+    /// Whose version it is.
+    pub lineage: Lineage,
+    /// The hash of content, config and policy.
+    pub identity: Hash,
+    /// What can be called.
+    pub plugin: Arc<Plugin>,
+    /// What it says of itself.
+    pub description: Description,
+    /// What its operator says of it.
+    pub policy: Policy,
+    /// The config as JSON, as it is given to each call.
+    pub config: Arc<str>,
+    /// What it may read and write.
+    pub grants: Grants,
+}
+
+/// A loaded generation whose kinds have been found in the cluster.
+pub struct Generation {
+    /// Unique in the process and growing.
+    pub number: u64,
+    /// What was loaded.
+    pub loaded: Arc<Loaded>,
+    /// What it needs.
+    pub needs: Needs,
+}
+
+/// The kinds of a description as the server serves them.
+pub struct Needs {
+    /// The kind of the object.
+    pub object: Arc<Kind>,
+    /// Its schema in the declared version.
+    pub object_schema: Arc<Schema>,
+    /// The kinds of the children, in the order of the description.
+    pub children: Vec<ChildSpec>,
+    /// The same as the plugin names them.
+    pub child_refs: Vec<KindRef>,
+    /// The watches of the object's kind.
+    pub object_watches: Vec<WatchSpec>,
+    /// All watches, the object's among them.
+    pub watches: BTreeSet<WatchSpec>,
+}
+
+impl Loaded {
+    /// Loads a file and asks it what it is. The error names the file and what to do.
+    pub async fn new(wasm: &Arc<Wasm>, slot: SlotId, source: &Source) -> Result<Self, String> {
+        let policy = match &source.policy {
+            Some(text) => Policy::parse(text).map_err(|error| format!("{slot}.toml: {error}"))?,
+            None => Policy::default(),
+        };
+        let bytes = source.read().map_err(|error| format!("{}: {error}", source.module.display()))?;
+        let file = source.module.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let plugin = wasm.load(&file, bytes).await.map_err(|error| error.to_string())?;
+        let config: Arc<str> = policy.config.as_str().into();
+        let described = plugin.describe(config.clone(), &policy.limits).await.outcome;
+        let described = described.map_err(|error| format!("{file}: describe: {error}"))?;
+        let description = Description::parse(&described).map_err(|errors| {
+            let errors = errors.iter().map(ToString::to_string).collect::<Vec<_>>();
+            format!("{file}: its description is not valid: {}", errors.join("; "))
+        })?;
+        let grants = Grants::new(&description, &policy);
+        grants.may_reconcile().map_err(|denied| format!("{file}: {denied}"))?;
+        Ok(Self {
+            lineage: slot.stem.lineage(),
+            identity: policy.generation(source.content),
+            slot,
+            plugin,
+            description,
+            policy,
+            config,
+            grants,
+        })
+    }
+}
+
+impl Needs {
+    /// Finds the kinds of a description in the cluster; the error says what is
+    /// missing and is shown as the reason why the slot is pending.
+    pub async fn find(
+        loaded: &Loaded,
+        kinds: &Kinds,
+        discovery: &Discovery,
+        settings: &Settings,
+    ) -> Result<Self, String> {
+        let finder = Finder { kinds, discovery, settings };
+        let wanted = &loaded.description.object;
+        let object = finder.kind(&wanted.kind, &wanted.version)?;
+        let object_watches = finder.watches(&object, &wanted.version, settings.object_selector().as_deref(), None)?;
+        let mut watches = object_watches.iter().cloned().collect::<BTreeSet<_>>();
+
+        let mut children = Vec::new();
+        for child in &loaded.description.children {
+            let kind = finder.kind(&child.kind, &child.version)?;
+            watches.extend(finder.watches(&kind, &child.version, Some(marks::PLUGIN_LABEL), None)?);
+            children.push(ChildSpec {
+                schema: finder.schema(&child.kind, &child.version).await?,
+                kind,
+                version: child.version.clone(),
+                update: loaded.policy.update_of(child),
+            });
+        }
+        for read in &loaded.description.reads {
+            let kind = finder.kind(&read.kind, &read.version)?;
+            watches.extend(finder.watches(&kind, &read.version, None, read.namespace.as_deref())?);
+        }
+        Ok(Self {
+            object_schema: finder.schema(&wanted.kind, &wanted.version).await?,
+            child_refs: children.iter().map(child_ref).collect(),
+            object,
+            children,
+            object_watches,
+            watches,
+        })
+    }
+}
+
+fn child_ref(child: &ChildSpec) -> KindRef {
+    KindRef {
+        cluster: None,
+        api_version: child.kind.api_version(&child.version).into(),
+        kind: child.kind.id.kind.clone(),
+    }
+}
+
+struct Finder<'a> {
+    kinds: &'a Kinds,
+    discovery: &'a Discovery,
+    settings: &'a Settings,
+}
+
+impl Finder<'_> {
+    fn kind(&self, id: &GroupKind, version: &str) -> Result<Arc<Kind>, String> {
+        if !self.kinds.is_known() {
+            return Err("the server has not said yet which kinds it serves".into());
+        }
+        let kind = self
+            .kinds
+            .get(id)
+            .ok_or_else(|| format!("the server serves no kind {id}; create its CustomResourceDefinition"))?;
+        if kind.version(version).is_none() {
+            let served = kind.versions.iter().map(|version| version.name.as_str()).collect::<Vec<_>>().join(", ");
+            return Err(format!("the server serves {id} as {served} but not as {version}"));
+        }
+        Ok(kind.clone())
+    }
+
+    async fn schema(&self, id: &GroupKind, version: &str) -> Result<Arc<Schema>, String> {
+        let doc = self.discovery.openapi(&id.group, version).await;
+        let doc = doc.map_err(|error| format!("the schema of {id} cannot be read: {error}"))?;
+        Ok(doc.schema(&id.kind))
+    }
+
+    fn watches(
+        &self,
+        kind: &Kind,
+        version: &str,
+        labels: Option<&str>,
+        only: Option<&str>,
+    ) -> Result<Vec<WatchSpec>, String> {
+        let watch = |namespace: Option<&str>| WatchSpec {
+            kind: kind.id.clone(),
+            version: version.into(),
+            namespace: namespace.map(Into::into),
+            labels: labels.map(Into::into),
+        };
+        match (kind.namespaced, only, &self.settings.namespaces[..]) {
+            (true, Some(only), []) => Ok(vec![watch(Some(only))]),
+            (_, None, []) | (false, _, []) => Ok(vec![watch(None)]),
+            (false, ..) => Err(format!("{} lies outside namespaces, and only some namespaces are served", kind.id)),
+            (true, Some(only), served) if served.iter().any(|name| name == only) => Ok(vec![watch(Some(only))]),
+            (true, Some(only), _) => Err(format!("the namespace {only} is not served")),
+            (true, None, served) => Ok(served.iter().map(|name| watch(Some(name))).collect()),
+        }
+    }
+}

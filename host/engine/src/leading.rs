@@ -1,0 +1,213 @@
+//! Which instances this process leads: one elector for each instance that the
+//! folder has, and after each taking of a Lease a fresh list of everything
+//! before the first write.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
+    time::Duration,
+};
+
+use tokio::{sync::watch, task::JoinSet};
+use tokio_util::sync::CancellationToken;
+use trimtab_cluster::{Client, store::Store, watches::Watches};
+use trimtab_cluster::{
+    gate::Lock,
+    lease::{Candidate, LeaseState},
+};
+use trimtab_core::{
+    claim::Seat,
+    env::Env,
+    id::{Cluster, InstanceId, Key, Lineage},
+};
+
+use crate::{
+    queue::{Priority, Queue},
+    settings::Settings,
+    slots::Published,
+};
+
+/// What is led, and by what right.
+pub struct Leading {
+    client: Client,
+    env: Arc<dyn Env>,
+    settings: Arc<Settings>,
+    /// One for each instance that is wanted.
+    instances: RwLock<BTreeMap<InstanceId, Instance>>,
+    wanted: watch::Sender<BTreeSet<InstanceId>>,
+}
+
+struct Instance {
+    candidate: Arc<Candidate>,
+    /// Everything has been listed since the Lease was taken.
+    fresh: bool,
+}
+
+/// What following the Leases needs of the other rooms.
+pub struct Follow {
+    pub watches: Arc<Watches>,
+    pub published: Arc<Published>,
+    pub store: Arc<Store>,
+    pub queue: Arc<Queue>,
+}
+
+impl Leading {
+    /// Leads nothing yet.
+    pub fn new(client: Client, env: Arc<dyn Env>, settings: Arc<Settings>) -> Arc<Self> {
+        let wanted = watch::Sender::new(BTreeSet::new());
+        Arc::new(Self { client, env, settings, instances: RwLock::default(), wanted })
+    }
+
+    /// Whether this process may write for an instance now.
+    pub fn leads(&self, instance: &InstanceId) -> bool {
+        self.settings.dry_run || self.deadline(instance).is_some_and(|deadline| self.env.elapsed() < deadline)
+    }
+
+    /// Which instances are wanted from now on, and which lineage has which kind
+    /// in them: that goes into the Leases, so that restarts and leaders agree.
+    pub fn set(&self, instances: BTreeSet<InstanceId>, holders: &BTreeMap<Seat, Lineage>) {
+        for (id, instance) in &*self.read() {
+            let kinds = holders.iter().filter(|((of, _), _)| of == id);
+            instance.candidate.record(kinds.map(|((_, kind), lineage)| (kind.clone(), lineage.clone())).collect());
+        }
+        self.wanted.send_if_modified(|wanted| std::mem::replace(wanted, instances.clone()) != instances);
+    }
+
+    /// The lineage of each kind, as the Leases name them.
+    pub fn incumbents(&self) -> BTreeMap<Seat, Lineage> {
+        let instances = self.read();
+        let of = |(id, instance): (&InstanceId, &Instance)| {
+            let id = id.clone();
+            instance.candidate.incumbents().into_iter().map(move |(kind, lineage)| ((id.clone(), kind), lineage))
+        };
+        instances.iter().flat_map(of).collect()
+    }
+}
+
+impl Leading {
+    /// Keeps an elector for each wanted instance until `stop`, then releases
+    /// all Leases.
+    pub async fn run(self: Arc<Self>, follow: Follow, stop: CancellationToken) {
+        let follow = Arc::new(follow);
+        let mut wanted = self.wanted.subscribe();
+        let mut electors = BTreeMap::<InstanceId, CancellationToken>::new();
+        let mut tasks = JoinSet::new();
+        loop {
+            let now = if self.settings.dry_run { BTreeSet::new() } else { wanted.borrow_and_update().clone() };
+            electors.retain(|id, end| {
+                let stays = now.contains(id);
+                if !stays {
+                    end.cancel();
+                }
+                stays
+            });
+            for id in now {
+                electors.entry(id.clone()).or_insert_with(|| {
+                    let end = stop.child_token();
+                    tasks.spawn(self.clone().lead(id, follow.clone(), end.clone()));
+                    end
+                });
+            }
+            tokio::select! {
+                biased;
+                () = stop.cancelled() => break,
+                Ok(()) = wanted.changed() => {}
+                Some(Err(error)) = tasks.join_next() => tracing::error!(%error, "an elector's task broke"),
+            }
+        }
+        while tasks.join_next().await.is_some() {}
+    }
+
+    /// One instance: runs its elector, and follows what becomes of it.
+    async fn lead(self: Arc<Self>, id: InstanceId, follow: Arc<Follow>, end: CancellationToken) {
+        let Settings { lease_namespace, installation, identity, .. } = &*self.settings;
+        let candidate =
+            Candidate::new(self.client.clone(), self.env.clone(), lease_namespace, installation, &id, identity);
+        self.write().insert(id.clone(), Instance { candidate: candidate.clone(), fresh: false });
+        let mut state = candidate.state();
+        tokio::select! {
+            () = candidate.run(end) => {}
+            () = async {
+                loop {
+                    self.follow(&id, &follow, &mut state).await;
+                }
+            } => {}
+        }
+        self.write().remove(&id);
+    }
+
+    /// From standing by to standing by again.
+    async fn follow(&self, id: &InstanceId, follow: &Follow, state: &mut watch::Receiver<LeaseState>) {
+        let leading = |state: &LeaseState| matches!(state, LeaseState::Leading { .. });
+        let mut lost = state.clone();
+        if state.wait_for(leading).await.is_err() {
+            return std::future::pending().await;
+        }
+        tracing::info!(instance = %id, "took the Lease, listing everything before the first write");
+        let lead = async {
+            follow.relist(id).await;
+            self.set_fresh(id, true);
+            tracing::info!(instance = %id, "leading");
+            follow.wake(id);
+            std::future::pending::<()>().await;
+        };
+        tokio::select! {
+            biased;
+            _ = lost.wait_for(|state| !leading(state)) => {}
+            () = lead => {}
+        }
+        self.set_fresh(id, false);
+        follow.published.changed.notify_one();
+        tracing::info!(instance = %id, "no longer leading, standing by");
+    }
+
+    fn set_fresh(&self, id: &InstanceId, fresh: bool) {
+        if let Some(instance) = self.write().get_mut(id) {
+            instance.fresh = fresh;
+        }
+    }
+
+    fn read(&self) -> RwLockReadGuard<'_, BTreeMap<InstanceId, Instance>> {
+        self.instances.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self) -> RwLockWriteGuard<'_, BTreeMap<InstanceId, Instance>> {
+        // Each change is one call of the map, so a panic elsewhere leaves nothing half done.
+        self.instances.write().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Lock for Leading {
+    fn deadline(&self, instance: &InstanceId) -> Option<Duration> {
+        let instances = self.read();
+        let instance = instances.get(instance).filter(|instance| instance.fresh)?;
+        match *instance.candidate.state().borrow() {
+            LeaseState::Leading { until } => Some(until),
+            LeaseState::Standby { .. } => None,
+        }
+    }
+}
+
+impl Follow {
+    /// Lists all that an instance's generations watch: what was cached while
+    /// another led may be older than what that one wrote last.
+    async fn relist(&self, id: &InstanceId) {
+        let serving = self.published.serving.load_full();
+        let watched = serving.of_instance(id).flat_map(|generation| &generation.needs.watches).collect::<BTreeSet<_>>();
+        let lists = watched.into_iter().map(|spec| self.watches.relist(spec));
+        // A watch that is no longer wanted needs no list.
+        let _ = futures::future::join_all(lists).await;
+    }
+
+    /// Wakes all objects of the instance, and the slots that wait for a leader.
+    fn wake(&self, id: &InstanceId) {
+        let serving = self.published.serving.load_full();
+        for generation in serving.of_instance(id) {
+            for object in generation.needs.object_watches.iter().flat_map(|spec| self.store.list(spec)) {
+                let (place, lineage) = (object.meta.place.clone(), generation.loaded.lineage.clone());
+                self.queue.add(Key { cluster: Cluster::local(), place, lineage }, Priority::Low);
+            }
+        }
+        self.published.changed.notify_one();
+    }
+}

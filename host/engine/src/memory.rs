@@ -1,0 +1,153 @@
+//! What the engine remembers of each key from one look to the next. All of it
+//! may be lost: that costs work, never correctness.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
+
+use trimtab_core::{
+    fingerprint::Fingerprint,
+    fixed::FixedPoints,
+    id::{Key, Place},
+};
+use trimtab_wasm::LookUp;
+
+/// What one look leaves for the next one.
+#[derive(Debug, Default)]
+pub struct Remembered {
+    /// The fingerprint of the inputs of the last run, if its plan was empty.
+    pub settled: Option<Fingerprint>,
+    /// What the last run looked up, found or not.
+    pub looked_up: BTreeSet<LookUp>,
+    /// Applies that changed nothing on the server.
+    pub fixed: FixedPoints,
+    /// The last failure, while its inputs last.
+    pub failed: Option<Failed>,
+    /// When to look again although nothing has changed (`Env::elapsed`).
+    pub due: Option<Duration>,
+}
+
+/// A failure that is not tried again at once: a status that reports it would
+/// otherwise wake its own key.
+#[derive(Debug, Clone)]
+pub struct Failed {
+    /// What it rests on, see `Job::cause`.
+    pub cause: Fingerprint,
+    /// How many times in a row.
+    pub count: u32,
+    /// Not before (`Env::elapsed`); none: not until the inputs change.
+    pub until: Option<Duration>,
+}
+
+impl Failed {
+    /// Whether it is still to be waited for, and how long: none is until
+    /// something changes.
+    pub fn holds_back(&self, cause: Fingerprint, now: Duration) -> Option<Option<Duration>> {
+        match self.until {
+            _ if self.cause != cause => None,
+            Some(until) => (now < until).then(|| Some(until - now)),
+            None => Some(None),
+        }
+    }
+}
+
+/// The memories of all keys, and which keys a place wakes.
+#[derive(Debug, Default)]
+pub struct Memory {
+    inner: Mutex<Inner>,
+}
+
+#[derive(Debug, Default)]
+struct Inner {
+    /// One for each object that was looked at and still exists.
+    keys: HashMap<Key, Remembered>,
+    /// Who looked a place up, found or not.
+    readers: HashMap<Place, BTreeSet<Key>>,
+    /// The places of each reader, to be able to forget them.
+    places: BTreeMap<Key, BTreeSet<Place>>,
+}
+
+impl Memory {
+    /// Takes a key's memory out, for the one worker that holds the key.
+    pub fn take(&self, key: &Key) -> Remembered {
+        self.inner().keys.remove(key).unwrap_or_default()
+    }
+
+    /// Puts a key's memory back and lets what it looked up wake it.
+    pub fn put(&self, key: &Key, remembered: Remembered, places: BTreeSet<Place>) {
+        let inner = &mut *self.inner();
+        inner.set_places(key, places);
+        inner.keys.insert(key.clone(), remembered);
+    }
+
+    /// The key's object is gone or is no longer ours.
+    pub fn forget(&self, key: &Key) {
+        let inner = &mut *self.inner();
+        inner.set_places(key, BTreeSet::new());
+        inner.keys.remove(key);
+    }
+
+    /// The keys whose last run looked this place up.
+    pub fn readers(&self, place: &Place) -> Vec<Key> {
+        self.inner().readers.get(place).into_iter().flatten().cloned().collect()
+    }
+
+    fn inner(&self) -> std::sync::MutexGuard<'_, Inner> {
+        // Each change is complete before the guard goes, so a panic elsewhere leaves nothing half done.
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Inner {
+    fn set_places(&mut self, key: &Key, new: BTreeSet<Place>) {
+        let old = if new.is_empty() { self.places.remove(key) } else { self.places.insert(key.clone(), new.clone()) };
+        let old = old.unwrap_or_default();
+        for gone in old.difference(&new) {
+            if let Some(readers) = self.readers.get_mut(gone) {
+                readers.remove(key);
+                if readers.is_empty() {
+                    self.readers.remove(gone);
+                }
+            }
+        }
+        for place in new.difference(&old) {
+            self.readers.entry(place.clone()).or_default().insert(key.clone());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use trimtab_core::id::{Cluster, GroupKind, Lineage};
+
+    use super::*;
+
+    fn place(name: &str) -> Place {
+        Place { kind: GroupKind::new("v1", "Secret"), namespace: "a".into(), name: name.into() }
+    }
+
+    fn key() -> Key {
+        Key { cluster: Cluster::local(), place: place("object"), lineage: Lineage::new("site").unwrap() }
+    }
+
+    #[test]
+    fn a_place_wakes_only_those_whose_last_run_looked_it_up() {
+        let memory = Memory::default();
+        memory.put(&key(), Remembered::default(), [place("x"), place("y")].into());
+        assert_eq!(memory.readers(&place("x")), [key()]);
+        memory.put(&key(), Remembered::default(), [place("y")].into());
+        assert!(memory.readers(&place("x")).is_empty());
+        assert_eq!(memory.readers(&place("y")), [key()]);
+    }
+
+    #[test]
+    fn a_forgotten_key_leaves_nothing_behind() {
+        let memory = Memory::default();
+        memory.put(&key(), Remembered::default(), [place("x")].into());
+        memory.forget(&key());
+        let inner = memory.inner();
+        assert!(inner.keys.is_empty() && inner.readers.is_empty() && inner.places.is_empty());
+    }
+}

@@ -1,0 +1,48 @@
+//! What the gate asks before each write: does this generation still serve the
+//! object, and may it write that?
+
+use std::sync::Arc;
+
+use trimtab_cluster::gate::{Permit, Ticket};
+use trimtab_cluster::store::Store;
+use trimtab_core::write::{Action, Write};
+
+use crate::{settings::Settings, slots::Published};
+
+/// The route once more, and the grants.
+pub struct RouteAndGrants {
+    settings: Arc<Settings>,
+    store: Arc<Store>,
+    published: Arc<Published>,
+}
+
+impl RouteAndGrants {
+    /// Of one engine.
+    pub fn new(settings: Arc<Settings>, store: Arc<Store>, published: Arc<Published>) -> Arc<Self> {
+        Arc::new(Self { settings, store, published })
+    }
+}
+
+impl Permit for RouteAndGrants {
+    fn permit(&self, ticket: &Ticket, write: &Write) -> Result<(), String> {
+        let serving = self.published.serving.load();
+        let gone = || format!("generation {} no longer serves {}", ticket.generation, ticket.key.place);
+        let generation = serving.generations.get(&ticket.generation).ok_or_else(gone)?;
+        let place = &ticket.key.place;
+        let version = &generation.loaded.description.object.version;
+        let object = self.store.get(&place.kind, version, &place.namespace, &place.name).ok_or_else(gone)?;
+        let (now, _) = serving
+            .find(&object.meta, &ticket.key.lineage, &self.settings.instance_label)
+            .map_err(|why| why.to_string())?;
+        if object.meta.uid != ticket.uid || now.number != ticket.generation {
+            return Err(gone());
+        }
+        match &write.action {
+            Action::Create { .. } | Action::Apply { .. } | Action::Delete { .. } => {
+                generation.loaded.grants.may_write(&write.place.kind).map_err(|denied| denied.to_string())
+            }
+            Action::Status { .. } | Action::Metadata { .. } if write.place == *place => Ok(()),
+            Action::Status { .. } | Action::Metadata { .. } => Err(format!("{} is not the object itself", write.place)),
+        }
+    }
+}

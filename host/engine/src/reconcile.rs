@@ -1,0 +1,231 @@
+//! One run for one object: call the plugin, check its answer, plan, write, and
+//! say in the status how it went. What is decided is decided in `core`; what is
+//! written passes the gate.
+
+use std::time::Duration;
+
+use trimtab_cluster::gate::Ticket;
+use trimtab_core::{
+    answer::{self, Answer, Given, StatusIntent, Terms},
+    finalizer,
+    id::Key,
+    marks,
+    ownership::Owner,
+    plan::{self, Plan},
+    status::{self, Verdict},
+    write::{Action, Seen, Write},
+};
+use trimtab_wasm::{Called, Group, Request, Response};
+
+use crate::{gather::Job, lookups::StoreLookup, memory::Remembered, trouble::Trouble, workshop::Workshop};
+
+/// How a run without trouble ended.
+pub enum Ended {
+    /// Nothing was written and nothing is in the way.
+    Settled {
+        /// The plugin's own wish.
+        requeue_after: Option<Duration>,
+    },
+    /// Something was written: its answer wakes the key, and the next look sees it.
+    Wrote {
+        /// The plugin's own wish.
+        requeue_after: Option<Duration>,
+    },
+}
+
+/// One run.
+pub struct Run<'a> {
+    pub shop: &'a Workshop,
+    pub key: &'a Key,
+    pub job: &'a Job,
+    pub memory: &'a mut Remembered,
+}
+
+impl Run<'_> {
+    /// From the call to the status.
+    pub async fn run(mut self) -> Result<Ended, Trouble> {
+        if let Some(write) = self.first() {
+            return self.write(&write).await.map(|_| Ended::Wrote { requeue_after: None });
+        }
+        let called = self.call().await;
+        self.shop.called(self.key, self.job, &called);
+        self.memory.looked_up = called.looked_up.into_keys().collect();
+        let answered = called.outcome.map_err(Trouble::from).and_then(|response| self.check(response));
+        let answer = match answered {
+            Ok(answer) => answer,
+            Err(trouble) => {
+                // A run without an answer writes nothing but why there is none.
+                self.status(&StatusIntent::Keep, &trouble.verdict()).await?;
+                return Err(trouble);
+            }
+        };
+        self.act(answer).await
+    }
+
+    /// What must be on the object before anything is made for it: its version
+    /// mark and our finalizer.
+    fn first(&self) -> Option<Write> {
+        let meta = &self.job.object.meta;
+        let needs = &self.job.generation.needs;
+        if let Some(version) = &self.job.mark {
+            let patch = serde_json::json!({ "annotations": { marks::VERSION: version } });
+            let serde_json::Value::Object(patch) = patch else { unreachable!("it is written as an object above") };
+            return Some(Write {
+                place: meta.place.clone(),
+                version: needs.object.metadata_version().into(),
+                manager: self.key.lineage.metadata_manager(),
+                action: Action::Metadata { seen: Seen::of(meta), patch },
+            });
+        }
+        let finalizes = self.job.generation.loaded.description.finalizes;
+        finalizer::decide(meta, &needs.object, &self.key.lineage, finalizes, false)
+    }
+
+    async fn call(&self) -> Called<Response> {
+        let Job { generation, instance, object, children, finalizing, .. } = self.job;
+        let groups = generation.needs.children.iter().zip(&generation.needs.child_refs).map(|(spec, of)| {
+            let mut objects = children.iter().filter(|child| child.meta.place.kind == spec.kind.id).collect::<Vec<_>>();
+            objects.sort_by(|a, b| a.meta.place.cmp(&b.meta.place));
+            Group { of: of.clone(), objects: objects.into_iter().map(|child| child.text.clone()).collect() }
+        });
+        let request = Request {
+            cluster: self.key.cluster.as_str().into(),
+            instance_id: (!instance.is_default()).then(|| instance.as_str().into()),
+            now: self.shop.now_text().into(),
+            config: generation.loaded.config.clone(),
+            object: object.text.clone(),
+            children: groups.collect(),
+            finalizing: *finalizing,
+            extra: "{}".into(),
+        };
+        let lookup = StoreLookup::new(self.shop.store.clone(), generation.clone());
+        generation.loaded.plugin.reconcile(request, lookup, &generation.loaded.policy.limits).await
+    }
+
+    fn check(&self, response: Response) -> Result<Answer, Trouble> {
+        let given = Given {
+            children: &response.children,
+            status: response.status.as_deref(),
+            sets_metadata: !(response.labels.is_empty() && response.annotations.is_empty()),
+            events: response.events.into_iter().map(event).collect(),
+            requeue_after_ms: response.requeue_after_ms,
+            finalized: response.finalized,
+            extra: response.extra.as_deref(),
+        };
+        let terms = Terms {
+            owner: &self.owner(),
+            kinds: &self.job.generation.needs.children,
+            grants: &self.job.generation.loaded.grants,
+            children_max: self.job.generation.loaded.policy.limits.children as usize,
+        };
+        answer::check(given, &terms).map_err(Trouble::Answer)
+    }
+
+    /// Plans and writes: deletes, creates and updates, and the status last. One
+    /// failed write stops neither the others nor the status.
+    async fn act(mut self, answer: Answer) -> Result<Ended, Trouble> {
+        let plan = self.plan(&answer);
+        let mut troubles = Vec::new();
+        for write in &plan.writes {
+            if let Err(trouble) = self.write(write).await {
+                troubles.push(trouble);
+            }
+        }
+        troubles.extend(plan.conflicts.iter().cloned().map(Trouble::Conflict));
+        let worst = Trouble::worst(troubles);
+        if worst.as_ref().is_some_and(Trouble::is_quiet) {
+            // The object or a child has moved on: its next state is looked at, not this one reported.
+            return Err(worst.expect("it was looked at just now"));
+        }
+        let verdict = worst.as_ref().map_or_else(|| Verdict::of_plan(&plan), Trouble::verdict);
+        let wrote_status = self.status(&answer.status, &verdict).await?;
+        self.shop.tell(self.key, self.job, answer.events);
+        if let Some(trouble) = worst {
+            return Err(trouble);
+        }
+        let kind = &self.job.generation.needs.object;
+        let finalizes = self.job.generation.loaded.description.finalizes;
+        let meta = &self.job.object.meta;
+        if let Some(write) =
+            finalizer::decide(meta, kind, &self.key.lineage, finalizes, answer.finalized && plan.is_settled())
+        {
+            self.write(&write).await?;
+            return Ok(Ended::Wrote { requeue_after: answer.requeue_after });
+        }
+        let requeue_after = answer.requeue_after;
+        if plan.is_settled() && !wrote_status {
+            Ok(Ended::Settled { requeue_after })
+        } else {
+            Ok(Ended::Wrote { requeue_after })
+        }
+    }
+
+    fn plan(&self, answer: &Answer) -> Plan {
+        let at = |spec: &plan::ChildSpec, place: &trimtab_core::id::Place| {
+            self.shop.store.get(&place.kind, &spec.version, &place.namespace, &place.name)
+        };
+        plan::plan(&plan::Input {
+            owner: &self.owner(),
+            kinds: &self.job.generation.needs.children,
+            desired: &answer.children,
+            children: &self.job.children,
+            at: &at,
+            fixed: &self.memory.fixed,
+        })
+    }
+
+    /// Writes the status where it differs, and says whether it did.
+    async fn status(&mut self, answer: &StatusIntent, verdict: &Verdict) -> Result<bool, Trouble> {
+        let needs = &self.job.generation.needs;
+        let write = status::decide(&status::Input {
+            object: &self.job.object,
+            kind: &needs.object,
+            lineage: &self.key.lineage,
+            schema: &needs.object_schema,
+            answer,
+            verdict,
+            now: &self.shop.now_text(),
+            fixed: &self.memory.fixed,
+        });
+        match write.map_err(Trouble::Status)? {
+            Some(write) => self.write(&write).await.map(|changed| changed),
+            None => Ok(false),
+        }
+    }
+
+    /// One write through the gate; whether it changed anything.
+    async fn write(&mut self, write: &Write) -> Result<bool, Trouble> {
+        let Job { generation, instance, object, .. } = self.job;
+        if self.shop.settings.dry_run {
+            tracing::info!(key = %self.key, write = ?write, "would write");
+            return Ok(false);
+        }
+        let ticket = Ticket {
+            key: self.key.clone(),
+            instance: instance.clone(),
+            uid: object.meta.uid.clone(),
+            slot: generation.loaded.slot.clone(),
+            generation: generation.number,
+        };
+        let answer = self.shop.gate.write(&ticket, write).await;
+        self.shop.wrote(self.key, self.job, write, &answer);
+        let answer = answer.map_err(|error| Trouble::Write { place: write.place.clone(), error })?;
+        self.memory.fixed.learn(write, answer.as_deref());
+        Ok(true)
+    }
+
+    fn owner(&self) -> Owner<'_> {
+        Owner {
+            cluster: &self.key.cluster,
+            kind: &self.job.generation.needs.object,
+            meta: &self.job.object.meta,
+            lineage: &self.key.lineage,
+            instance: &self.job.instance,
+            instance_label: &self.shop.settings.instance_label,
+        }
+    }
+}
+
+fn event(event: trimtab_wasm::Event) -> answer::Event {
+    answer::Event { warning: event.warning, reason: event.reason, message: event.message }
+}

@@ -1,0 +1,69 @@
+//! The one table that says which generation serves: immutable, swapped whole,
+//! so that a look reads one state of it from beginning to end.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use trimtab_core::{
+    id::{InstanceId, Lineage},
+    object::Meta,
+    route::{Route, Table, Unserved, instance_of, settling_mark},
+};
+
+use crate::generation::Generation;
+
+/// What serves at one moment.
+#[derive(Default)]
+pub struct Serving {
+    /// From an object to a slot.
+    pub table: Table,
+    /// The generations that the table names, by number.
+    pub generations: BTreeMap<u64, Arc<Generation>>,
+    /// Second versions that wait for the marks of the first one's objects.
+    pub settling: Vec<Settling>,
+}
+
+/// A version that is about to be served beside another one. Until then, each
+/// unmarked object is given a mark, so that its version does not change.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Settling {
+    /// Whose objects.
+    pub instance: InstanceId,
+    /// Whose versions.
+    pub lineage: Lineage,
+    /// The version that served alone.
+    pub alone: String,
+    /// The version that comes.
+    pub arriving: String,
+}
+
+impl Serving {
+    /// The generation that serves an object for a lineage, and the version mark
+    /// that the object must be given first.
+    pub fn find(
+        &self,
+        object: &Meta,
+        lineage: &Lineage,
+        label: &str,
+    ) -> Result<(&Arc<Generation>, Option<String>), Unserved> {
+        match self.table.route(object, lineage, label) {
+            Route::Serve { generation, mark, .. } => {
+                let settled = self.settling.iter().find(|settling| {
+                    settling.lineage == *lineage && settling.instance.as_str() == instance_of(object, label)
+                });
+                let mark = settled.map_or(mark, |to| settling_mark(object, &to.alone, &to.arriving));
+                Ok((&self.generations[&generation], mark))
+            }
+            Route::Unserved(why) => Err(why),
+        }
+    }
+
+    /// All generations of a lineage: of all its instances and versions.
+    pub fn of_lineage<'a>(&'a self, lineage: &'a Lineage) -> impl Iterator<Item = &'a Arc<Generation>> {
+        self.generations.values().filter(move |generation| generation.loaded.lineage == *lineage)
+    }
+
+    /// All generations that serve in an instance.
+    pub fn of_instance<'a>(&'a self, instance: &'a InstanceId) -> impl Iterator<Item = &'a Arc<Generation>> {
+        self.generations.values().filter(move |generation| generation.loaded.slot.instance == *instance)
+    }
+}

@@ -1,0 +1,191 @@
+//! One file's place, and the way of a generation through it: loading, finding
+//! its kinds, syncing its watches, serving, draining. No step of it waits: what
+//! takes time is done by tasks of the slots' owner.
+
+use std::{
+    collections::BTreeSet,
+    sync::{Arc, Weak},
+};
+
+use trimtab_cluster::{
+    spec::{Health, WatchSpec},
+    store::Store,
+};
+use trimtab_core::id::SlotId;
+
+use crate::{
+    folder::Source,
+    generation::{Generation, Loaded},
+    view::{SlotState, SlotView},
+};
+
+/// At most one generation serves, at most one is on its way, and those before
+/// may still finish their calls.
+pub struct Slot {
+    /// What the folder holds.
+    pub source: Source,
+    /// Serves, and stays until something better is ready: the last good one.
+    pub serving: Option<Arc<Generation>>,
+    /// Why the serving one's kinds were not found when the server was last asked.
+    pub lacking: Option<String>,
+    /// Is on its way.
+    pub candidate: Option<Candidate>,
+    /// Why the source is not served, where it is not on its way any more.
+    pub refused: Option<String>,
+    /// The version that was alone for the lineage in this instance when this
+    /// file came: unmarked objects are that one's, until they are marked.
+    pub alone_before: Option<String>,
+    draining: Vec<Weak<Generation>>,
+}
+
+/// A generation on its way.
+pub struct Candidate {
+    /// How far it is.
+    pub stage: Stage,
+    /// What it waits for, for people.
+    pub waits_for: String,
+}
+
+/// How far a candidate is.
+pub enum Stage {
+    /// Read and hashed.
+    Taken,
+    /// Being compiled and asked for its description.
+    Loading,
+    /// Valid; its kinds are to be looked for.
+    Loaded(Arc<Loaded>),
+    /// Its kinds are being looked for.
+    Finding(Arc<Loaded>),
+    /// They were not found; looked for again when discovery changes.
+    Lacking(Arc<Loaded>),
+    /// Its watches are being synced and its objects marked.
+    Syncing(Arc<Generation>),
+}
+
+impl Slot {
+    /// A new file.
+    pub fn new(source: Source, alone_before: Option<String>) -> Self {
+        let candidate = Some(Candidate::taken());
+        Self { source, serving: None, lacking: None, candidate, refused: None, alone_before, draining: Vec::new() }
+    }
+
+    /// Takes up what the folder holds now. The same content again changes nothing.
+    pub fn take(&mut self, source: &Source) {
+        if self.source == *source {
+            return;
+        }
+        self.source = source.clone();
+        self.refused = None;
+        self.candidate = Some(Candidate::taken());
+    }
+
+    /// The source is not served; what serves goes on.
+    pub fn refuse(&mut self, slot: &SlotId, why: String) {
+        match &self.serving {
+            Some(last_good) => {
+                let serving = last_good.loaded.identity;
+                tracing::error!(%slot, %serving, why, "refused, the last good generation goes on serving");
+            }
+            None => tracing::error!(%slot, why, "refused, nothing serves in this slot"),
+        }
+        self.refused = Some(why);
+        self.candidate = None;
+    }
+
+    /// The syncing candidate.
+    pub fn syncing(&self) -> Option<&Arc<Generation>> {
+        match &self.candidate.as_ref()?.stage {
+            Stage::Syncing(generation) => Some(generation),
+            _ => None,
+        }
+    }
+
+    /// The candidate, once it is known what it claims.
+    pub fn loaded(&self) -> Option<&Arc<Loaded>> {
+        match &self.candidate.as_ref()?.stage {
+            Stage::Taken | Stage::Loading => None,
+            Stage::Loaded(loaded) | Stage::Finding(loaded) | Stage::Lacking(loaded) => Some(loaded),
+            Stage::Syncing(generation) => Some(&generation.loaded),
+        }
+    }
+
+    /// The watches that are wanted for it.
+    pub fn watches(&self) -> impl Iterator<Item = &WatchSpec> {
+        self.serving.iter().chain(self.syncing()).flat_map(|generation| &generation.needs.watches)
+    }
+
+    /// The candidate serves from now on.
+    pub fn swap(&mut self) -> Option<Arc<Generation>> {
+        let next = self.syncing()?.clone();
+        self.candidate = None;
+        self.lacking = None;
+        self.alone_before = None;
+        if let Some(before) = self.serving.replace(next.clone()) {
+            self.draining.push(Arc::downgrade(&before));
+        }
+        Some(next)
+    }
+
+    /// Says what the candidate waits for, in the log only where that is new.
+    pub fn waits(&mut self, slot: &SlotId, why: String) {
+        let Some(candidate) = &mut self.candidate else { return };
+        if candidate.waits_for != why {
+            tracing::info!(%slot, why, "pending");
+            candidate.waits_for = why;
+        }
+    }
+
+    /// Whether the candidate waits for this process alone, or for a first list.
+    fn is_starting(&self, store: &Store) -> bool {
+        self.candidate.as_ref().is_some_and(|candidate| match &candidate.stage {
+            Stage::Taken | Stage::Loading | Stage::Loaded(_) | Stage::Finding(_) => true,
+            Stage::Lacking(_) => false,
+            Stage::Syncing(generation) => {
+                generation.needs.watches.iter().any(|spec| store.health(spec) == Health::Starting)
+            }
+        })
+    }
+
+    /// What people are shown.
+    pub fn view(&mut self, slot: &SlotId, store: &Store) -> SlotView {
+        self.draining.retain(|generation| generation.strong_count() > 0);
+        let unhealthy = self.serving.as_ref().and_then(|serving| unhealthy(store, &serving.needs.watches));
+        let blocked = self.lacking.clone().or(unhealthy);
+        let pending = self.candidate.as_ref().map(|candidate| candidate.waits_for.clone());
+        let (state, reason) = match (&self.serving, blocked, pending, &self.refused) {
+            (Some(_), Some(why), ..) => (SlotState::Pending, Some(why)),
+            (Some(_), None, pending, refused) => (SlotState::Serving, refused.clone().or(pending)),
+            (None, _, Some(why), _) => (SlotState::Pending, Some(why)),
+            (None, _, None, refused) => (SlotState::Refused, refused.clone()),
+        };
+        SlotView {
+            instance_id: slot.instance.to_string(),
+            stem: slot.stem.to_string(),
+            lineage: slot.stem.lineage().to_string(),
+            state,
+            reason,
+            refused: self.refused.is_some(),
+            generation: self.serving.as_ref().map(|serving| serving.number),
+            identity: self.serving.as_ref().map(|serving| serving.loaded.identity.to_string()),
+            kind: self.serving.as_ref().map(|serving| serving.needs.object.id.to_string()),
+            version: self.serving.as_ref().map(|serving| serving.loaded.description.object.version.clone()),
+            starting: self.serving.is_none() && self.is_starting(store),
+            candidate: self.candidate.is_some(),
+            draining: self.draining.len(),
+        }
+    }
+}
+
+impl Candidate {
+    fn taken() -> Self {
+        Self { stage: Stage::Taken, waits_for: "waits to be loaded".into() }
+    }
+}
+
+/// The first watch that is not synced, and why; none where all are.
+pub fn unhealthy(store: &Store, watches: &BTreeSet<WatchSpec>) -> Option<String> {
+    watches.iter().find_map(|spec| {
+        let health = store.health(spec);
+        (!health.is_synced()).then(|| format!("the watch of {spec} is not ready: {health}"))
+    })
+}

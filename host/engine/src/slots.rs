@@ -1,0 +1,353 @@
+//! The owner of all slots, and the only one that swaps generations: it compares
+//! the folder with what serves and moves each difference through its stages. A
+//! failure on the way leaves the last good generation serving.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use arc_swap::ArcSwap;
+use tokio::{
+    sync::{Notify, watch},
+    task::JoinSet,
+};
+use tokio_util::sync::CancellationToken;
+use trimtab_cluster::{
+    discovery::{Discovery, Kinds},
+    store::Store,
+    watches::Watches,
+};
+use trimtab_core::{
+    claim::{self, Claim, Claims},
+    id::{Cluster, Key, SlotId},
+    object::Meta,
+    route::{self, Table},
+};
+use trimtab_wasm::Wasm;
+
+use crate::{
+    folder::{Folder, Source},
+    generation::{Generation, Loaded, Needs},
+    leading::Leading,
+    metrics::Metrics,
+    queue::{Priority, Queue},
+    serving::{Serving, Settling},
+    settings::{RECHECK, Settings},
+    slot::{Candidate, Slot, Stage, unhealthy},
+    view::SlotView,
+};
+
+/// Files that are loaded at once: each compilation is a process that may use
+/// a core and some hundred megabytes.
+const LOADS_MAX: usize = 2;
+
+/// What the slots need of the other rooms.
+pub struct Rooms {
+    pub settings: Arc<Settings>,
+    pub wasm: Arc<Wasm>,
+    pub discovery: Arc<Discovery>,
+    pub store: Arc<Store>,
+    pub watches: Arc<Watches>,
+    pub queue: Arc<Queue>,
+    pub leading: Arc<Leading>,
+    pub metrics: Arc<Metrics>,
+}
+
+/// What others may see of the slots, and how they wake their owner.
+#[derive(Default)]
+pub struct Published {
+    /// What serves.
+    pub serving: ArcSwap<Serving>,
+    /// What people are shown.
+    pub view: ArcSwap<Vec<SlotView>>,
+    /// To be poked when the health of a watch, or who leads, has changed.
+    pub changed: Notify,
+}
+
+/// The owner's own state.
+pub struct Slots {
+    rooms: Rooms,
+    slots: BTreeMap<SlotId, Slot>,
+    folder: watch::Receiver<Arc<Folder>>,
+    kinds: watch::Receiver<Arc<Kinds>>,
+    loads: JoinSet<(SlotId, Source, Result<Arc<Loaded>, String>)>,
+    finds: JoinSet<(Arc<Loaded>, Result<Needs, String>)>,
+    next_number: u64,
+    published: Arc<Published>,
+}
+
+impl Slots {
+    /// With nothing served yet.
+    pub fn new(rooms: Rooms, folder: watch::Receiver<Arc<Folder>>, published: Arc<Published>) -> Self {
+        let kinds = rooms.discovery.kinds();
+        let (loads, finds) = (JoinSet::new(), JoinSet::new());
+        Self { rooms, slots: BTreeMap::new(), folder, kinds, loads, finds, next_number: 1, published }
+    }
+
+    /// Follows the folder until `stop`.
+    pub async fn run(mut self, stop: CancellationToken) {
+        loop {
+            self.step();
+            let on_the_way = self.slots.values().any(|slot| slot.candidate.is_some());
+            tokio::select! {
+                biased;
+                () = stop.cancelled() => return,
+                Some(Ok((id, source, loaded))) = self.loads.join_next() => self.loaded(&id, &source, loaded),
+                Some(Ok((loaded, needs))) = self.finds.join_next() => self.found(loaded, needs),
+                Ok(()) = self.folder.changed() => {}
+                Ok(()) = self.kinds.changed() => self.find_again(),
+                () = self.published.changed.notified() => {}
+                () = tokio::time::sleep(RECHECK), if on_the_way => {}
+            }
+        }
+    }
+
+    /// One pass over all slots: all that can be done without waiting.
+    fn step(&mut self) {
+        self.take_folder();
+        self.start_loads();
+        self.start_finds();
+        self.rooms.watches.set(self.slots.values().flat_map(Slot::watches).cloned().collect());
+        let mut woken = Vec::new();
+        for id in self.slots.keys().cloned().collect::<Vec<_>>() {
+            // One at a time: what one swap serves may be in the way of the next.
+            match self.blocked(&id, &self.claims()) {
+                None => woken.extend(self.swap(&id)),
+                Some(_) => woken.extend(self.newly_settling(&id)),
+            }
+        }
+        self.publish();
+        for generation in woken {
+            self.requeue(&generation);
+        }
+        self.show();
+    }
+
+    /// Takes up what the folder says. A removed file stops serving and deletes nothing.
+    fn take_folder(&mut self) {
+        let folder = self.folder.borrow_and_update().clone();
+        self.slots.retain(|id, slot| {
+            let stays = folder.slots.contains_key(id);
+            if !stays && slot.serving.is_some() {
+                tracing::info!(slot = %id, "its file is gone and it stops serving; its objects and their children stay");
+            }
+            stays
+        });
+        for (id, source) in folder.slots.iter().filter(|(id, _)| self.rooms.settings.serves(&id.instance)) {
+            let alone = self.alone(id);
+            self.slots.entry(id.clone()).or_insert_with(|| Slot::new(source.clone(), alone)).take(source);
+        }
+    }
+
+    fn start_loads(&mut self) {
+        for (id, slot) in &mut self.slots {
+            let Some(candidate) = &mut slot.candidate else { continue };
+            if !matches!(candidate.stage, Stage::Taken) || self.loads.len() >= LOADS_MAX {
+                continue;
+            }
+            *candidate = Candidate { stage: Stage::Loading, waits_for: "being loaded".into() };
+            let (wasm, id, source) = (self.rooms.wasm.clone(), id.clone(), slot.source.clone());
+            self.loads.spawn(async move {
+                let loaded = Loaded::new(&wasm, id.clone(), &source).await;
+                (id, source, loaded.map(Arc::new))
+            });
+        }
+    }
+
+    fn loaded(&mut self, id: &SlotId, source: &Source, loaded: Result<Arc<Loaded>, String>) {
+        let Some(slot) = self.slots.get_mut(id).filter(|slot| slot.source == *source) else { return };
+        self.rooms.metrics.loaded(id, loaded.is_ok());
+        match (loaded, &mut slot.candidate) {
+            (Ok(loaded), _) if slot.serving.as_ref().is_some_and(|now| now.loaded.identity == loaded.identity) => {
+                slot.candidate = None; // the folder went back to what serves
+            }
+            (Ok(loaded), Some(candidate)) => candidate.stage = Stage::Loaded(loaded),
+            (Ok(_), None) => {}
+            (Err(why), _) => slot.refuse(id, why),
+        }
+    }
+
+    fn start_finds(&mut self) {
+        for slot in self.slots.values_mut() {
+            let Some(candidate) = &mut slot.candidate else { continue };
+            if let Stage::Loaded(loaded) = &candidate.stage {
+                let loaded = loaded.clone();
+                candidate.stage = Stage::Finding(loaded.clone());
+                spawn_find(&mut self.finds, &self.rooms, &self.kinds, loaded);
+            }
+        }
+    }
+
+    /// Discovery changed: what was lacking may have come, what serves may have changed.
+    fn find_again(&mut self) {
+        for slot in self.slots.values_mut() {
+            if let Some(candidate) = &mut slot.candidate {
+                if let Stage::Lacking(loaded) | Stage::Finding(loaded) = &candidate.stage {
+                    candidate.stage = Stage::Loaded(loaded.clone());
+                } else if let Stage::Syncing(generation) = &candidate.stage {
+                    candidate.stage = Stage::Loaded(generation.loaded.clone());
+                }
+            }
+            if let Some(serving) = &slot.serving {
+                spawn_find(&mut self.finds, &self.rooms, &self.kinds, serving.loaded.clone());
+            }
+        }
+    }
+
+    fn found(&mut self, loaded: Arc<Loaded>, needs: Result<Needs, String>) {
+        let Some(slot) = self.slots.get_mut(&loaded.slot) else { return };
+        let is_it = |other: &Arc<Loaded>| Arc::ptr_eq(other, &loaded);
+        if let Some(serving) = slot.serving.as_ref().filter(|serving| is_it(&serving.loaded)) {
+            // The same generation, seen against what the server serves now.
+            slot.lacking = needs.as_ref().err().cloned();
+            if let Ok(needs) = needs {
+                slot.serving = Some(Arc::new(Generation { number: serving.number, loaded, needs }));
+            }
+            return;
+        }
+        let Some(candidate) = &mut slot.candidate else { return };
+        if !matches!(&candidate.stage, Stage::Finding(finding) if is_it(finding)) {
+            return;
+        }
+        match needs {
+            Ok(needs) => {
+                let number = self.next_number;
+                self.next_number += 1;
+                candidate.stage = Stage::Syncing(Arc::new(Generation { number, loaded, needs }));
+            }
+            Err(why) => {
+                candidate.stage = Stage::Lacking(loaded.clone());
+                slot.waits(&loaded.slot, why);
+            }
+        }
+    }
+
+    /// Why the slot's candidate may not serve yet; none if it may, or if there is none.
+    fn blocked(&self, id: &SlotId, claims: &Claims) -> Option<String> {
+        let candidate = self.slots[id].syncing()?;
+        if let Some(refused) = claims.refused.iter().find(|refused| refused.slot == *id) {
+            return Some(refused.to_string());
+        }
+        unhealthy(&self.rooms.store, &candidate.needs.watches).or_else(|| self.unmarked(id, candidate))
+    }
+
+    /// Who has which kind, and which slots claim what another one has.
+    fn claims(&self) -> Claims {
+        let serving = |slot: &Slot| slot.serving.as_ref().map(|it| (it.loaded.clone(), true));
+        let loaded = |slot: &Slot| slot.loaded().map(|it| (it.clone(), false));
+        let claims = self.slots.iter().flat_map(|(id, slot)| {
+            serving(slot).into_iter().chain(loaded(slot)).map(|(loaded, serving)| Claim {
+                slot: id.clone(),
+                kind: loaded.description.object.kind.clone(),
+                version: loaded.description.object.version.clone(),
+                serving,
+            })
+        });
+        let unknown = self.slots.iter().filter(|(_, slot)| slot.serving.is_none() && slot.loaded().is_none());
+        let unknown = unknown.map(|(id, _)| id.clone()).collect();
+        claim::settle(&self.rooms.leading.incumbents(), &claims.collect::<Vec<_>>(), &unknown)
+    }
+
+    /// The version that a lineage serves alone in a slot's instance.
+    fn alone(&self, id: &SlotId) -> Option<String> {
+        let lineage = id.stem.lineage();
+        let beside = self
+            .slots
+            .iter()
+            .filter(|(other, _)| *other != id && other.instance == id.instance && other.stem.lineage() == lineage);
+        let mut serving = beside.filter_map(|(_, slot)| slot.serving.as_ref());
+        let alone = serving.next()?;
+        serving.next().is_none().then(|| alone.loaded.description.object.version.clone())
+    }
+
+    /// Whether objects of the version that served alone still lack their marks.
+    /// The workers write them, see [`Serving::settling`].
+    fn unmarked(&self, id: &SlotId, candidate: &Generation) -> Option<String> {
+        let settling = self.settling(id)?;
+        let objects = candidate.needs.object_watches.iter().flat_map(|spec| self.rooms.store.list(spec));
+        let label = &self.rooms.settings.instance_label;
+        let lacks = |object: &Meta| {
+            route::instance_of(object, label) == id.instance.as_str()
+                && route::settling_mark(object, &settling.alone, &settling.arriving).is_some()
+        };
+        let count = objects.filter(|object| !object.meta.deleting && lacks(&object.meta)).count();
+        (count > 0 && !self.rooms.settings.dry_run)
+            .then(|| format!("{count} objects wait for the mark that keeps them on version {}", settling.alone))
+    }
+
+    /// The marks that a slot's candidate waits for, once nothing else is in its way.
+    fn settling(&self, id: &SlotId) -> Option<Settling> {
+        let slot = &self.slots[id];
+        let arriving = slot.syncing()?.loaded.description.object.version.clone();
+        let alone = slot.alone_before.clone().filter(|alone| *alone != arriving && slot.serving.is_none())?;
+        Some(Settling { instance: id.instance.clone(), lineage: id.stem.lineage(), alone, arriving })
+    }
+
+    /// The generation whose objects are to be marked from now on, told once.
+    fn newly_settling(&self, id: &SlotId) -> Option<Arc<Generation>> {
+        let settling = self.settling(id)?;
+        let known = self.published.serving.load().settling.contains(&settling);
+        self.slots[id].syncing().filter(|_| !known).cloned()
+    }
+
+    fn swap(&mut self, id: &SlotId) -> Option<Arc<Generation>> {
+        let generation = self.slots.get_mut(id)?.swap()?;
+        let identity = generation.loaded.identity;
+        tracing::info!(slot = %id, generation = generation.number, %identity, "serving");
+        self.rooms.metrics.swapped(id);
+        Some(generation)
+    }
+
+    /// Publishes who serves, and tells the Leases which lineage has which kind.
+    fn publish(&mut self) {
+        let serving = self.slots.iter().filter_map(|(id, slot)| Some((id, slot.serving.as_ref()?)));
+        let entries = serving.clone().map(|(id, generation)| route::Serving {
+            slot: id.clone(),
+            kind: generation.needs.object.id.clone(),
+            version: generation.loaded.description.object.version.clone(),
+            selector: generation.loaded.description.object.selector.clone(),
+            generation: generation.number,
+        });
+        let idle = self.slots.iter().filter(|(_, slot)| slot.serving.is_none()).map(|(id, _)| id.clone());
+        let table = Table::new(entries, idle);
+        let generations = serving.map(|(_, generation)| (generation.number, generation.clone())).collect();
+        let settling = self.slots.keys().filter_map(|id| self.settling(id)).collect();
+        self.published.serving.store(Arc::new(Serving { table, generations, settling }));
+        let instances = self.slots.keys().map(|id| id.instance.clone()).collect();
+        self.rooms.leading.set(instances, &self.claims().holders);
+    }
+
+    /// Wakes all objects that a generation may serve, after everything else.
+    fn requeue(&self, generation: &Generation) {
+        let lineage = &generation.loaded.lineage;
+        for object in generation.needs.object_watches.iter().flat_map(|spec| self.rooms.store.list(spec)) {
+            let key = Key { cluster: Cluster::local(), place: object.meta.place.clone(), lineage: lineage.clone() };
+            self.rooms.queue.add(key, Priority::Low);
+        }
+    }
+
+    /// Shows the state of all slots, and says why candidates wait.
+    fn show(&mut self) {
+        let claims = self.claims();
+        for id in self.slots.keys().cloned().collect::<Vec<_>>() {
+            if let Some(why) = self.blocked(&id, &claims) {
+                self.slots.get_mut(&id).expect("it was listed just now").waits(&id, why);
+            }
+        }
+        let store = &self.rooms.store;
+        let views = self.slots.iter_mut().map(|(id, slot)| slot.view(id, store)).collect::<Vec<_>>();
+        self.rooms.metrics.slots(&views);
+        self.published.view.store(Arc::new(views));
+    }
+}
+
+fn spawn_find(
+    finds: &mut JoinSet<(Arc<Loaded>, Result<Needs, String>)>,
+    rooms: &Rooms,
+    kinds: &watch::Receiver<Arc<Kinds>>,
+    loaded: Arc<Loaded>,
+) {
+    let (discovery, settings, kinds) = (rooms.discovery.clone(), rooms.settings.clone(), kinds.borrow().clone());
+    finds.spawn(async move {
+        let needs = Needs::find(&loaded, &kinds, &discovery, &settings).await;
+        (loaded, needs)
+    });
+}

@@ -1,0 +1,87 @@
+//! From a change in the store to the keys that it wakes. What the change was
+//! goes no further: a look sees the state, not the event.
+
+use std::{
+    collections::BTreeSet,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use trimtab_cluster::{
+    spec::{Health, WatchSpec},
+    store::{Change, Notify},
+};
+use trimtab_core::{
+    id::{Cluster, GroupKind, Key, Lineage, Place},
+    marks,
+    object::Meta,
+    ownership::OwnerMark,
+};
+
+use crate::{
+    memory::Memory,
+    queue::{Priority, Queue},
+    slots::Published,
+};
+
+/// Wakes keys. It is called by the store's tasks and only touches the queue,
+/// which holds each key once however often it is added.
+pub struct Triggers {
+    queue: Arc<Queue>,
+    memory: Arc<Memory>,
+    published: Arc<Published>,
+    /// The watches whose first list has been taken in.
+    synced: Mutex<BTreeSet<WatchSpec>>,
+}
+
+impl Triggers {
+    /// Of one engine.
+    pub fn new(queue: Arc<Queue>, memory: Arc<Memory>, published: Arc<Published>) -> Arc<Self> {
+        Arc::new(Self { queue, memory, published, synced: Mutex::default() })
+    }
+
+    fn synced(&self) -> MutexGuard<'_, BTreeSet<WatchSpec>> {
+        self.synced.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn wake(&self, object: &Meta, priority: Priority) {
+        for lineage in self.published.serving.load().table.lineages_for(&object.place.kind) {
+            let key = Key { cluster: Cluster::local(), place: object.place.clone(), lineage };
+            self.queue.add(key, priority);
+        }
+        if let Some(owner) = owner_key(object) {
+            self.queue.add(owner, priority);
+        }
+        for reader in self.memory.readers(&object.place) {
+            self.queue.add(reader, priority);
+        }
+    }
+}
+
+impl Notify for Triggers {
+    fn changed(&self, change: &Change<'_>) {
+        // What a list brings may be all the cluster at once, and waits behind what people do.
+        let synced = self.synced().contains(change.spec);
+        let priority = if synced { Priority::Normal } else { Priority::Low };
+        for object in [change.old, change.new].into_iter().flatten() {
+            self.wake(&object.meta, priority);
+        }
+    }
+
+    fn health(&self, spec: &WatchSpec, health: &Health) {
+        if health.is_synced() {
+            self.synced().insert(spec.clone());
+        } else {
+            self.synced().remove(spec);
+        }
+        self.published.changed.notify_one();
+    }
+}
+
+/// The key of the object that a child belongs to, by the child's own marks.
+fn owner_key(child: &Meta) -> Option<Key> {
+    let lineage = Lineage::new(child.label(marks::PLUGIN_LABEL)?).ok()?;
+    let owner = OwnerMark::parse(child.mark(marks::OWNER)?)?;
+    let kind = GroupKind { group: owner.group.into(), kind: owner.kind.into() };
+    let place = Place { kind, namespace: owner.namespace.into(), name: owner.name.into() };
+    Some(Key { cluster: Cluster::local(), place, lineage })
+}

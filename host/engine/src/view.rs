@@ -1,0 +1,52 @@
+//! What people are shown of the slots: `/plugins` as JSON.
+
+use serde::Serialize;
+
+/// The state of a slot in one word.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub enum SlotState {
+    /// A generation serves.
+    Serving,
+    /// Something is missing that may come by itself.
+    Pending,
+    /// The file must change before anything can serve.
+    Refused,
+}
+
+/// One slot.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SlotView {
+    /// Empty for the default instance.
+    pub instance_id: String,
+    /// The file's name without its ending.
+    pub stem: String,
+    /// The name up to `@`.
+    pub lineage: String,
+    /// In one word.
+    pub state: SlotState,
+    /// Why it is not serving what the folder holds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// What the folder holds was refused; the last good generation may serve all the same.
+    pub refused: bool,
+    /// The number of the serving generation.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub generation: Option<u64>,
+    /// The hash of its content, config and policy.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub identity: Option<String>,
+    /// What it reconciles.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub kind: Option<String>,
+    /// In which version.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub version: Option<String>,
+    /// It is on its way and waits for this process alone, or for a first list.
+    #[serde(skip)]
+    pub starting: bool,
+    /// Another generation is on its way.
+    pub candidate: bool,
+    /// Generations that still finish calls.
+    pub draining: usize,
+}

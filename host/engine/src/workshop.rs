@@ -1,0 +1,187 @@
+//! The workers: each takes a key, looks at its object, and tells the queue when
+//! to give the key out again.
+
+use std::{sync::Arc, time::Duration};
+
+use trimtab_cluster::store::Store;
+use trimtab_cluster::{
+    events::{Events, Note},
+    gate::{Gate, WriteError},
+};
+use trimtab_core::{answer, backoff, env::Env, fingerprint::Fingerprint, id::Key, object::Object, write::Write};
+use trimtab_wasm::{Called, Response};
+
+use crate::{
+    gather::{Idle, Job, Sources},
+    leading::Leading,
+    lookups,
+    memory::{Failed, Memory, Remembered},
+    metrics::{Metrics, Who},
+    queue::{Done, Queue},
+    reconcile::{Ended, Run},
+    settings::Settings,
+    slots::Published,
+    trouble::{Again, Trouble},
+};
+
+/// What all workers share.
+pub struct Workshop {
+    pub settings: Arc<Settings>,
+    pub env: Arc<dyn Env>,
+    pub store: Arc<Store>,
+    pub queue: Arc<Queue>,
+    pub memory: Arc<Memory>,
+    pub published: Arc<Published>,
+    pub leading: Arc<Leading>,
+    pub gate: Arc<Gate>,
+    pub events: Arc<Events>,
+    pub metrics: Arc<Metrics>,
+}
+
+impl Workshop {
+    /// One worker, until the queue is shut down.
+    pub async fn work(self: Arc<Self>) {
+        while let Some(key) = self.queue.next().await {
+            let done = self.look(&key).await;
+            self.queue.done(&key, done);
+        }
+    }
+
+    /// One look at one object.
+    async fn look(&self, key: &Key) -> Done {
+        let began = self.env.elapsed();
+        let mut memory = self.memory.take(key);
+        let serving = self.published.serving.load_full();
+        let sources =
+            Sources { settings: &self.settings, store: &self.store, leading: &self.leading, serving: &serving };
+        let job = match sources.gather(key) {
+            Ok(job) => job,
+            Err(idle) => return self.idle(key, memory, &idle),
+        };
+        let who = Who::new(&job.instance, &key.lineage);
+        let due = memory.due.is_some_and(|due| due <= began);
+        let fingerprint = job.fingerprint(&self.store, &memory.looked_up);
+        if !due && job.mark.is_none() && memory.settled == Some(fingerprint) {
+            self.metrics.skipped(&who, "settled");
+            return self.rest(key, memory, began);
+        }
+        let cause = job.cause(&self.store, &memory.looked_up);
+        if let Some(wait) = memory.failed.as_ref().and_then(|failed| failed.holds_back(cause, began)) {
+            self.metrics.skipped(&who, "backing-off");
+            self.remember(key, memory);
+            return wait.map_or(Done::Forget, Done::After);
+        }
+
+        let ended = Run { shop: self, key, job: &job, memory: &mut memory }.run().await;
+        let took = self.env.elapsed().saturating_sub(began);
+        memory.settled = None;
+        match ended {
+            Ok(ended) => {
+                memory.failed = None;
+                let wish = self.succeeded(&job, &mut memory, ended);
+                self.metrics.ran(&who, if wish { "requeue_after" } else { "success" }, took);
+                let now = self.env.elapsed();
+                self.rest(key, memory, now)
+            }
+            Err(trouble) => {
+                self.metrics.ran(&who, trouble.word(), took);
+                self.failed(key, &job, memory, cause, &trouble)
+            }
+        }
+    }
+
+    /// Remembers a success, and says whether the plugin asked to look again.
+    fn succeeded(&self, job: &Job, memory: &mut Remembered, ended: Ended) -> bool {
+        let (settled, wish) = match ended {
+            Ended::Settled { requeue_after } => (true, requeue_after),
+            Ended::Wrote { requeue_after } => (false, requeue_after),
+        };
+        memory.settled = settled.then(|| job.fingerprint(&self.store, &memory.looked_up));
+        let resync = job.generation.loaded.description.resync;
+        let next = [wish, resync].into_iter().flatten().min();
+        memory.due = next.map(|after| self.env.elapsed() + after);
+        wish.is_some()
+    }
+
+    /// Nothing to do before something changes, or before the time that was asked for.
+    fn rest(&self, key: &Key, memory: Remembered, now: Duration) -> Done {
+        let due = memory.due.map(|due| due.saturating_sub(now));
+        self.remember(key, memory);
+        due.map_or(Done::Forget, Done::After)
+    }
+
+    fn idle(&self, key: &Key, memory: Remembered, idle: &Idle) -> Done {
+        self.metrics.skipped(&Who::of_lineage(&key.lineage), idle.word());
+        if *idle == Idle::Gone {
+            self.memory.forget(key);
+        } else {
+            tracing::debug!(%key, ?idle, "not called");
+            self.remember(key, memory);
+        }
+        // Each of these ends by a change that wakes the key.
+        Done::Forget
+    }
+
+    fn failed(&self, key: &Key, job: &Job, mut memory: Remembered, cause: Fingerprint, trouble: &Trouble) -> Done {
+        let before = memory.failed.take().filter(|failed| failed.cause == cause);
+        let count = before.map_or(1, |failed| failed.count.saturating_add(1));
+        let delay = match trouble.again() {
+            Again::Backoff => Some(backoff::delay(count, self.env.random())),
+            Again::After(delay) => Some(delay),
+            Again::OnChange => None,
+        };
+        if trouble.is_waiting() || trouble.is_quiet() {
+            tracing::info!(%key, %trouble, "waiting");
+        } else {
+            tracing::warn!(%key, %trouble, retry_in = ?delay, "failed");
+        }
+        if !trouble.is_quiet() && !self.settings.dry_run {
+            self.note(key, job, !trouble.is_waiting(), trouble.reason(), &trouble.to_string());
+        }
+        memory.failed = Some(Failed { cause, count, until: delay.map(|delay| self.env.elapsed() + delay) });
+        self.remember(key, memory);
+        delay.map_or(Done::Forget, Done::After)
+    }
+
+    fn remember(&self, key: &Key, memory: Remembered) {
+        let places = lookups::places(&memory.looked_up);
+        self.memory.put(key, memory, places);
+    }
+
+    /// RFC 3339 with whole seconds, as Kubernetes writes times.
+    pub fn now_text(&self) -> String {
+        let now = i64::try_from(self.env.wall().as_secs()).unwrap_or(i64::MAX);
+        jiff::Timestamp::from_second(now).unwrap_or(jiff::Timestamp::MAX).to_string()
+    }
+
+    /// A call came back: its log and its cost.
+    pub fn called(&self, key: &Key, job: &Job, called: &Called<Response>) {
+        let who = Who::new(&job.instance, &key.lineage);
+        self.metrics.called(&who, called);
+        for line in called.log.lines() {
+            tracing::info!(%key, level = %line.level, line = %line.text, "plugin");
+        }
+    }
+
+    /// A write came back.
+    pub fn wrote(&self, key: &Key, job: &Job, write: &Write, answer: &Result<Option<Arc<Object>>, WriteError>) {
+        let result = answer.as_ref().map_or_else(|error| format!("{:?}", error.class()), |_| "Written".into());
+        self.metrics.wrote(&Who::new(&job.instance, &key.lineage), &result);
+        match answer {
+            Ok(_) => tracing::debug!(%key, place = %write.place, "wrote"),
+            Err(error) => tracing::debug!(%key, place = %write.place, %error, "not written"),
+        }
+    }
+
+    /// The events of an answer.
+    pub fn tell(&self, key: &Key, job: &Job, events: Vec<answer::Event>) {
+        for event in events {
+            self.note(key, job, event.warning, &event.reason, &event.message);
+        }
+    }
+
+    fn note(&self, key: &Key, job: &Job, warning: bool, reason: &str, message: &str) {
+        let note = Note::new(&job.object.meta, &key.lineage, &job.instance, warning, reason, message);
+        self.events.publish(note);
+    }
+}

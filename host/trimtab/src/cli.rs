@@ -1,0 +1,170 @@
+//! The commands and their flags, and nothing that acts on them.
+
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
+
+use clap::{Args, Parser, Subcommand};
+
+/// A Kubernetes controller host: drop a .wasm into a folder and it serves.
+#[derive(Parser, Debug)]
+#[command(version, about, long_about = None)]
+pub struct Cli {
+    /// What is logged: a level, or tracing directives such as `info,trimtab_engine=debug`.
+    #[arg(long, global = true, env = "TRIMTAB_LOG", default_value = "info")]
+    pub log: String,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// The commands.
+#[derive(Subcommand, Debug)]
+pub enum Command {
+    /// Serve a cluster with the plugins of a folder.
+    Run(RunArgs),
+    /// An API in memory and a host against it, to write plugins with no cluster.
+    Dev(DevArgs),
+    /// The story of the host, each line of it checked as it is told.
+    Demo(DemoArgs),
+    /// Say whether a file is a plugin, what it says of itself and what it would be allowed.
+    Check(CheckArgs),
+    /// Compile a plugin; the host runs this as a child process, so that a bad file harms nobody.
+    #[command(hide = true)]
+    Compile(CompileArgs),
+}
+
+/// What `run` and `dev` share: the folder and how it is served.
+#[derive(Args, Debug, Clone)]
+pub struct ServeArgs {
+    /// The plugins folder.
+    #[arg(long, env = "TRIMTAB_PLUGINS", value_name = "DIR")]
+    pub plugins: PathBuf,
+    /// Serve only these instance-ids, separated by commas; the empty string is the default instance.
+    #[arg(long, env = "TRIMTAB_INSTANCES", value_delimiter = ',', value_name = "IDS")]
+    pub instances: Option<Vec<String>>,
+    /// The label that says which instance serves an object.
+    #[arg(long, env = "TRIMTAB_INSTANCE_KEY", default_value = trimtab_core::marks::INSTANCE_LABEL, value_name = "LABEL")]
+    pub instance_key: String,
+    /// Watch only these namespaces, so that no cluster rights are needed.
+    #[arg(long, env = "TRIMTAB_NAMESPACES", value_delimiter = ',', value_name = "NAMES")]
+    pub namespaces: Vec<String>,
+    /// The name of this installation; hosts with the same name share its Leases.
+    #[arg(long, env = "TRIMTAB_INSTALLATION", default_value = "trimtab", value_name = "NAME")]
+    pub installation: String,
+    /// How many objects are worked on at once.
+    #[arg(long, env = "TRIMTAB_WORKERS", default_value_t = crate::wiring::WORKERS, value_parser = clap::value_parser!(u16).range(1..=1024), value_name = "N")]
+    pub workers: u16,
+    /// Where compiled code is kept; a local disk, readable by this user alone.
+    #[arg(long, env = "TRIMTAB_CACHE", value_name = "DIR")]
+    pub cache: Option<PathBuf>,
+    /// Where /healthz, /readyz, /plugins and /metrics are served; port 0 takes a free one and logs it.
+    #[arg(long, env = "TRIMTAB_ADMIN_ADDRESS", default_value = "127.0.0.1:8080", value_name = "ADDRESS")]
+    pub admin_address: SocketAddr,
+    /// How long a SIGTERM may take: work in flight is finished and the Leases are released within it.
+    #[arg(long, env = "TRIMTAB_SHUTDOWN_GRACE", default_value = "25s", value_parser = duration, value_name = "DURATION")]
+    pub shutdown_grace: Duration,
+}
+
+/// Flags of `trimtab run`.
+#[derive(Args, Debug)]
+pub struct RunArgs {
+    /// How the folder is served.
+    #[command(flatten)]
+    pub serve: ServeArgs,
+    /// The kubeconfig; without it KUBECONFIG, ~/.kube/config or the pod's own account.
+    #[arg(long, value_name = "FILE")]
+    pub kubeconfig: Option<PathBuf>,
+    /// Where the Leases lie: by default the pod's namespace, else `default`; required with --namespaces outside a pod.
+    #[arg(long, env = "TRIMTAB_LEASE_NAMESPACE", value_name = "NAMESPACE")]
+    pub lease_namespace: Option<String>,
+    /// Print what would be written; take no Lease and write nothing.
+    #[arg(long)]
+    pub dry_run: bool,
+}
+
+/// Flags of `trimtab dev`.
+#[derive(Args, Debug)]
+pub struct DevArgs {
+    /// How the folder is served.
+    #[command(flatten)]
+    pub serve: ServeArgs,
+    /// Where the API in memory listens; port 0 takes a free one.
+    #[arg(long, default_value = "127.0.0.1:0", value_name = "ADDRESS")]
+    pub listen: SocketAddr,
+    /// Where a kubeconfig for it is written.
+    #[arg(long, default_value = "trimtab-dev.kubeconfig", value_name = "FILE")]
+    pub kubeconfig: PathBuf,
+    /// Manifests to apply at the start: a JSON or YAML file, repeatable.
+    #[arg(long, value_name = "FILE")]
+    pub apply: Vec<PathBuf>,
+}
+
+/// Flags of `trimtab demo`.
+#[derive(Args, Debug)]
+pub struct DemoArgs {
+    /// The folder that holds the built example plugins.
+    #[arg(long, value_name = "DIR")]
+    pub examples: PathBuf,
+    /// The folder of the example's manifests.
+    #[arg(long, value_name = "DIR")]
+    pub manifests: PathBuf,
+}
+
+/// Flags of `trimtab check`.
+#[derive(Args, Debug)]
+pub struct CheckArgs {
+    /// The plugin.
+    #[arg(value_name = "FILE.wasm")]
+    pub file: PathBuf,
+    /// Its policy; by default the .toml beside it.
+    #[arg(long, value_name = "FILE.toml")]
+    pub policy: Option<PathBuf>,
+}
+
+/// Arguments of the compile child.
+#[derive(Args, Debug)]
+pub struct CompileArgs {
+    /// The dropped file.
+    pub input: PathBuf,
+    /// Where its machine code goes.
+    pub output: PathBuf,
+}
+
+/// `25s`, `1m`, `500ms`.
+fn duration(text: &str) -> Result<Duration, String> {
+    let split = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let (number, unit) = text.split_at(split);
+    let wanted = || format!("{text:?} is no duration: a number and ms, s or m are wanted, such as 25s");
+    let number: u64 = number.parse().map_err(|_| wanted())?;
+    match unit {
+        "ms" => Ok(Duration::from_millis(number)),
+        "s" => Ok(Duration::from_secs(number)),
+        "m" => Ok(Duration::from_secs(number * 60)),
+        _ => Err(wanted()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_flags_are_consistent() {
+        use clap::CommandFactory;
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn a_duration_names_its_unit() {
+        assert_eq!(duration("25s"), Ok(Duration::from_secs(25)));
+        assert_eq!(duration("500ms"), Ok(Duration::from_millis(500)));
+        assert!(duration("25").is_err());
+        assert!(duration("s").is_err());
+    }
+
+    #[test]
+    fn the_empty_string_is_an_instance() {
+        let cli = Cli::parse_from(["trimtab", "run", "--plugins", "p", "--instances", ",canary"]);
+        let Command::Run(run) = cli.command else { panic!("{cli:?}") };
+        assert_eq!(run.serve.instances, Some(vec![String::new(), "canary".into()]));
+    }
+}

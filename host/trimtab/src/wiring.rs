@@ -1,0 +1,141 @@
+//! Joins the rooms: from flags to an engine that can be run.
+
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use anyhow::{Context, bail};
+use tokio::runtime::Runtime;
+use tokio_util::sync::CancellationToken;
+use trimtab_cluster::Client;
+use trimtab_core::{env::Env, id::InstanceId, marks};
+use trimtab_engine::{Engine, Parts, Settings, folder};
+use trimtab_wasm::{COMPILE_WALL, CompileCommand, Config, Mode, Serve, Wasm};
+
+use crate::{admin::Admin, cli::ServeArgs, os_env::OsEnv, signals};
+
+/// Calls at once, running or waiting for their turn on a core, for each
+/// worker: a worker waits for one call at a time, and a swap describes a few
+/// more.
+const CALLS_BESIDE_WORKERS: u32 = 4;
+
+/// Objects worked on at once, where no flag says otherwise.
+pub const WORKERS: u16 = 16;
+
+/// The runtimes: one for the host, one for guests alone, so that whatever a
+/// guest does, a Lease is renewed in time.
+pub struct Runtimes {
+    /// Watches, Leases, writes, the admin interface.
+    pub host: Runtime,
+    guests: Runtime,
+    cores: usize,
+}
+
+impl Runtimes {
+    /// Starts both.
+    pub fn start() -> anyhow::Result<Self> {
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let build = |name: &str, threads: usize| {
+            let mut builder = tokio::runtime::Builder::new_multi_thread();
+            builder.worker_threads(threads).thread_name(name).enable_all().build()
+        };
+        Ok(Self {
+            host: build("host", cores.max(2)).context("starting the host's threads")?,
+            guests: build("guests", cores).context("starting the guests' threads")?,
+            cores,
+        })
+    }
+
+    /// The plugins' engine. The compile child is this program itself.
+    pub fn wasm(&self, cache: Option<&Path>, workers: u16) -> anyhow::Result<Arc<Wasm>> {
+        let program = std::env::current_exe().context("finding this program, which is also the compile child")?;
+        let compile = CompileCommand { program, args: vec!["compile".into()], wall: COMPILE_WALL };
+        let config = Config {
+            cache_dir: cache.map_or_else(default_cache, |cache| Ok(cache.to_owned()))?,
+            in_flight: u32::from(workers) + CALLS_BESIDE_WORKERS,
+            mode: Mode::Serve(Serve { guests: self.guests.handle().clone(), running: self.cores, compile }),
+        };
+        Wasm::new(config).context("starting the WebAssembly engine")
+    }
+}
+
+/// Serves a cluster until a signal, with the admin interface beside it.
+pub async fn serve(
+    args: &ServeArgs,
+    settings: Settings,
+    client: Client,
+    wasm: Arc<Wasm>,
+    stop: CancellationToken,
+) -> anyhow::Result<()> {
+    let env: Arc<dyn Env> = Arc::new(OsEnv);
+    let admin = Admin::bind(args.admin_address).await?;
+    let (folder, follower) = folder::follow(&args.plugins);
+    let engine = Engine::new(Parts { settings, client, wasm, folder, env });
+    let background = CancellationToken::new();
+    let admin = tokio::spawn(admin.serve(engine.clone(), background.clone()));
+    let follower = tokio::spawn(follower.run(background.clone()));
+    let signals = tokio::spawn(signals::watch(stop.clone()));
+
+    let grace = async {
+        stop.cancelled().await;
+        tokio::time::sleep(args.shutdown_grace).await;
+    };
+    let done = tokio::select! {
+        done = engine.run(stop.clone()) => done.context("the engine"),
+        () = grace => Err(anyhow::anyhow!(
+            "work in flight did not end within --shutdown-grace {:?}; its Leases expire by themselves",
+            args.shutdown_grace,
+        )),
+    };
+    background.cancel();
+    signals.abort();
+    follower.await.context("the plugins folder's task")?;
+    admin.await.context("the admin interface's task")??;
+    done
+}
+
+/// The settings that flags give.
+pub fn settings(args: &ServeArgs, lease_namespace: String, dry_run: bool) -> anyhow::Result<Settings> {
+    let instances = args.instances.as_ref().map(|ids| ids.iter().map(|id| InstanceId::new(id)).collect());
+    Ok(Settings {
+        instances: instances.transpose().context("--instances")?,
+        instance_label: args.instance_key.clone(),
+        namespaces: args.namespaces.clone(),
+        installation: args.installation.clone(),
+        lease_namespace,
+        identity: identity(),
+        workers: args.workers.into(),
+        dry_run,
+    })
+}
+
+/// The settings where there are no flags: everything, of an API of one's own.
+pub fn own_settings() -> Settings {
+    Settings {
+        instances: None,
+        instance_label: marks::INSTANCE_LABEL.into(),
+        namespaces: Vec::new(),
+        installation: "trimtab".into(),
+        lease_namespace: "default".into(),
+        identity: identity(),
+        workers: WORKERS.into(),
+        dry_run: false,
+    }
+}
+
+/// `hostname_random`, as others name themselves in Leases: the host's name for
+/// people, the rest so that a restarted pod is another holder.
+fn identity() -> String {
+    let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
+    format!("{host}_{:016x}", OsEnv.random())
+}
+
+fn default_cache() -> anyhow::Result<PathBuf> {
+    let home = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from);
+    let home = home.or_else(|| std::env::var_os("HOME").map(|home| Path::new(&home).join(".cache")));
+    match home {
+        Some(cache) => Ok(cache.join("trimtab").join("compiled")),
+        None => bail!("no folder for compiled code: give --cache, or set XDG_CACHE_HOME or HOME"),
+    }
+}
