@@ -90,14 +90,17 @@ impl Cache {
             let Some(sum) = entry.name.strip_prefix(&prefix).and_then(|rest| rest.strip_suffix(ENDING)) else {
                 continue;
             };
-            let file = File::open(&entry.path)?;
+            let file = match File::open(&entry.path) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                opened => opened?,
+            };
             if checksum(&file)? == sum && is_ours(&file)? {
                 // Marks it as used; what was not used longest goes first.
                 file.set_modified(SystemTime::now())?;
                 return Ok(Some(entry.path));
             }
             tracing::warn!(path = %entry.path.display(), "compiled code was changed on disk; it is made anew");
-            fs::remove_file(&entry.path)?;
+            remove_if_there(&entry.path)?;
         }
         Ok(None)
     }
@@ -154,6 +157,9 @@ impl Cache {
             // Another host on this folder may have unlinked it meanwhile.
             let Ok(metadata) = entry.metadata() else { continue };
             let Ok(name) = entry.file_name().into_string() else { continue };
+            if !metadata.is_file() {
+                continue;
+            }
             entries.push(Entry { path: entry.path(), name, bytes: metadata.len(), used: metadata.modified()? });
         }
         Ok(entries)

@@ -1,7 +1,8 @@
 //! One call: a fresh instance, under limits, and what is left of it.
 //!
 //! No state survives a call, so none leaks from one object to the next. An
-//! instance is cheap enough for that in every language (`wasm.md` has figures).
+//! instance costs less than one request to the API in every language tried: from
+//! 10 µs (Rust) to 3 ms (Go with all Kubernetes types).
 
 use std::{
     sync::{Arc, Mutex},

@@ -117,7 +117,6 @@ pub(crate) async fn compile_in_child(
         .args(&command.args)
         .args([input, output])
         .env_clear()
-        .current_dir("/")
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .stderr(Stdio::piped())

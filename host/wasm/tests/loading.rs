@@ -9,6 +9,8 @@ use std::{fs, os::unix::fs::PermissionsExt, sync::Arc, time::Duration};
 use common::{Absent, Guests, compiler, fixture, misbehave};
 use trimtab_core::limits::Limits;
 use trimtab_wasm::{COMPILE_WALL, CompileCommand, CompileError, LoadCause};
+use wit_component::{StringEncoding, dummy_module, embed_component_metadata};
+use wit_parser::{ManglingAndAbi, Resolve};
 
 /// The only file of compiled code in the cache.
 fn compiled(guests: &Guests) -> std::path::PathBuf {
@@ -80,45 +82,77 @@ async fn a_plugin_for_another_version_of_the_contract_is_refused() {
     );
 }
 
-/// A component that exports the controller under its right name, with a
-/// function of another type.
-fn wrong_types() -> Vec<u8> {
-    let wit = "package trimtab:plugin@0.1.0;
-        interface controller {
-            describe: func(config: string) -> result<string, string>;
-            reconcile: func(request: string) -> result<string, string>;
-        }
-        world plugin { export controller; }";
-    let mut resolve = wit_parser::Resolve::default();
-    let package = resolve.push_str("wrong.wit", wit).unwrap();
+const CONTRACT: &str = include_str!("../../../wit/next/plugin.wit");
+
+/// A module for the world `plugin` of a WIT text, which does nothing but trap.
+fn module_for(wit: &str) -> Vec<u8> {
+    let mut resolve = Resolve::default();
+    let package = resolve.push_str("plugin.wit", wit).unwrap();
     let world = resolve.select_world(&[package], Some("plugin")).unwrap();
-    let mut module = wit_component::dummy_module(&resolve, world, wit_parser::ManglingAndAbi::Standard32);
-    wit_component::embed_component_metadata(&mut module, &resolve, world, wit_component::StringEncoding::UTF8).unwrap();
+    let mut module = dummy_module(&resolve, world, ManglingAndAbi::Standard32);
+    embed_component_metadata(&mut module, &resolve, world, StringEncoding::UTF8).unwrap();
     module
+}
+
+/// Loads a file that compiles, and gives the reason for which it is refused.
+async fn refused_after_compiling(bytes: Vec<u8>) -> String {
+    let guests = Guests::new(1);
+    guests.load("site.wasm", bytes.into()).await.expect_err("it is refused").to_string()
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_function_of_another_type_is_refused_at_load() {
-    let guests = Guests::new(1);
-    let error = guests.load("site.wasm", wrong_types().into()).await.expect_err("it is refused").to_string();
-    assert!(
-        error.starts_with("site.wasm: reconcile of its trimtab:plugin/controller@0.1.0 has other types"),
-        "{error}"
-    );
+    let wit = CONTRACT.replace("requeue-after-ms: option<u32>", "requeue-after-ms: option<u64>");
+    let message = refused_after_compiling(module_for(&wit)).await;
+    let expected = "site.wasm: reconcile of its trimtab:plugin/controller@0.1.0 has other types than the contract";
+    assert!(message.starts_with(expected), "{message}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_missing_function_is_refused_at_load() {
+    let wit = CONTRACT.replace("describe: func(config: json) -> result<json, string>;", "");
+    let message = refused_after_compiling(module_for(&wit)).await;
+    assert_eq!(message, "site.wasm: its trimtab:plugin/controller@0.1.0 has no function describe");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_import_that_the_host_does_not_have_is_refused_and_named() {
-    let wit = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../../wit/next/plugin.wit")).unwrap();
-    let wit = wit.replace("import host;", "import host; import missing: func();");
-    let mut resolve = wit_parser::Resolve::default();
-    let package = resolve.push_str("missing.wit", &wit).unwrap();
-    let world = resolve.select_world(&[package], Some("plugin")).unwrap();
-    let mut module = wit_component::dummy_module(&resolve, world, wit_parser::ManglingAndAbi::Standard32);
-    wit_component::embed_component_metadata(&mut module, &resolve, world, wit_component::StringEncoding::UTF8).unwrap();
-    let guests = Guests::new(1);
-    let error = guests.load("site.wasm", module.into()).await.expect_err("it is refused").to_string();
-    assert!(error.contains("imports what this host does not have") && error.contains("missing"), "{error}");
+    let wit = CONTRACT.replace("import host;", "import host; import missing: func();");
+    let message = refused_after_compiling(module_for(&wit)).await;
+    assert!(message.contains("imports what this host does not have") && message.contains("missing"), "{message}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_patch_release_of_the_contract_is_served() {
+    let wit = CONTRACT.replace("package trimtab:plugin@0.1.0", "package trimtab:plugin@0.1.1");
+    assert_ne!(wit, CONTRACT);
+    Guests::new(1).load("site.wasm", module_for(&wit).into()).await.unwrap();
+}
+
+/// A component of so many instances of one core module.
+fn instances(count: usize, module: &str) -> Vec<u8> {
+    let instances = "(core instance (instantiate $module))".repeat(count);
+    let export = r#"(instance $none) (export "trimtab:plugin/controller@0.1.0" (instance $none))"#;
+    wat::parse_str(format!("(component (core module $module {module}) {instances} {export})")).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_component_that_is_larger_than_its_place_in_the_pool_is_refused() {
+    for (count, module, cause) in [
+        (33, "", "core module instances"),
+        (5, "(memory 1)", "memories"),
+        (9, "(table 1 funcref)", "tables"),
+        (1, "(memory 4097)", "memory"),
+        (1, "(table 100001 funcref)", "table"),
+    ] {
+        let message = refused_after_compiling(instances(count, module)).await;
+        assert!(message.contains(cause) && !message.contains("no function"), "{count} × {module:?}: {message}");
+    }
+    // One less of each fits, and fails only for what it does not export.
+    for (count, module) in [(32, ""), (4, "(memory 1)"), (8, "(table 1 funcref)"), (1, "(memory 4096)")] {
+        let message = refused_after_compiling(instances(count, module)).await;
+        assert!(message.ends_with("has no function describe"), "{count} × {module:?}: {message}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
