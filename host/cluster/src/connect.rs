@@ -40,7 +40,9 @@ pub struct Connection {
 #[derive(Debug, thiserror::Error)]
 pub enum ConnectError {
     /// Neither way of finding a cluster worked.
-    #[error("no cluster to connect to: no usable kubeconfig ({kubeconfig}) and not in a pod ({in_cluster}); set KUBECONFIG, write ~/.kube/config, or run in a pod with a service account")]
+    #[error(
+        "no cluster to connect to: no usable kubeconfig ({kubeconfig}) and not in a pod ({in_cluster}); set KUBECONFIG, write ~/.kube/config, or run in a pod with a service account"
+    )]
     NoCluster {
         /// What is wrong with the kubeconfig.
         kubeconfig: KubeconfigError,
@@ -48,7 +50,9 @@ pub enum ConnectError {
         in_cluster: InClusterError,
     },
     /// A kubeconfig that was named cannot be used.
-    #[error("the kubeconfig {path} cannot be used: {source}; check the file, its current-context and the files that it names")]
+    #[error(
+        "the kubeconfig {path} cannot be used: {source}; check the file, its current-context and the files that it names"
+    )]
     Kubeconfig {
         /// Which file.
         path: String,
@@ -56,7 +60,9 @@ pub enum ConnectError {
         source: KubeconfigError,
     },
     /// The configuration was read, but makes no client.
-    #[error("no client for {server}: {source}; check the cluster's certificate-authority and proxy-url and the user's credentials")]
+    #[error(
+        "no client for {server}: {source}; check the cluster's certificate-authority and proxy-url and the user's credentials"
+    )]
     Client {
         /// Where it was to lead.
         server: String,
@@ -107,7 +113,6 @@ fn connect(mut config: Config, pod_namespace: Option<String>) -> Result<Connecti
     config.read_timeout = None;
     config.default_retry = false;
     let server = config.cluster_url.to_string();
-    let client =
-        Client::try_from(config).map_err(|source| ConnectError::Client { server: server.clone(), source })?;
+    let client = Client::try_from(config).map_err(|source| ConnectError::Client { server: server.clone(), source })?;
     Ok(Connection { client, server, pod_namespace })
 }

@@ -64,12 +64,7 @@ struct Poll {
 impl Discovery {
     /// Over `client`; nothing is asked before [`Discovery::run`].
     pub fn new(client: Client) -> Arc<Self> {
-        Arc::new(Self {
-            client,
-            kinds: watch::Sender::default(),
-            hint: Notify::new(),
-            openapi: Mutex::default(),
-        })
+        Arc::new(Self { client, kinds: watch::Sender::default(), hint: Notify::new(), openapi: Mutex::default() })
     }
 
     /// The kinds, now and whenever they change.

@@ -83,13 +83,7 @@ enum Next {
 }
 
 impl Watch {
-    pub(crate) fn new(
-        client: Client,
-        env: Arc<dyn Env>,
-        kind: &Kind,
-        intake: Arc<Intake>,
-        relists: Relists,
-    ) -> Self {
+    pub(crate) fn new(client: Client, env: Arc<dyn Env>, kind: &Kind, intake: Arc<Intake>, relists: Relists) -> Self {
         let path = Path::new(collection(kind, intake.spec()));
         Self { client, env, intake, path, relists, backoff: Backoff::default(), reached: 0 }
     }

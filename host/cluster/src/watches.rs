@@ -60,12 +60,7 @@ pub struct NotWatched(pub WatchSpec);
 impl Watches {
     /// Over `client`, feeding `store`, of the `kinds` that discovery publishes;
     /// nothing is asked before [`Watches::run`].
-    pub fn new(
-        client: Client,
-        store: Arc<Store>,
-        kinds: watch::Receiver<Arc<Kinds>>,
-        env: Arc<dyn Env>,
-    ) -> Arc<Self> {
+    pub fn new(client: Client, store: Arc<Store>, kinds: watch::Receiver<Arc<Kinds>>, env: Arc<dyn Env>) -> Arc<Self> {
         let (changed, _) = watch::channel(());
         Arc::new(Self { client, store, kinds, env, wanted: Mutex::default(), changed })
     }

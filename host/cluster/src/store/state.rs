@@ -38,10 +38,13 @@ struct Hold {
     since: u64,
 }
 
+/// In one watch, an object before and after, see [`super::Change`].
+type Changed = (Arc<WatchSpec>, Option<Arc<Object>>, Option<Arc<Object>>);
+
 /// What is to be told once the lock is released.
 #[derive(Default)]
 pub(super) struct Told {
-    pub(super) changes: Vec<(Arc<WatchSpec>, Option<Arc<Object>>, Option<Arc<Object>>)>,
+    pub(super) changes: Vec<Changed>,
     pub(super) health: Option<(Arc<WatchSpec>, Health)>,
 }
 
@@ -82,13 +85,7 @@ impl State {
         self.tables.get(kind)?.get(version)?.get(namespace)?.get(name)
     }
 
-    pub(super) fn unreadable(
-        &self,
-        kind: &GroupKind,
-        version: &str,
-        namespace: &str,
-        name: &str,
-    ) -> Option<Arc<str>> {
+    pub(super) fn unreadable(&self, kind: &GroupKind, version: &str, namespace: &str, name: &str) -> Option<Arc<str>> {
         let place = (Box::from(namespace), Box::from(name));
         let mut partitions = self.partitions.values();
         partitions.find_map(|partition| {
@@ -441,9 +438,6 @@ impl State {
     }
 }
 
-fn entry_mut<'a>(
-    tables: &'a mut HashMap<GroupKind, BTreeMap<Arc<str>, Table>>,
-    meta: &Meta,
-) -> Option<&'a mut Entry> {
+fn entry_mut<'a>(tables: &'a mut HashMap<GroupKind, BTreeMap<Arc<str>, Table>>, meta: &Meta) -> Option<&'a mut Entry> {
     tables.get_mut(&meta.place.kind)?.get_mut(&*meta.version)?.get_mut(&meta.place.namespace)?.get_mut(&meta.place.name)
 }

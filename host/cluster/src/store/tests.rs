@@ -10,10 +10,12 @@ use trimtab_core::{id::GroupKind, object::Object};
 
 use super::*;
 
+type Told = (WatchSpec, Option<Arc<Object>>, Option<Arc<Object>>);
+
 /// Hears what the store tells and plays it back.
 #[derive(Default)]
 struct Listener {
-    changes: Mutex<Vec<(WatchSpec, Option<Arc<Object>>, Option<Arc<Object>>)>>,
+    changes: Mutex<Vec<Told>>,
     health: Mutex<Vec<Health>>,
 }
 

@@ -108,7 +108,8 @@ fn start(answers: impl IntoIterator<Item = Answer>) -> Scene {
 
     let store = Store::new(Arc::new(Listener(health_sender)));
     let id = GroupKind::new("apps/v1", "Deployment");
-    let spec = WatchSpec { kind: id.clone(), version: "v1".into(), namespace: Some("ns".into()), labels: Some("a=b".into()) };
+    let spec =
+        WatchSpec { kind: id.clone(), version: "v1".into(), namespace: Some("ns".into()), labels: Some("a=b".into()) };
     let version = KindVersion { name: "v1".into(), status: true, verbs: vec![] };
     let kind = Kind { id, plural: "deployments".into(), namespaced: true, versions: vec![version], storage: None };
     let (lists, done) = (watch::Sender::new(0), watch::Sender::new(0));
@@ -253,11 +254,8 @@ async fn a_server_that_ends_each_watch_at_once_is_not_asked_in_a_busy_loop() {
 
 #[tokio::test(start_paused = true)]
 async fn a_wanted_list_begins_at_once_and_only_then_counts_as_done() {
-    let mut scene = start([
-        page(7, None, &[object("a", 3)]),
-        Answer::Hanging(String::new()),
-        page(9, None, &[object("b", 8)]),
-    ]);
+    let mut scene =
+        start([page(7, None, &[object("a", 3)]), Answer::Hanging(String::new()), page(9, None, &[object("b", 8)])]);
     scene.asked().await;
     scene.asked().await;
     assert_eq!(*scene.done.borrow(), 0);
