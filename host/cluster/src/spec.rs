@@ -16,7 +16,8 @@ pub struct WatchSpec {
     pub version: Arc<str>,
     /// One namespace; none for all of them, or for a kind without namespaces.
     pub namespace: Option<Arc<str>>,
-    /// A label selector as the API takes it, see `selector`.
+    /// A label selector as the API takes it, see
+    /// [`trimtab_core::selector::Selector`].
     pub labels: Option<Arc<str>>,
 }
 
@@ -47,7 +48,7 @@ pub enum Health {
     Failing(Arc<str>),
     /// The server refuses (401, 403); asked again within 30 s.
     Forbidden(Arc<str>),
-    /// The server has no such kind or version. Nothing is cached of it.
+    /// The server has no such kind or version.
     Missing,
 }
 

@@ -104,7 +104,13 @@ impl Watch {
                         next = Next::List;
                     }
                     self.report(&failure);
-                    tokio::time::sleep(self.backoff.next(&failure, self.env.random())).await;
+                    let delay = self.backoff.next(&failure, self.env.random());
+                    // Who asks for a list now wants to know now.
+                    tokio::select! {
+                        biased;
+                        Ok(()) = self.relists.wanted.changed() => next = Next::List,
+                        () = tokio::time::sleep(delay) => {}
+                    }
                 }
             }
         }

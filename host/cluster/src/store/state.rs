@@ -1,5 +1,9 @@
 //! The store behind its lock: tables of objects and the partitions that hold
-//! them. All changes of either are made here, without I/O or waiting.
+//! them, changed without I/O or waiting: by what watches show (`shown`) and by
+//! what we wrote (`written`), both in terms of what is here.
+
+mod shown;
+mod written;
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -8,7 +12,7 @@ use std::{
 };
 
 use trimtab_core::{
-    id::{GroupKind, Place, Uid},
+    id::{GroupKind, Place},
     object::{Meta, Object},
 };
 
@@ -125,196 +129,7 @@ impl State {
     }
 }
 
-/// What the watches bring.
-impl State {
-    pub(super) fn open(&mut self, spec: &WatchSpec) -> PartitionId {
-        if let Some(old) = self.by_spec.remove(spec) {
-            self.close(old);
-        }
-        self.opened += 1;
-        let id = PartitionId(self.opened);
-        self.partitions.insert(id, Partition::new(spec));
-        self.by_spec.insert(spec.clone(), id);
-        id
-    }
-
-    /// Forgets a partition and what it alone held, and tells no one: that it is
-    /// no longer watched says nothing of the objects.
-    pub(super) fn close(&mut self, id: PartitionId) {
-        let held = self.held(id).map(|entry| entry.object.clone()).collect::<Vec<_>>();
-        for object in held {
-            self.release(id, &object.meta, &mut Told::default());
-        }
-        if let Some(partition) = self.partitions.remove(&id)
-            && self.by_spec.get(&*partition.spec) == Some(&id)
-        {
-            self.by_spec.remove(&*partition.spec);
-        }
-    }
-
-    pub(super) fn begin(&mut self, id: PartitionId) {
-        if let Some(partition) = self.partitions.get_mut(&id) {
-            partition.listing = Some(Listing::default());
-        }
-    }
-
-    /// The list shows the state as of `version`. False where that is older than
-    /// what this watch has shown before: then it says nothing of now.
-    pub(super) fn dated(&mut self, id: PartitionId, version: u64) -> bool {
-        let Some(partition) = self.partitions.get_mut(&id) else { return true };
-        if version < partition.progress {
-            partition.listing = None;
-            return false;
-        }
-        if let Some(listing) = &mut partition.listing {
-            listing.version = version;
-        }
-        true
-    }
-
-    /// An object that is in the list that is being taken in.
-    pub(super) fn listed(&mut self, id: PartitionId, object: &Arc<Object>, told: &mut Told) {
-        let listing = self.partitions.get_mut(&id).and_then(|partition| partition.listing.as_mut());
-        if let Some(listing) = listing {
-            listing.seen.insert(object.meta.uid.clone());
-            self.see(id, object, told);
-        }
-    }
-
-    /// The list is whole.
-    pub(super) fn finish(&mut self, id: PartitionId, told: &mut Told) {
-        let Some(partition) = self.partitions.get_mut(&id) else { return };
-        let Some(listing) = partition.listing.take() else { return };
-        partition.listed(&listing);
-        let vanished = self.held(id).filter(|entry| {
-            let written_since = entry.hold(id).is_some_and(|hold| hold.since > listing.version);
-            !written_since && !listing.seen.contains(&entry.object.meta.uid)
-        });
-        for object in vanished.map(|entry| entry.object.clone()).collect::<Vec<_>>() {
-            self.release(id, &object.meta, told);
-        }
-        self.set_health(id, Health::Synced, told);
-    }
-
-    /// The watch shows an object as added or changed. What is not beyond its
-    /// progress is a repetition.
-    pub(super) fn shown(&mut self, id: PartitionId, object: &Arc<Object>, told: &mut Told) {
-        let version = object.meta.resource_version;
-        if self.is_news(id, version) {
-            self.see(id, object, told);
-            self.advance(id, version);
-        }
-    }
-
-    /// The watch shows that an object was deleted or has left the selector.
-    pub(super) fn unshown(&mut self, id: PartitionId, meta: &Meta, told: &mut Told) {
-        let version = meta.resource_version;
-        if !self.is_news(id, version) {
-            return;
-        }
-        self.readable(id, &meta.place);
-        let entry = self.entry(&meta.place.kind, &meta.version, &meta.place.namespace, &meta.place.name);
-        let entry = entry.filter(|entry| entry.object.meta.uid == meta.uid);
-        if entry.and_then(|entry| entry.hold(id)).is_some_and(|hold| hold.since <= version) {
-            self.release(id, meta, told);
-        }
-        self.advance(id, version);
-    }
-
-    /// The watch shows something at `place` that cannot be read: what was held
-    /// of it is out of date and goes, and that there is something is kept.
-    pub(super) fn garbled(&mut self, id: PartitionId, place: &Place, why: &Arc<str>, told: &mut Told) {
-        let Some(partition) = self.partitions.get_mut(&id) else { return };
-        let names = (Box::from(&*place.namespace), Box::from(&*place.name));
-        if let Some(listing) = &mut partition.listing {
-            listing.unreadable.insert(names.clone());
-        }
-        partition.unreadable.insert(names, why.clone());
-        self.release_at(id, place, told);
-    }
-
-    /// The watch shows that something unreadable at `place` is gone.
-    pub(super) fn vacate(&mut self, id: PartitionId, place: &Place, told: &mut Told) {
-        self.readable(id, place);
-        self.release_at(id, place, told);
-    }
-
-    /// The watch has shown all up to `version`.
-    pub(super) fn advance(&mut self, id: PartitionId, version: u64) {
-        if let Some(partition) = self.partitions.get_mut(&id) {
-            partition.advance(version);
-        }
-    }
-
-    /// None of the kind's objects exist any more.
-    pub(super) fn empty(&mut self, id: PartitionId, told: &mut Told) {
-        for object in self.held(id).map(|entry| entry.object.clone()).collect::<Vec<_>>() {
-            self.release(id, &object.meta, told);
-        }
-        if let Some(partition) = self.partitions.get_mut(&id) {
-            partition.forget();
-        }
-    }
-
-    pub(super) fn set_health(&mut self, id: PartitionId, health: Health, told: &mut Told) {
-        let Some(partition) = self.partitions.get_mut(&id) else { return };
-        if partition.health != health {
-            partition.health = health.clone();
-            told.health = Some((partition.spec.clone(), health));
-        }
-    }
-}
-
-/// What we wrote ourselves.
-impl State {
-    pub(super) fn put(&mut self, object: &Arc<Object>, told: &mut Told) {
-        let meta = &object.meta;
-        let written = meta.resource_version;
-        for (version, table) in self.tables.get_mut(&meta.place.kind).into_iter().flatten() {
-            let entry = table.get_mut(&meta.place.namespace).and_then(|names| names.get_mut(&meta.place.name));
-            let same = entry.filter(|entry| **version != *meta.version && entry.object.meta.uid == meta.uid);
-            if let Some(entry) = same {
-                entry.newest = entry.newest.max(written);
-            }
-        }
-
-        let known = self.entry(&meta.place.kind, &meta.version, &meta.place.namespace, &meta.place.name);
-        if known.is_some_and(|known| known.object.meta.resource_version > written) {
-            return;
-        }
-        let ahead = self.partitions.iter_mut().filter(|(_, partition)| {
-            let here = partition.spec.kind == meta.place.kind && *partition.spec.version == *meta.version;
-            here && partition.progress < written
-        });
-        let (mut enters, mut leaves) = (Vec::new(), Vec::new());
-        for (id, partition) in ahead {
-            if !partition.selects(meta) {
-                partition.keep_out(&meta.uid, written);
-                leaves.push(*id);
-            } else if !partition.keeps_out(object) {
-                enters.push(*id);
-            }
-        }
-        for id in leaves {
-            self.release(id, meta, told);
-        }
-        for id in enters {
-            self.see(id, object, told);
-        }
-    }
-
-    pub(super) fn remove(&mut self, place: &Place, uid: &Uid, told: &mut Told) {
-        let versions = self.tables.get(&place.kind).into_iter().flatten();
-        let entries = versions.filter_map(|(_, table)| table.get(&place.namespace)?.get(&place.name));
-        let held = entries.map(|entry| entry.object.clone()).filter(|object| object.meta.uid == *uid);
-        for object in held.collect::<Vec<_>>() {
-            // What was deleted is what was seen: the write's precondition.
-            self.expel(&object, object.meta.resource_version, told);
-        }
-    }
-}
-
-/// The parts of these changes.
+/// Changing: the steps that both ways of learning of a change are made of.
 impl State {
     fn is_news(&self, id: PartitionId, version: u64) -> bool {
         self.partitions.get(&id).is_some_and(|partition| version > partition.progress)
