@@ -1,6 +1,8 @@
 //! What may be written to a cluster: a plan is a list of these, and the gate
 //! takes nothing else.
 
+use std::fmt;
+
 use serde_json::{Map, Value};
 
 use crate::{
@@ -65,6 +67,22 @@ pub struct Seen {
     pub uid: Uid,
     /// Its resource version.
     pub resource_version: u64,
+}
+
+/// For people: what is done to what, and with which body.
+impl fmt::Display for Write {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let place = &self.place;
+        match &self.action {
+            Action::Create { body } => write!(f, "create {place}: {body}"),
+            Action::Apply { body, .. } => write!(f, "apply {place}: {body}"),
+            Action::Delete { .. } => write!(f, "delete {place}"),
+            Action::Status { status, .. } => write!(f, "set the status of {place}: {}", Value::from(status.clone())),
+            Action::Metadata { patch, .. } => {
+                write!(f, "patch the metadata of {place}: {}", Value::from(patch.clone()))
+            }
+        }
+    }
 }
 
 impl Seen {

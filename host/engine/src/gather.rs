@@ -44,8 +44,11 @@ pub enum Idle {
     Paused,
     /// Another process leads its instance, or none does.
     Standby,
-    /// The cache is not to be trusted now; its recovery wakes all.
+    /// A watch is not synced: the key is turned away until it is.
     Unsynced(String),
+    /// The watch of its version lacks what is known of it from another one; the
+    /// event that brings it wakes the key.
+    Behind,
 }
 
 impl Idle {
@@ -58,6 +61,7 @@ impl Idle {
             Self::Paused => "paused",
             Self::Standby => "standby",
             Self::Unsynced(_) => "unsynced",
+            Self::Behind => "behind",
         }
     }
 }
@@ -82,10 +86,9 @@ impl Sources<'_> {
         let version = &generation.loaded.description.object.version;
         let place = &key.place;
         let object = self.store.get(&place.kind, version, &place.namespace, &place.name);
-        let not_yet = || Idle::Unsynced(format!("the watch of {} {version} has not caught up", place.kind));
-        let object = object.filter(|object| object.meta.uid == newest.meta.uid).ok_or_else(not_yet)?;
+        let object = object.filter(|object| object.meta.uid == newest.meta.uid).ok_or(Idle::Behind)?;
         if self.store.behind(&place.kind, version, &place.namespace, &place.name) {
-            return Err(not_yet());
+            return Err(Idle::Behind);
         }
         if object.meta.mark(marks::PAUSED) == Some("true") {
             return Err(Idle::Paused);

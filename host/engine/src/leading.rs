@@ -73,6 +73,12 @@ impl Leading {
         self.wanted.send_if_modified(|wanted| std::mem::replace(wanted, instances.clone()) != instances);
     }
 
+    /// Whether it is known which lineages had the kinds of an instance before.
+    pub fn has_seen_lease(&self, instance: &InstanceId) -> bool {
+        let seen = |state: &LeaseState| *state != LeaseState::Standby { holder: None };
+        self.settings.dry_run || self.read().get(instance).is_some_and(|it| seen(&it.candidate.state().borrow()))
+    }
+
     /// The lineage of each kind, as the Leases name them.
     pub fn incumbents(&self) -> BTreeMap<Seat, Lineage> {
         let instances = self.read();
@@ -126,6 +132,7 @@ impl Leading {
         self.write().insert(id.clone(), Instance { candidate: candidate.clone(), fresh: false });
         let mut state = candidate.state();
         tokio::select! {
+            biased;
             () = candidate.run(end) => {}
             () = async {
                 loop {

@@ -188,7 +188,7 @@ impl Run<'_> {
             fixed: &self.memory.fixed,
         });
         match write.map_err(Trouble::Status)? {
-            Some(write) => self.write(&write).await.map(|changed| changed),
+            Some(write) => self.write(&write).await,
             None => Ok(false),
         }
     }
@@ -197,7 +197,7 @@ impl Run<'_> {
     async fn write(&mut self, write: &Write) -> Result<bool, Trouble> {
         let Job { generation, instance, object, .. } = self.job;
         if self.shop.settings.dry_run {
-            tracing::info!(key = %self.key, write = ?write, "would write");
+            println!("{}: would {write}", self.key);
             return Ok(false);
         }
         let ticket = Ticket {
@@ -209,7 +209,7 @@ impl Run<'_> {
         };
         let answer = self.shop.gate.write(&ticket, write).await;
         self.shop.wrote(self.key, self.job, write, &answer);
-        let answer = answer.map_err(|error| Trouble::Write { place: write.place.clone(), error })?;
+        let answer = answer.map_err(|error| Trouble::Write { place: write.place.clone(), error: Box::new(error) })?;
         self.memory.fixed.learn(write, answer.as_deref());
         Ok(true)
     }

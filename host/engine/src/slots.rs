@@ -2,7 +2,10 @@
 //! the folder with what serves and moves each difference through its stages. A
 //! failure on the way leaves the last good generation serving.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
 
 use arc_swap::ArcSwap;
 use tokio::{
@@ -60,6 +63,22 @@ pub struct Published {
     pub view: ArcSwap<Vec<SlotView>>,
     /// To be poked when the health of a watch, or who leads, has changed.
     pub changed: Notify,
+    /// Keys that were looked at while a watch was not synced. At most one entry
+    /// for each object and lineage.
+    turned_away: Mutex<BTreeSet<Key>>,
+}
+
+impl Published {
+    /// The key is added again when all watches of its lineage are synced.
+    pub fn turn_away(&self, key: Key) {
+        self.turned_away().insert(key);
+        // It may have recovered between the look and now.
+        self.changed.notify_one();
+    }
+
+    fn turned_away(&self) -> MutexGuard<'_, BTreeSet<Key>> {
+        self.turned_away.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 /// The owner's own state.
@@ -102,11 +121,10 @@ impl Slots {
 
     /// One pass over all slots: all that can be done without waiting.
     fn step(&mut self) {
-        self.take_folder();
+        let mut woken = self.take_folder();
         self.start_loads();
         self.start_finds();
         self.rooms.watches.set(self.slots.values().flat_map(Slot::watches).cloned().collect());
-        let mut woken = Vec::new();
         for id in self.slots.keys().cloned().collect::<Vec<_>>() {
             // One at a time: what one swap serves may be in the way of the next.
             match self.blocked(&id, &self.claims()) {
@@ -118,16 +136,22 @@ impl Slots {
         for generation in woken {
             self.requeue(&generation);
         }
+        self.let_in();
         self.show();
     }
 
-    /// Takes up what the folder says. A removed file stops serving and deletes nothing.
-    fn take_folder(&mut self) {
+    /// Takes up what the folder says. A removed file stops serving and deletes
+    /// nothing; the generations beside it, which may take over its objects, are returned.
+    fn take_folder(&mut self) -> Vec<Arc<Generation>> {
         let folder = self.folder.borrow_and_update().clone();
+        let mut removed = Vec::new();
         self.slots.retain(|id, slot| {
             let stays = folder.slots.contains_key(id);
             if !stays && slot.serving.is_some() {
                 tracing::info!(slot = %id, "its file is gone and it stops serving; its objects and their children stay");
+            }
+            if !stays {
+                removed.push((id.instance.clone(), id.stem.lineage()));
             }
             stays
         });
@@ -135,6 +159,8 @@ impl Slots {
             let alone = self.alone(id);
             self.slots.entry(id.clone()).or_insert_with(|| Slot::new(source.clone(), alone)).take(source);
         }
+        let beside = self.slots.iter().filter(|(id, _)| removed.contains(&(id.instance.clone(), id.stem.lineage())));
+        beside.filter_map(|(_, slot)| slot.serving.clone()).collect()
     }
 
     fn start_loads(&mut self) {
@@ -226,6 +252,11 @@ impl Slots {
         if let Some(refused) = claims.refused.iter().find(|refused| refused.slot == *id) {
             return Some(refused.to_string());
         }
+        let rival =
+            |(other, _): (&SlotId, &Slot)| other.instance == id.instance && other.stem.lineage() != id.stem.lineage();
+        if self.slots.iter().any(rival) && !self.rooms.leading.has_seen_lease(&id.instance) {
+            return Some("the instance's Lease, which says who had the kind, has not been read yet".into());
+        }
         unhealthy(&self.rooms.store, &candidate.needs.watches).or_else(|| self.unmarked(id, candidate))
     }
 
@@ -313,6 +344,22 @@ impl Slots {
         self.published.serving.store(Arc::new(Serving { table, generations, settling }));
         let instances = self.slots.keys().map(|id| id.instance.clone()).collect();
         self.rooms.leading.set(instances, &self.claims().holders);
+    }
+
+    /// Adds the keys again that were turned away, once their watches are synced.
+    fn let_in(&self) {
+        let serving = self.published.serving.load();
+        let synced = |key: &Key| {
+            let mut generations = serving.of_lineage(&key.lineage);
+            generations.all(|generation| unhealthy(&self.rooms.store, &generation.needs.watches).is_none())
+        };
+        self.published.turned_away().retain(|key| {
+            let synced = synced(key);
+            if synced {
+                self.rooms.queue.add(key.clone(), Priority::Low);
+            }
+            !synced
+        });
     }
 
     /// Wakes all objects that a generation may serve, after everything else.

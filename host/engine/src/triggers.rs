@@ -65,6 +65,9 @@ impl Notify for Triggers {
         for object in [change.old, change.new].into_iter().flatten() {
             self.wake(&object.meta, priority);
         }
+        if !self.published.serving.load().settling.is_empty() {
+            self.published.changed.notify_one(); // it may have been the last mark that was waited for
+        }
     }
 
     fn health(&self, spec: &WatchSpec, health: &Health) {

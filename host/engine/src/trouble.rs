@@ -30,8 +30,8 @@ pub enum Trouble {
     Write {
         /// What was to be written.
         place: Place,
-        /// Why it was not.
-        error: WriteError,
+        /// Why it was not; boxed, as it carries all that the server said.
+        error: Box<WriteError>,
     },
     /// The status cannot be written.
     #[error("{0}")]
@@ -104,7 +104,8 @@ impl Trouble {
             _ if self.is_waiting() => reason::WAITING,
             Self::Call(_) => reason::PLUGIN_FAILED,
             Self::Answer(_) => reason::ANSWER_REFUSED,
-            Self::Conflict(_) | Self::Write { error: WriteError::Conflict { .. }, .. } => reason::CONFLICT,
+            Self::Conflict(_) => reason::CONFLICT,
+            Self::Write { error, .. } if matches!(**error, WriteError::Conflict { .. }) => reason::CONFLICT,
             Self::Write { .. } | Self::Status(_) => reason::WRITE_FAILED,
         }
     }

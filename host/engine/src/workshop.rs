@@ -112,13 +112,16 @@ impl Workshop {
 
     fn idle(&self, key: &Key, memory: Remembered, idle: &Idle) -> Done {
         self.metrics.skipped(&Who::of_lineage(&key.lineage), idle.word());
-        if *idle == Idle::Gone {
-            self.memory.forget(key);
-        } else {
-            tracing::debug!(%key, ?idle, "not called");
-            self.remember(key, memory);
+        tracing::debug!(%key, ?idle, "not called");
+        match idle {
+            Idle::Gone => self.memory.forget(key),
+            Idle::Unsynced(_) => {
+                self.remember(key, memory);
+                self.published.turn_away(key.clone());
+            }
+            _ => self.remember(key, memory),
         }
-        // Each of these ends by a change that wakes the key.
+        // Each of these ends by something that wakes the key.
         Done::Forget
     }
 
