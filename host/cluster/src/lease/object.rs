@@ -1,0 +1,202 @@
+//! The Lease as an object: its name, what is read out of it, and what a write
+//! changes. Fields and annotations that are not ours stay as they are.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use serde_json::{Map, Value, json};
+use trimtab_core::{
+    election::{Proposal, Record},
+    hash::Hash,
+    id::{GroupKind, InstanceId, Lineage},
+};
+
+use crate::time::micro_time;
+
+/// The id of the instance: a name has no room for each of them.
+const INSTANCE: &str = "trimtab.dev/instance-id";
+/// Which lineage has which kind: JSON, `{"Site.demo.dev": "site"}`.
+const INCUMBENTS: &str = "trimtab.dev/incumbents";
+
+/// `trimtab-<installation>`; other instances than the default one are told
+/// apart by a hash, since an id may hold what a name may not.
+pub fn name(installation: &str, instance: &InstanceId) -> String {
+    if instance.is_default() {
+        return format!("trimtab-{installation}");
+    }
+    let hash = Hash::of([instance.as_str().as_bytes()]).to_string();
+    format!("trimtab-{installation}-{}", &hash[..16])
+}
+
+/// A Lease as it was stored.
+#[derive(Debug, Clone)]
+pub struct Lease {
+    object: Value,
+    record: Record,
+}
+
+impl Lease {
+    /// Reads the server's answer; none: it is no Lease.
+    pub fn parse(text: &[u8]) -> Option<Self> {
+        Self::of(serde_json::from_slice(text).ok()?)
+    }
+
+    /// Reads an object; none: it is no Lease.
+    pub fn of(object: Value) -> Option<Self> {
+        let resource_version = object["metadata"]["resourceVersion"].as_str()?.parse().ok()?;
+        let spec = &object["spec"];
+        let record = Record {
+            resource_version,
+            holder: spec["holderIdentity"].as_str().unwrap_or_default().to_owned(),
+            transitions: spec["leaseTransitions"].as_u64().and_then(|count| count.try_into().ok()).unwrap_or_default(),
+        };
+        Some(Self { object, record })
+    }
+
+    /// What the election needs of it.
+    pub fn record(&self) -> Record {
+        self.record.clone()
+    }
+
+    /// Which lineage has which kind. What cannot be read is left out: somebody
+    /// else has written it, and names decide where nothing is recorded.
+    pub fn incumbents(&self) -> BTreeMap<GroupKind, Lineage> {
+        let text = self.object["metadata"]["annotations"][INCUMBENTS].as_str().unwrap_or("{}");
+        let recorded = serde_json::from_str::<BTreeMap<String, String>>(text).unwrap_or_default();
+        let read = |(kind, lineage): (String, String)| {
+            let (kind, group) = kind.split_once('.').unwrap_or((&kind, ""));
+            Some((GroupKind { group: group.into(), kind: kind.into() }, Lineage::new(&lineage).ok()?))
+        };
+        recorded.into_iter().filter_map(read).collect()
+    }
+}
+
+/// What a write changes.
+pub struct Change<'a> {
+    /// The Lease's name.
+    pub name: &'a str,
+    /// Whose Lease it is.
+    pub instance: &'a InstanceId,
+    /// What the elector wants.
+    pub proposal: &'a Proposal,
+    /// How long it holds.
+    pub lease: Duration,
+    /// The wall clock, for people to read.
+    pub now: Duration,
+    /// To be recorded; none: as it was.
+    pub incumbents: Option<&'a BTreeMap<GroupKind, Lineage>>,
+}
+
+impl Change<'_> {
+    /// The whole object to be written, from what it was last.
+    pub fn of(&self, last: Option<&Lease>) -> Value {
+        let mut object = match (self.proposal.on, last) {
+            (Some(_), Some(last)) => last.object.clone(),
+            // A Lease that was deleted is made again with what it said.
+            (_, last) => json!({
+                "apiVersion": "coordination.k8s.io/v1",
+                "kind": "Lease",
+                "metadata": {
+                    "name": self.name,
+                    "annotations": last.map_or(json!({}), |last| last.object["metadata"]["annotations"].clone()),
+                },
+            }),
+        };
+        self.annotate(&mut object["metadata"]);
+        self.specify(&mut object["spec"]);
+        object
+    }
+
+    fn annotate(&self, metadata: &mut Value) {
+        let annotations = fields(&mut metadata["annotations"]);
+        annotations.insert(INSTANCE.into(), json!(self.instance.as_str()));
+        if let Some(incumbents) = self.incumbents {
+            let recorded = incumbents.iter().map(|(kind, lineage)| (kind.to_string(), lineage.as_str()));
+            let recorded = recorded.collect::<BTreeMap<_, _>>();
+            annotations.insert(INCUMBENTS.into(), json!(json!(recorded).to_string()));
+        }
+    }
+
+    fn specify(&self, spec: &mut Value) {
+        let spec = fields(spec);
+        let now = micro_time(self.now);
+        let Proposal { holder, acquires, transitions, .. } = self.proposal;
+        if *acquires {
+            spec.insert("acquireTime".into(), json!(now));
+        }
+        if holder.is_empty() {
+            spec.remove("holderIdentity");
+        } else {
+            spec.insert("holderIdentity".into(), json!(holder));
+        }
+        spec.insert("renewTime".into(), json!(now));
+        spec.insert("leaseDurationSeconds".into(), json!(self.lease.as_secs().max(1)));
+        spec.insert("leaseTransitions".into(), json!(transitions));
+    }
+}
+
+fn fields(value: &mut Value) -> &mut Map<String, Value> {
+    if !value.is_object() {
+        *value = json!({});
+    }
+    value.as_object_mut().expect("it has just been made one")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn change_of(proposal: &Proposal, incumbents: Option<&BTreeMap<GroupKind, Lineage>>, last: Option<&Lease>) -> Value {
+        let instance = InstanceId::new("canary").expect("an id");
+        let now = Duration::from_millis(1_000_000_000_007);
+        let lease = Duration::from_secs(15);
+        Change { name: "l", instance: &instance, proposal, lease, now, incumbents }.of(last)
+    }
+
+    fn proposal(on: Option<u64>, holder: &str) -> Proposal {
+        Proposal { on, holder: holder.into(), acquires: on.is_none(), transitions: 2 }
+    }
+
+    #[test]
+    fn the_default_instance_gives_the_plain_name_and_an_odd_id_a_name_that_can_be_one() {
+        assert_eq!(name("trimtab", &InstanceId::default_instance()), "trimtab-trimtab");
+        let odd = name("trimtab", &InstanceId::new("A_b.c").expect("an id"));
+        assert!(odd.starts_with("trimtab-trimtab-") && odd.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-'));
+        assert_ne!(odd, name("trimtab", &InstanceId::new("A_b.d").expect("an id")));
+    }
+
+    #[test]
+    fn a_write_keeps_what_others_have_put_there() {
+        let text = br#"{"metadata":{"resourceVersion":"7","annotations":{"a":"b"},"labels":{"c":"d"}},"spec":{"strategy":"x","holderIdentity":"old"}}"#;
+        let last = Lease::parse(text).expect("a Lease");
+        assert_eq!(last.record(), Record { resource_version: 7, holder: "old".into(), transitions: 0 });
+        let written = change_of(&proposal(Some(7), "new"), None, Some(&last));
+        assert_eq!(written["metadata"]["labels"]["c"], "d");
+        assert_eq!(written["metadata"]["annotations"], json!({"a": "b", "trimtab.dev/instance-id": "canary"}));
+        assert_eq!(written["spec"]["strategy"], "x");
+        assert_eq!(written["spec"]["holderIdentity"], "new");
+        assert_eq!(written["spec"]["renewTime"], "2001-09-09T01:46:40.007000Z");
+        assert_eq!(written["spec"]["acquireTime"], Value::Null);
+        let released = change_of(&proposal(Some(7), ""), None, Some(&last));
+        assert!(released["spec"].get("holderIdentity").is_none(), "an absent holder is none");
+    }
+
+    #[test]
+    fn incumbents_are_read_as_they_were_written_also_after_a_deletion() {
+        let kinds = [("demo.dev/v1", "Site"), ("v1", "Pod")].map(|(version, kind)| GroupKind::new(version, kind));
+        let incumbents = kinds.into_iter().map(|kind| (kind, Lineage::new("site").expect("a lineage"))).collect();
+        let mut written = change_of(&proposal(None, "me"), Some(&incumbents), None);
+        written["metadata"]["resourceVersion"] = json!("8");
+        let stored = Lease::of(written).expect("a Lease");
+        assert_eq!(stored.incumbents(), incumbents);
+        let again = change_of(&proposal(None, "me"), None, Some(&stored));
+        assert!(again["metadata"].get("resourceVersion").is_none());
+        assert_eq!(again["metadata"]["annotations"], stored.object["metadata"]["annotations"]);
+    }
+
+    #[test]
+    fn what_someone_else_wrote_into_the_annotation_names_no_incumbent() {
+        let text = br#"{"metadata":{"resourceVersion":"7","annotations":{"trimtab.dev/incumbents":"oops"}}}"#;
+        assert!(Lease::parse(text).expect("a Lease").incumbents().is_empty());
+        assert!(Lease::parse(b"{}").is_none());
+    }
+}
