@@ -9,6 +9,7 @@ use std::{
     time::Instant,
 };
 
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use trimtab_core::limits::Limits;
 use wasmtime::{
     Engine, Store, Trap, UpdateDeadline,
@@ -17,7 +18,6 @@ use wasmtime::{
 
 use crate::{
     called::{CallError, Called, Cost},
-    engine::Metering,
     host::{LookUps, State},
     limits::Limiter,
     log::Log,
@@ -49,19 +49,10 @@ pub(crate) struct Call<P> {
 
 /// Who bounds the call.
 pub(crate) enum Bounds {
-    /// Clocks; the guests take turns by these permits.
-    Clocks(Arc<tokio::sync::Semaphore>),
+    /// Clocks. The guests take turns by permits, and hold one for their first.
+    Clocks { permits: Arc<Semaphore>, first: OwnedSemaphorePermit },
     /// Fuel, and no clock at all.
     Fuel,
-}
-
-impl Bounds {
-    pub fn metering(&self) -> Metering {
-        match self {
-            Self::Clocks(_) => Metering::Epochs,
-            Self::Fuel => Metering::Fuel,
-        }
-    }
 }
 
 impl<P> Call<P>
@@ -77,7 +68,7 @@ where
         let began = Instant::now();
         let meter = Arc::new(Meter::default());
         let log: SharedLog = Arc::new(Mutex::new(Log::new(self.limits.log_lines as usize)));
-        let made = self.store(&log, &meter, bounds.metering());
+        let made = self.store(&log, &meter, &bounds);
         let Call { pre, export, params, limits, .. } = self;
         let (mut store, mut cost) = match made {
             Ok(store) => (store, Cost { store: began.elapsed(), ..Cost::default() }),
@@ -94,8 +85,8 @@ where
             Ok(answer)
         };
         let ended = match bounds {
-            Bounds::Clocks(permits) => {
-                let turns = Turns::new(work, permits, meter.clone());
+            Bounds::Clocks { permits, first } => {
+                let turns = Turns::new(work, permits, first, meter.clone());
                 tokio::time::timeout(limits.wall, turns).await.map_err(|_| Ended::WallExceeded)
             }
             Bounds::Fuel => Ok(work.await),
@@ -117,7 +108,7 @@ where
         Called { outcome, looked_up, log, connections_denied, cost }
     }
 
-    fn store(&self, log: &SharedLog, meter: &Arc<Meter>, metering: Metering) -> wasmtime::Result<Store<State>> {
+    fn store(&self, log: &SharedLog, meter: &Arc<Meter>, bounds: &Bounds) -> wasmtime::Result<Store<State>> {
         let state = State {
             limiter: Limiter::new(self.limits.memory_bytes),
             log: log.clone(),
@@ -127,9 +118,9 @@ where
         let mut store = Store::new(&self.engine, state);
         store.limiter(|state| &mut state.limiter);
         store.set_hostcall_fuel(self.limits.answer_bytes as usize);
-        match metering {
-            Metering::Fuel => store.set_fuel(self.limits.cpu.as_micros() as u64 * FUEL_PER_MICROSECOND)?,
-            Metering::Epochs => {
+        match bounds {
+            Bounds::Fuel => store.set_fuel(self.limits.cpu.as_micros() as u64 * FUEL_PER_MICROSECOND)?,
+            Bounds::Clocks { .. } => {
                 let (meter, limit) = (meter.clone(), self.limits.cpu);
                 store.set_epoch_deadline(1);
                 store.epoch_deadline_callback(move |_| {

@@ -60,14 +60,14 @@ pub struct LookUp {
 /// Where the time of a call went.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Cost {
-    /// From the wish to call until there was room for one more in flight.
+    /// From the wish to call until its first turn on a core.
     pub queued: Duration,
     /// Making the store.
     pub store: Duration,
     /// Instantiating the component.
     pub instantiate: Duration,
     /// The call itself, lowering and lifting included, and the waits for its
-    /// turn on a core.
+    /// further turns on a core.
     pub call: Duration,
     /// Dropping the store and all that was in it.
     pub drop: Duration,

@@ -99,7 +99,6 @@ impl Plugin {
     {
         let wished = Instant::now();
         let room = self.wasm.in_flight.clone().acquire_owned().await.expect("nobody closes it");
-        let queued = wished.elapsed();
         let call = Call {
             engine: self.wasm.engine.clone(),
             pre: self.pre.clone(),
@@ -110,20 +109,19 @@ impl Plugin {
             name: self.name.clone(),
             now,
         };
-        let mut called = match &self.wasm.mode {
-            Mode::Simulate => call.run(Bounds::Fuel).await,
-            Mode::Serve(serve) => {
-                let bounds = Bounds::Clocks(self.wasm.running.clone());
-                let run = async move {
-                    let called = call.run(bounds).await;
-                    drop(room);
-                    called
-                };
-                // Whoever gives up waiting gives up the call too.
-                let run = AbortOnDropHandle::new(serve.guests.spawn(run));
-                run.await.unwrap_or_else(|error| Called::never(CallError::Host(error.to_string())))
-            }
+        let Mode::Serve(serve) = &self.wasm.mode else { return call.run(Bounds::Fuel).await };
+
+        let permits = self.wasm.running.clone();
+        let first = permits.clone().acquire_owned().await.expect("nobody closes it");
+        let queued = wished.elapsed();
+        let run = async move {
+            let called = call.run(Bounds::Clocks { permits, first }).await;
+            drop(room);
+            called
         };
+        // Whoever gives up waiting gives up the call too.
+        let run = AbortOnDropHandle::new(serve.guests.spawn(run));
+        let mut called = run.await.unwrap_or_else(|error| Called::never(CallError::Host(error.to_string())));
         called.cost.queued = queued;
         called
     }

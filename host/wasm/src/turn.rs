@@ -72,8 +72,11 @@ pub(crate) struct Turns<F> {
 }
 
 impl<F: Future> Turns<F> {
-    pub fn new(call: F, permits: Arc<Semaphore>, meter: Arc<Meter>) -> Self {
-        Self { call: Box::pin(call), line: PollSemaphore::new(permits), permit: None, meter }
+    /// A call whose first turn has come: `permit` is one of `permits`. It was
+    /// waited for elsewhere, as a new call that had to be polled by the guests'
+    /// own threads to get in line would lose a tick before it stands there.
+    pub fn new(call: F, permits: Arc<Semaphore>, permit: OwnedSemaphorePermit, meter: Arc<Meter>) -> Self {
+        Self { call: Box::pin(call), line: PollSemaphore::new(permits), permit: Some(permit), meter }
     }
 }
 
@@ -116,15 +119,20 @@ mod tests {
         }
     }
 
+    /// Waits for its first turn, then runs.
+    async fn in_turn<F: Future>(call: F, permits: &Arc<Semaphore>, meter: Arc<Meter>) -> F::Output {
+        let permit = permits.clone().acquire_owned().await.unwrap();
+        Turns::new(call, permits.clone(), permit, meter).await
+    }
+
     #[tokio::test]
     async fn calls_that_are_interrupted_take_turns_in_order() {
         let permits = Arc::new(Semaphore::new(1));
         let seen = Arc::new(Mutex::new(String::new()));
-        let calls = ['a', 'b', 'c'].map(|name| {
+        let [a, b, c] = ['a', 'b', 'c'].map(|name| {
             let meter = Arc::new(Meter::default());
-            Turns::new(endless(name, 3, meter.clone(), seen.clone()), permits.clone(), meter)
+            in_turn(endless(name, 3, meter.clone(), seen.clone()), &permits, meter)
         });
-        let [a, b, c] = calls;
         tokio::join!(biased; a, b, c);
         // At the first tick of `a` nobody is in line, so it goes on; from then
         // on each goes to the end of the line until it is done.
@@ -135,8 +143,8 @@ mod tests {
     async fn a_call_that_waits_for_something_else_holds_no_permit() {
         let permits = Arc::new(Semaphore::new(1));
         let (send, receive) = tokio::sync::oneshot::channel::<()>();
-        let waits = Turns::new(receive, permits.clone(), Arc::default());
-        let sends = Turns::new(async { send.send(()) }, permits.clone(), Arc::default());
+        let waits = in_turn(receive, &permits, Arc::default());
+        let sends = in_turn(async { send.send(()) }, &permits, Arc::default());
         let (received, sent) = tokio::join!(biased; waits, sends);
         assert!(received.is_ok() && sent.is_ok());
         assert_eq!(permits.available_permits(), 1);

@@ -3,10 +3,7 @@
 
 mod common;
 
-use std::{
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{sync::Arc, time::Duration};
 
 use common::{Absent, Guests, NotSynced, misbehave, request, tight};
 use trimtab_core::limits::Limits;
@@ -176,55 +173,6 @@ async fn a_look_up_that_is_not_granted_is_told_to_the_plugin() {
     let error = called.outcome.expect_err("it passes the refusal on");
     assert_eq!(error.to_string(), "Secrets are not granted");
     assert!(called.looked_up.is_empty());
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn two_endless_plugins_do_not_delay_others() {
-    let guests = Guests::new(2);
-    let plugin = guests.plugin("misbehave").await;
-    let limits = Limits { cpu: Duration::from_secs(60), wall: Duration::from_secs(60), ..Limits::DEFAULT };
-    let endless: Vec<_> = (0..2)
-        .map(|_| {
-            let plugin = plugin.clone();
-            tokio::spawn(async move { plugin.reconcile(misbehave("loop"), Arc::new(Absent), &limits).await })
-        })
-        .collect();
-
-    let mut waits = Vec::new();
-    for _ in 0..200 {
-        let began = Instant::now();
-        plugin.reconcile(misbehave(""), Arc::new(Absent), &limits).await.outcome.expect("it answers");
-        waits.push(began.elapsed());
-    }
-    endless.iter().for_each(|call| assert!(!call.is_finished(), "the endless calls ran all the time"));
-    endless.iter().for_each(|call| call.abort());
-    waits.sort();
-    let p99 = waits[197];
-    println!("beside two endless calls: median {:?}, p99 {p99:?}", waits[100]);
-    assert!(p99 < Duration::from_millis(50), "p99 is {p99:?}");
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_hundred_busy_plugins_do_not_delay_the_timers_of_another_runtime() {
-    let guests = Guests::new(2);
-    let plugin = guests.plugin("misbehave").await;
-    let limits = Limits { cpu: Duration::from_secs(60), wall: Duration::from_secs(60), ..Limits::DEFAULT };
-    let busy: Vec<_> = (0..100)
-        .map(|_| {
-            let plugin = plugin.clone();
-            tokio::spawn(async move { plugin.reconcile(misbehave("loop"), Arc::new(Absent), &limits).await })
-        })
-        .collect();
-    let mut delays = Vec::new();
-    for _ in 0..200 {
-        let began = Instant::now();
-        tokio::time::sleep(Duration::from_millis(1)).await;
-        delays.push(began.elapsed());
-    }
-    busy.iter().for_each(|call| call.abort());
-    delays.sort();
-    println!("a timer of 1 ms beside a hundred busy calls: median {:?}, p99 {:?}", delays[100], delays[197]);
-    assert!(delays[197] < Duration::from_millis(50), "p99 is {:?}", delays[197]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
