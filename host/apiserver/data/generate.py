@@ -115,13 +115,14 @@ SAMPLES = [
 NOT_DEFAULTS = {
     ("ServiceSpec", None), ("ServicePort", "targetPort"), ("DeploymentStrategy", "rollingUpdate"),
     ("StatefulSetUpdateStrategy", "rollingUpdate"), ("DaemonSetUpdateStrategy", "rollingUpdate"),
-    ("Container", "imagePullPolicy"), ("Volume", "emptyDir"), ("PodSpec", "tolerations"), ("JobSpec", "selector"),
+    ("Container", "imagePullPolicy"), ("Volume", "emptyDir"), ("PodSpec", "tolerations"), ("PodSpec", "securityContext"),
+    ("StatefulSetSpec", "persistentVolumeClaimRetentionPolicy"), ("CustomResourceDefinitionSpec", "conversion"), ("JobSpec", "selector"),
     ("PodTemplateSpec", "metadata"),
     ("PodSpec", "serviceAccount"), ("PodSpec", "serviceAccountName"), ("PodSpec", "priority"),
     ("PodSpec", "preemptionPolicy"), ("PodSpec", "enableServiceLinks"), ("Node", "spec"), ("NetworkPolicySpec", "policyTypes"), ("Subject", "apiGroup"),
     ("NodeSpec", "taints"), ("HorizontalPodAutoscalerSpec", "metrics"),
     ("HorizontalPodAutoscalerBehavior", None), ("HPAScalingRules", None), ("ClusterRole", "rules"),
-    ("Pod", "status"), ("Node", "status"), ("PersistentVolume", "status"), ("Namespace", "status"),
+    ("Pod", "status"), ("Namespace", "spec"), ("Node", "status"), ("PersistentVolume", "status"), ("Namespace", "status"),
     ("CustomResourceDefinition", "status"), ("CustomResourceDefinition", "spec"),
     ("CustomResourceDefinitionNames", None),
 }
@@ -153,7 +154,7 @@ def compact(schema):
     name = reference(schema)
     if name:
         out["$ref"] = "#/components/schemas/" + name
-    if not out.get("default", True):
+    if out.get("default", {}) in ("", 0, False):
         del out["default"]  # a Go zero value; those that show are learned
     if "properties" in schema:
         out["properties"] = {key: compact(value) for key, value in schema["properties"].items()}

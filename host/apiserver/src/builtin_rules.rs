@@ -12,6 +12,9 @@ use crate::status_error::{ApiError, Cause};
 
 /// The addresses of services: 10.96.0.0/16, without the first and the last.
 const SERVICE_ADDRESSES: u32 = 65_534;
+/// A time up to its seconds: `2006-01-02T15:04:05`.
+const WHOLE_SECONDS_LENGTH: usize = 19;
+const MICROSECOND_DIGITS: usize = 6;
 /// The node ports of services: 30000-32767.
 const NODE_PORTS: u32 = 2_768;
 
@@ -32,10 +35,22 @@ pub(crate) fn keep_real(kind: &Kind, found: &mut Vec<FieldError>) -> Result<(), 
     Ok(())
 }
 
+/// Kinds whose deletion is answered with the object and not with a `Status`.
+pub(crate) fn answers_with_deleted(kind: &Kind) -> bool {
+    let kinds = ["PersistentVolume", "PersistentVolumeClaim", "Pod", "Service", "ServiceAccount", "StorageClass"];
+    kind.custom.is_none() && kinds.contains(&kind.kind.as_str())
+}
+
 /// Defaults that look at a sibling.
 pub(crate) fn default(kind: &Kind, object: &mut Value) {
     match kind.kind.as_str() {
         "Secret" => merge_string_data(object),
+        "Namespace" => {
+            let name = crate::meta::text(object, "name").to_owned();
+            if !name.is_empty() {
+                object["metadata"]["labels"]["kubernetes.io/metadata.name"] = Value::from(name);
+            }
+        }
         "Pod" => {
             if let Some(spec) = object.get_mut("spec").and_then(Value::as_object_mut) {
                 spec.entry("enableServiceLinks").or_insert(Value::Bool(true));
@@ -65,6 +80,14 @@ fn default_containers(spec: &mut Map<String, Value>) {
     if let Some(name) = name.filter(|name| name.as_str().is_some_and(|name| !name.is_empty())) {
         spec.insert("serviceAccount".to_owned(), name);
     }
+    spec.entry("securityContext").or_insert_with(|| json!({}));
+    let volumes = spec.get_mut("volumes").and_then(Value::as_array_mut);
+    for volume in volumes.into_iter().flatten().filter_map(Value::as_object_mut) {
+        // A volume of no source is an empty folder.
+        if volume.len() == 1 {
+            volume.insert("emptyDir".to_owned(), json!({}));
+        }
+    }
     for field in ["containers", "initContainers"] {
         let containers = spec.get_mut(field).and_then(Value::as_array_mut);
         for container in containers.into_iter().flatten().filter_map(Value::as_object_mut) {
@@ -92,6 +115,10 @@ fn default_rollout(object: &mut Value) {
         _ => return,
     };
     let Some(spec) = object.get_mut("spec").and_then(Value::as_object_mut) else { return };
+    if field == "updateStrategy" && partial.get("partition").is_some() {
+        let kept = json!({ "whenDeleted": "Retain", "whenScaled": "Retain" });
+        spec.entry("persistentVolumeClaimRetentionPolicy").or_insert(kept);
+    }
     let strategy = spec.entry(field).or_insert_with(|| json!({}));
     let Some(strategy) = strategy.as_object_mut() else { return };
     if strategy.entry("type").or_insert_with(|| Value::from("RollingUpdate")) == "RollingUpdate" {
@@ -135,8 +162,7 @@ fn merge_string_data(object: &mut Value) {
 pub(crate) fn prepare_new(state: &mut State, kind: &Kind, object: &mut Value) {
     match kind.kind.as_str() {
         "Namespace" => {
-            let name = crate::meta::text(object, "name").to_owned();
-            object["metadata"]["labels"]["kubernetes.io/metadata.name"] = Value::from(name);
+            object["spec"]["finalizers"] = json!(["kubernetes"]);
             object["status"] = json!({ "phase": "Active" });
         }
         "Pod" => object["status"] = json!({ "phase": "Pending", "qosClass": "BestEffort" }),
@@ -262,13 +288,19 @@ pub(crate) fn check_micro_times(kind: &Kind, object: &Value) -> Result<(), ApiEr
     };
     for field in fields {
         let Some(text) = at(object, field).as_str() else { continue };
-        let fraction = text.split_once('.').map(|(_, rest)| rest.bytes().take_while(u8::is_ascii_digit).count());
-        if fraction.is_none_or(|digits| digits < 6) || text.parse::<jiff::Timestamp>().is_err() {
-            return Err(ApiError::bad_request(format!(
-                "{} in version {:?} cannot be handled as a {}: parsing time {text:?} as \"2006-01-02T15:04:05.000000Z07:00\": cannot parse as \".000000\"",
-                kind.kind, kind.version, kind.kind
-            )));
+        let rest = text.get(WHOLE_SECONDS_LENGTH..).unwrap_or_default();
+        let digits = rest.strip_prefix('.').map_or(0, |rest| rest.bytes().take_while(u8::is_ascii_digit).count());
+        if digits == MICROSECOND_DIGITS && text.parse::<jiff::Timestamp>().is_ok() {
+            continue;
         }
+        let (found, expected) = match rest.get(1 + MICROSECOND_DIGITS..) {
+            Some(tail) if digits > MICROSECOND_DIGITS => (tail, "Z07:00"),
+            _ => (rest, ".000000"),
+        };
+        return Err(ApiError::bad_request(format!(
+            "{} in version {:?} cannot be handled as a {}: parsing time {text:?} as \"2006-01-02T15:04:05.000000Z07:00\": cannot parse {found:?} as {expected:?}",
+            kind.kind, kind.version, kind.kind
+        )));
     }
     Ok(())
 }

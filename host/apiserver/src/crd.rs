@@ -236,6 +236,7 @@ fn kinds(at: &GroupResource, definition: &Value, terminating: bool) -> Vec<Kind>
                 .iter()
                 .map(|path| path.trim_start_matches('.').to_owned())
                 .collect(),
+            builtin: None,
             custom: Some(Custom {
                 storage_version: storage_version.to_owned(),
                 storage_schema: Arc::clone(&storage_schema),

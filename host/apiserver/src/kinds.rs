@@ -7,6 +7,7 @@ use std::sync::Arc;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
+use crate::go_values;
 use crate::schema::Schema;
 use crate::status_error::{ApiError, Subject};
 
@@ -58,6 +59,18 @@ pub(crate) struct Kind {
     pub selectable: Vec<String>,
     /// Set for kinds that a CRD defines.
     pub custom: Option<Custom>,
+    /// Set for the others.
+    pub builtin: Option<Builtin>,
+}
+
+/// What only a built-in kind has.
+#[derive(Debug, Clone)]
+pub(crate) struct Builtin {
+    /// The component that describes it, and all components.
+    pub component: String,
+    pub components: Arc<Map<String, Value>>,
+    /// An object that nobody has written anything to.
+    pub unwritten: Value,
 }
 
 /// What only a custom kind has.
@@ -105,7 +118,6 @@ pub(crate) struct Registry {
     groups: Vec<String>,
     /// The documents' components of the built-in kinds.
     components: Arc<Map<String, Value>>,
-    components_of: BTreeMap<(GroupResource, String), String>,
     next_id: u64,
     /// Grows with each change: discovery and OpenAPI are cached by it.
     revision: u64,
@@ -142,13 +154,10 @@ impl Registry {
             kinds: BTreeMap::new(),
             groups: Vec::new(),
             components: Arc::new(data.schemas),
-            components_of: BTreeMap::new(),
             next_id: 0,
             revision: 0,
         };
         for kind in data.kinds {
-            let key = (GroupResource::new(&kind.group, &kind.plural), kind.version.clone());
-            registry.components_of.insert(key, kind.schema.clone());
             let kind = kind.into_kind(&registry.components);
             registry.insert(kind);
         }
@@ -186,11 +195,6 @@ impl Registry {
 
     pub fn components(&self) -> &Arc<Map<String, Value>> {
         &self.components
-    }
-
-    /// The component that describes a built-in kind.
-    pub fn component_of(&self, kind: &Kind) -> Option<&str> {
-        self.components_of.get(&(kind.at.clone(), kind.version.clone())).map(String::as_str)
     }
 
     /// The versions of a group, most preferred first.
@@ -267,7 +271,7 @@ fn rank(version: &str) -> (u8, u64, u64) {
 }
 
 impl BuiltinKind {
-    fn into_kind(self, components: &Map<String, Value>) -> Kind {
+    fn into_kind(self, components: &Arc<Map<String, Value>>) -> Kind {
         let schema = Schema::from_openapi(components, &self.schema)
             .expect("every kind of data/builtin.json has its schema there");
         let scale = self.subresources.iter().any(|name| name == "scale").then(|| ScalePaths {
@@ -284,6 +288,11 @@ impl BuiltinKind {
             counts_generation: self.generation,
             schema: Arc::new(schema),
             custom: None,
+            builtin: Some(Builtin {
+                unwritten: go_values::unwritten(components, &self.schema),
+                component: self.schema,
+                components: Arc::clone(components),
+            }),
             version: self.version,
             kind: self.kind,
             singular: self.singular,

@@ -13,6 +13,7 @@ mod controllers;
 mod crd;
 mod discovery;
 mod fields;
+mod go_values;
 mod ids;
 mod kinds;
 mod managed;

@@ -8,7 +8,6 @@ use crate::status_error::Cause;
 
 const SUBDOMAIN: &str = "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and must start and end with an alphanumeric character (e.g. 'example.com', regex used for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*')";
 const LABEL: &str = "a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', and must start and end with an alphanumeric character (e.g. 'my-name',  or '123-abc', regex used for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?')";
-const DNS_1035: &str = "a DNS-1035 label must consist of lower case alphanumeric characters or '-', start with an alphabetic character, and end with an alphanumeric character (e.g. 'my-name',  or 'abc-123', regex used for validation is '[a-z]([-a-z0-9]*[a-z0-9])?')";
 const NAME_PART: &str = "name part must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character (e.g. 'MyName',  or 'my.name',  or '123-abc', regex used for validation is '([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]')";
 const LABEL_VALUE: &str = "a valid label must be an empty string or consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character (e.g. 'MyValue',  or 'my_value',  or '12345', regex used for validation is '(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?')";
 const QUALIFIED_NAME: &str = "a qualified name must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character (e.g. 'MyName',  or 'my.name',  or '123-abc', regex used for validation is '([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]') with an optional DNS subdomain prefix and '/' (e.g. 'example.com/MyName')";
@@ -136,8 +135,7 @@ pub(crate) fn validate_change(new: &Value, live: &Value) -> Vec<Cause> {
 fn name_fault(kind: &Kind, name: &str) -> Option<String> {
     match (kind.at.group.as_str(), kind.at.resource.as_str()) {
         ("rbac.authorization.k8s.io", _) => path_segment_fault(name),
-        ("", "namespaces") => label_fault(name),
-        ("", "services") => dns_1035_fault(name),
+        ("", "namespaces" | "services") => label_fault(name),
         _ => subdomain_fault(name),
     }
 }
@@ -161,14 +159,6 @@ fn label_fault(name: &str) -> Option<String> {
         return Some(format!("must be no more than {LABEL_LENGTH_MAX} bytes"));
     }
     (!is_label(name)).then(|| LABEL.to_owned())
-}
-
-fn dns_1035_fault(name: &str) -> Option<String> {
-    if name.len() > LABEL_LENGTH_MAX {
-        return Some(format!("must be no more than {LABEL_LENGTH_MAX} bytes"));
-    }
-    let starts = name.starts_with(|c: char| c.is_ascii_lowercase());
-    (!starts || !is_label(name)).then(|| DNS_1035.to_owned())
 }
 
 fn is_label(text: &str) -> bool {
@@ -250,10 +240,10 @@ fn validate_owners(metadata: &Value) -> Vec<Cause> {
     let mut causes = Vec::new();
     let mut controllers = Vec::new();
     for owner in owners.into_iter().flatten() {
-        for (field, what) in [("kind", "kind"), ("name", "name"), ("uid", "uid")] {
+        for field in ["kind", "name", "uid"] {
             if owner[field].as_str().unwrap_or_default().is_empty() {
                 let path = format!("metadata.ownerReferences.{field}");
-                causes.push(Cause::invalid(path, "", &format!("{what} must not be empty")));
+                causes.push(Cause::invalid(path, "", "must not be empty"));
             }
         }
         if owner["apiVersion"].as_str().unwrap_or_default().is_empty() {
@@ -289,7 +279,6 @@ mod tests {
         {
             assert_eq!(subdomain_fault(name).is_none(), good, "{name}");
         }
-        assert!(dns_1035_fault("1a").is_some() && label_fault("1a").is_none());
     }
 
     #[test]

@@ -50,9 +50,9 @@ fn document(registry: &Registry, group: &str, version: &str) -> Value {
     let mut schemas = Map::new();
     let mut paths = Map::new();
     for kind in registry.in_version(group, version) {
-        let (name, schema) = match (&kind.custom, registry.component_of(kind)) {
+        let (name, schema) = match (&kind.custom, &kind.builtin) {
             (Some(custom), _) => (component_name(kind), custom_schema(&custom.published)),
-            (None, Some(name)) => (name.to_owned(), registry.components()[name].clone()),
+            (None, Some(builtin)) => (builtin.component.clone(), builtin.components[&builtin.component].clone()),
             (None, None) => continue,
         };
         collect(&schema, registry.components(), &mut schemas);

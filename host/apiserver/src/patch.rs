@@ -1,9 +1,12 @@
 //! How a patch changes an object: JSON patches, and strategic merges by the
 //! merge keys of the built-in kinds.
 
+use std::collections::VecDeque;
+
 use json_patch::{Patch, PatchOperation};
 use serde_json::{Map, Value};
 
+use crate::kinds::Builtin;
 use crate::status_error::ApiError;
 
 /// The real server's limit on the operations of one JSON patch.
@@ -23,14 +26,11 @@ pub(crate) fn json(object: &mut Value, operations: &[PatchOperation]) -> Result<
 }
 
 /// Merges a strategic patch: lists that have a merge key by that key, others as a whole.
-pub(crate) fn strategic(
-    object: &mut Value,
-    patch: &Value,
-    components: &Map<String, Value>,
-    component: Option<&str>,
-) -> Result<(), ApiError> {
-    let schemas = Schemas(components);
-    schemas.merge(object, patch, component.and_then(|name| components.get(name)))
+pub(crate) fn strategic(object: &mut Value, patch: &Value, builtin: Option<&Builtin>) -> Result<(), ApiError> {
+    let nothing = Map::new();
+    let components = builtin.map_or(&nothing, |builtin| &*builtin.components);
+    let schema = builtin.and_then(|builtin| components.get(&builtin.component));
+    Schemas(components).merge(object, patch, schema)
 }
 
 /// The components that a schema may refer to.
@@ -126,6 +126,7 @@ impl<'a> Schemas<'a> {
             *list = items.iter().filter(|item| !directive(item, "replace")).cloned().collect();
             return Ok(());
         }
+        let order = list.clone();
         for item in items {
             let Some(key) = key else {
                 if !list.contains(item) {
@@ -150,8 +151,30 @@ impl<'a> Schemas<'a> {
                 }
             }
         }
+        let same = |a: &Value, b: &Value| key.map_or(a == b, |key| a.get(key) == b.get(key));
+        *list = ordered(std::mem::take(list), items, &order, same);
         Ok(())
     }
+}
+
+/// The server's order of a merged list: what the patch names, in its order,
+/// runs ahead of the rest, unless both were there before the other way round.
+fn ordered(merged: Vec<Value>, patch: &[Value], before: &[Value], same: impl Fn(&Value, &Value) -> bool) -> Vec<Value> {
+    let place = |list: &[Value], item: &Value| list.iter().position(|one| same(one, item));
+    let (mut named, rest): (Vec<Value>, Vec<Value>) = merged.into_iter().partition(|item| place(patch, item).is_some());
+    named.sort_by_key(|item| place(patch, item));
+    let (mut named, mut rest) = (VecDeque::from(named), VecDeque::from(rest));
+    let mut out = Vec::with_capacity(named.len() + rest.len());
+    while let (Some(left), Some(right)) = (named.front(), rest.front()) {
+        let swapped = match (place(before, left), place(before, right)) {
+            (Some(left), Some(right)) => right < left,
+            _ => false,
+        };
+        out.extend(if swapped { rest.pop_front() } else { named.pop_front() });
+    }
+    out.extend(named);
+    out.extend(rest);
+    out
 }
 
 fn merges(schema: Option<&Value>) -> bool {
@@ -175,7 +198,7 @@ mod tests {
     fn patched(mut object: Value, patch: Value) -> Value {
         let registry = Registry::builtin();
         let kind = registry.find("apps", "v1", "deployments").unwrap();
-        strategic(&mut object, &patch, registry.components(), registry.component_of(&kind)).unwrap();
+        strategic(&mut object, &patch, kind.builtin.as_ref()).unwrap();
         object
     }
 
@@ -194,7 +217,7 @@ mod tests {
         let live = json!({ "metadata": { "finalizers": ["a/b"], "labels": { "x": "1", "y": "2" } } });
         let patch = json!({ "metadata": { "finalizers": ["c/d"], "labels": { "x": null } } });
         let merged = patched(live, patch);
-        assert_eq!(merged, json!({ "metadata": { "finalizers": ["a/b", "c/d"], "labels": { "y": "2" } } }));
+        assert_eq!(merged, json!({ "metadata": { "finalizers": ["c/d", "a/b"], "labels": { "y": "2" } } }));
         let fewer = patched(merged, json!({ "metadata": { "$deleteFromPrimitiveList/finalizers": ["a/b"] } }));
         assert_eq!(fewer["metadata"]["finalizers"], json!(["c/d"]));
     }

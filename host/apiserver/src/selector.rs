@@ -29,13 +29,16 @@ impl LabelSelector {
         let mut parser = Parser { tokens: tokens(text), at: 0 };
         let mut requirements = Vec::new();
         while parser.peek() != &Token::End {
+            if !matches!(parser.peek(), Token::Word(_) | Token::Not) {
+                return Err(misplaced(parser.peek(), "!, identifier, or 'end of string'"));
+            }
             requirements.push(parser.requirement()?);
             match parser.next() {
                 Token::Comma if parser.peek() == &Token::End => {
-                    return Err(unexpected(&Token::End, "identifier after ','"));
+                    return Err(misplaced(&Token::End, "identifier after ','"));
                 }
                 Token::Comma | Token::End => {}
-                other => return Err(unexpected(&other, "',' or 'end of string'")),
+                other => return Err(misplaced(&other, "',' or 'end of string'")),
             }
         }
         Ok(Self(requirements))
@@ -101,6 +104,11 @@ impl Token {
 
 fn unexpected(found: &Token, expected: &str) -> ApiError {
     ApiError::bad_request(format!("unable to parse requirement: found '{}', expected: {expected}", found.text()))
+}
+
+/// Between requirements the server says it without the prefix.
+fn misplaced(found: &Token, expected: &str) -> ApiError {
+    ApiError::bad_request(format!("found '{}', expected: {expected}", found.text()))
 }
 
 fn tokens(text: &str) -> Vec<Token> {
@@ -190,7 +198,7 @@ impl Parser {
         let word = self.exact_value()?;
         word.parse().map_err(|_| {
             ApiError::bad_request(format!(
-                "values[0]: Invalid value: {word:?}: for 'Gt', 'Lt' operators, the value must be an integer"
+                "unable to parse requirement: values[0]: Invalid value: {word:?}: for 'Gt', 'Lt' operators, the value must be an integer"
             ))
         })
     }

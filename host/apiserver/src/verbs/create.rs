@@ -38,7 +38,8 @@ pub(super) fn create(
     }
     let author = Author::new(state, kind, &options, None);
     writing::default(kind, &mut new);
-    let new = managed::update(&kind.schema, None, new, &author.writer());
+    let unwritten = kind.builtin.as_ref().map(|builtin| &builtin.unwritten);
+    let new = managed::update(&kind.schema, unwritten, new, &author.writer());
     let created = store(state, kind, namespace, new, &options)?;
     Ok(Answer::object(call, 201, &created)?.with_warnings(warnings))
 }

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use super::writing::WriteOptions;
 use super::{Answer, Call, Name, read};
+use crate::builtin_rules;
 use crate::crd;
 use crate::kinds::Kind;
 use crate::meta;
@@ -114,47 +115,78 @@ pub(super) fn delete(state: &mut State, kind: &Arc<Kind>, name: &Name<'_>, call:
             json!({ "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "details": details });
         Answer::json(200, view::to_bytes(&status))
     };
-    if options.dry_run {
-        return Ok(removed());
-    }
-    remove_or_mark(state, kind, &key, options.propagation);
-    match state.view(kind, &key) {
-        Some((_, marked)) => Answer::object(call, 200, &marked),
-        None => Ok(removed()),
+    match fate(kind, &stored, options.propagation, &state.now_text()) {
+        Fate::Gone if builtin_rules::answers_with_deleted(kind) => {
+            if !options.dry_run {
+                remove_or_mark(state, kind, &key, options.propagation);
+            }
+            Answer::object(call, 200, &stored.object)
+        }
+        Fate::Gone if options.dry_run => Ok(removed()),
+        Fate::Marked(object) if options.dry_run => Answer::object(call, 200, &object),
+        _ => {
+            remove_or_mark(state, kind, &key, options.propagation);
+            match state.view(kind, &key) {
+                Some((_, marked)) => Answer::object(call, 200, &marked),
+                None => Ok(removed()),
+            }
+        }
     }
 }
 
-/// Removes an object, or marks it as being deleted where something holds it.
-pub(crate) fn remove_or_mark(state: &mut State, kind: &Arc<Kind>, key: &str, propagation: Propagation) {
-    let Some(stored) = state.storage.get(&kind.at, key) else { return };
+/// What a deletion makes of an object.
+enum Fate {
+    Gone,
+    /// It is being deleted already, and nothing more is to be said.
+    Unchanged,
+    Marked(Value),
+}
+
+fn fate(kind: &Kind, stored: &Stored, propagation: Propagation, now: &str) -> Fate {
     let mut object = stored.object.clone();
     let mut finalizers = meta::finalizers(&object);
     match propagation {
+        Propagation::Unstated if kind.is("batch", "jobs") => swap(&mut finalizers, FOREGROUND, ORPHAN),
         Propagation::Unstated => {}
         Propagation::Background => finalizers.retain(|one| one != FOREGROUND && one != ORPHAN),
         Propagation::Foreground => swap(&mut finalizers, ORPHAN, FOREGROUND),
         Propagation::Orphan => swap(&mut finalizers, FOREGROUND, ORPHAN),
     }
-    let is_namespace = kind.is("", "namespaces");
-    if crd::is_definition(&kind.at) && !finalizers.iter().any(|one| one == crd::CLEANUP_FINALIZER) {
+    let is_definition = crd::is_definition(&kind.at);
+    if is_definition && !finalizers.iter().any(|one| one == crd::CLEANUP_FINALIZER) {
         finalizers.push(crd::CLEANUP_FINALIZER.to_owned());
     }
-    if finalizers.is_empty() && !is_namespace {
-        state.remove(&kind.at, key, object);
-        return;
+    if finalizers.is_empty() && !kind.is("", "namespaces") {
+        return Fate::Gone;
     }
     if stored.is_deleting() && finalizers == meta::finalizers(&object) {
-        return;
+        return Fate::Unchanged;
     }
     meta::set_finalizers(&mut object, &finalizers);
-    mark(kind, &mut object, &stored, state.now_text());
-    if crd::is_definition(&kind.at) {
-        crd::mark_terminating(&mut object, &state.now_text());
+    mark(kind, &mut object, stored, now);
+    if is_definition {
+        crd::mark_terminating(&mut object, now);
     }
-    state.put(&kind.at, key, object);
+    Fate::Marked(object)
 }
 
-fn mark(kind: &Kind, object: &mut Value, stored: &Stored, now: String) {
+/// Removes an object, or marks it as being deleted where something holds it.
+pub(crate) fn remove_or_mark(state: &mut State, kind: &Arc<Kind>, key: &str, propagation: Propagation) {
+    let Some(stored) = state.storage.get(&kind.at, key) else {
+        return;
+    };
+    match fate(kind, &stored, propagation, &state.now_text()) {
+        Fate::Gone => {
+            state.remove(&kind.at, key, stored.object.clone());
+        }
+        Fate::Unchanged => {}
+        Fate::Marked(object) => {
+            state.put(&kind.at, key, object);
+        }
+    }
+}
+
+fn mark(kind: &Kind, object: &mut Value, stored: &Stored, now: &str) {
     if stored.is_deleting() {
         return;
     }

@@ -13,7 +13,9 @@ use crate::managed::{self, ApplyError};
 use crate::meta;
 use crate::patch;
 use crate::server::State;
-use crate::status_error::{ApiError, Cause};
+use crate::status_error::{ApiError, Cause, Subject};
+
+const STRATEGIC: &str = "application/strategic-merge-patch+json";
 
 pub(super) fn patch(
     state: &mut State,
@@ -36,25 +38,25 @@ pub(super) fn patch(
                 Ok(())
             })
         }
-        "application/strategic-merge-patch+json" if kind.custom.is_none() => {
+        STRATEGIC if kind.builtin.is_some() => {
             let patch = body(call)?;
-            let components = Arc::clone(state.registry.components());
-            let component = state.registry.component_of(kind).map(str::to_owned);
             modify(state, kind, name, subresource, call, &options, |live| {
-                patch::strategic(live, &patch, &components, component.as_deref())
+                patch::strategic(live, &patch, kind.builtin.as_ref())
             })
         }
-        _ => Err(unsupported(kind)),
+        _ => Err(unsupported(kind, call)),
     }
 }
 
-fn unsupported(kind: &Kind) -> ApiError {
-    let mut accepted = vec!["application/json-patch+json", "application/merge-patch+json"];
-    if kind.custom.is_none() {
-        accepted.push("application/strategic-merge-patch+json");
+fn unsupported(kind: &Kind, call: &Call) -> ApiError {
+    if kind.builtin.is_some() || call.content_type != STRATEGIC {
+        return ApiError::unknown_media_type();
     }
-    accepted.push("application/apply-patch+yaml");
-    ApiError::unsupported_media_type(&accepted)
+    ApiError::unsupported_media_type(&[
+        "application/json-patch+json",
+        "application/merge-patch+json",
+        "application/apply-patch+yaml",
+    ])
 }
 
 fn body(call: &Call) -> Result<Value, ApiError> {
@@ -82,8 +84,18 @@ fn modify(
     let author = Author::new(state, kind, options, subresource);
     let new = managed::update(&kind.schema, Some(&live), new, &author.writer());
     let change = Change { kind, name, subresource, options, must_be_versioned: true };
-    let (code, object) = change.store(state, &live, new)?;
+    let (code, object) = change.store(state, &live, new).map_err(unfit_patch)?;
     Ok(Answer::object(call, code, &object)?.with_warnings(warnings))
+}
+
+/// What a built-in kind cannot hold is here the patch's fault: the server says
+/// so without naming the object.
+fn unfit_patch(error: ApiError) -> ApiError {
+    if error.reason != "BadRequest" {
+        return error;
+    }
+    let cause = Cause::invalid("patch", "", &error.message);
+    ApiError::invalid(Subject { group: "", what: "", name: "" }, &[cause])
 }
 
 /// A patch may not make another object of it.
@@ -125,9 +137,9 @@ fn apply(
         let cause = Cause::required("fieldManager", "is required for apply patch");
         return Err(writing::options_error("PatchOptions", &[cause]));
     }
-    let mut applied: Value = serde_json::from_slice(&call.body)
+    let applied: Value = serde_json::from_slice(&call.body)
         .map_err(|error| ApiError::bad_request(format!("error decoding YAML: {error}")))?;
-    check_applied(kind, name, &mut applied)?;
+    check_applied(kind, name, &applied)?;
     builtin_rules::check_micro_times(kind, &applied)?;
     let live = state.view(kind, &name.key()).map(|(_, live)| live);
     let author = Author::new(state, kind, options, subresource);
@@ -168,7 +180,7 @@ fn merged(
     })
 }
 
-fn check_applied(kind: &Kind, name: &Name<'_>, applied: &mut Value) -> Result<(), ApiError> {
+fn check_applied(kind: &Kind, name: &Name<'_>, applied: &Value) -> Result<(), ApiError> {
     let (api_version, of) = (applied["apiVersion"].as_str(), applied["kind"].as_str());
     if of != Some(&kind.kind) || api_version != Some(&kind.api_version()) {
         let api_version = api_version.unwrap_or("/");
@@ -179,17 +191,29 @@ fn check_applied(kind: &Kind, name: &Name<'_>, applied: &mut Value) -> Result<()
     if !applied["metadata"]["managedFields"].is_null() {
         return Err(ApiError::bad_request("metadata.managedFields must be nil"));
     }
-    let metadata = meta::of_mut(applied);
-    // The path says which object it is; a body that says otherwise is refused.
-    for (field, expected) in [("name", Some(name.name)), ("namespace", name.namespace)] {
-        let Some(expected) = expected else { continue };
-        let given = metadata.entry(field).or_insert_with(|| Value::from(expected));
-        if given.as_str() != Some(expected) {
-            let given = given.as_str().unwrap_or_default();
-            return Err(ApiError::bad_request(format!(
-                "the {field} of the object ({given}) does not match the {field} on the URL ({expected})"
-            )));
-        }
+    check_place(name, applied)
+}
+
+/// The path says which object it is: the body must say the same name, and no
+/// other namespace.
+fn check_place(name: &Name<'_>, applied: &Value) -> Result<(), ApiError> {
+    let (given, namespace) = (meta::text(applied, "name"), meta::text(applied, "namespace"));
+    if given.is_empty() {
+        return Err(ApiError::bad_request(format!(
+            "the name of the object ({} based on URL) was undeterminable: name must be provided",
+            name.name
+        )));
+    }
+    if given != name.name {
+        return Err(ApiError::bad_request(format!(
+            "the name of the object ({given}) does not match the name on the URL ({})",
+            name.name
+        )));
+    }
+    if !namespace.is_empty() && Some(namespace) != name.namespace {
+        return Err(ApiError::bad_request(
+            "the namespace of the provided object does not match the namespace sent on the request",
+        ));
     }
     Ok(())
 }

@@ -83,6 +83,10 @@ fn wanted_version(state: &State, call: &Call) -> Result<Option<u64>, ApiError> {
     match (asked, call.query.get("resourceVersionMatch")) {
         (Some(asked), _) if asked > latest => Err(ApiError::too_new(asked, latest)),
         (Some(asked), Some("Exact")) if asked > 0 => Ok(Some(asked)),
+        (Some(0), Some("Exact")) => Err(list_options_error(
+            "resourceVersionMatch",
+            "resourceVersionMatch \"exact\" is forbidden for resourceVersion \"0\"",
+        )),
         (None, Some(_)) => Err(list_options_error(
             "resourceVersionMatch",
             "resourceVersionMatch is forbidden unless resourceVersion is provided",

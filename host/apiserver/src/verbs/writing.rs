@@ -8,6 +8,7 @@ use serde_json::Value;
 use super::Call;
 use crate::builtin_rules;
 use crate::crd;
+use crate::go_values;
 use crate::kinds::Kind;
 use crate::managed::Writer;
 use crate::meta;
@@ -199,8 +200,11 @@ pub(super) fn prune(kind: &Kind, value: &mut Value, options: &WriteOptions) -> R
 
 /// Fills in what the kind has by default.
 pub(super) fn default(kind: &Kind, value: &mut Value) {
+    if let Some(builtin) = &kind.builtin {
+        go_values::drop_empty(&builtin.components, &builtin.component, value);
+    }
     kind.schema.default(value);
-    if kind.custom.is_none() {
+    if kind.builtin.is_some() {
         builtin_rules::default(kind, value);
     }
 }
