@@ -1,5 +1,6 @@
 //! Held to a real API server: what happens again is one Event with a count, and
 //! kubectl shows it.
+#![allow(clippy::unwrap_used, reason = "in a test a panic is the message")]
 
 mod support;
 
@@ -8,7 +9,10 @@ use std::sync::{Arc, atomic::Ordering};
 use support::{Bench, TestEnv, place};
 use tokio_util::sync::CancellationToken;
 use trimtab_cluster::events::{Events, Note};
-use trimtab_core::{id::{InstanceId, Lineage}, object::{Meta, Object}};
+use trimtab_core::{
+    id::{InstanceId, Lineage},
+    object::{Meta, Object},
+};
 
 fn object(bench: &Bench, name: &str) -> Meta {
     let text = serde_json::json!({"metadata": {"name": name, "namespace": bench.namespace, "uid": "u", "resourceVersion": "1"}});

@@ -1,6 +1,7 @@
 //! Held to a real API server: a create makes what is absent and never touches
 //! what exists. That an apply with the resource version 1 does this is written
 //! nowhere, so it is tried on each of the server's ways to apply.
+#![allow(clippy::unwrap_used, reason = "in a test a panic is the message")]
 
 mod support;
 

@@ -1,5 +1,6 @@
 //! Held to a real API server: what has changed since it was looked at is not
 //! written, and the look that follows sees what stood in the way.
+#![allow(clippy::unwrap_used, reason = "in a test a panic is the message")]
 
 mod support;
 
@@ -115,10 +116,12 @@ async fn a_status_is_written_whole_on_the_state_that_was_seen() {
     let first = Seen::of(&bench.written(&create).await.meta);
     let status = |seen: &Seen, status: Value| Write {
         manager: "trimtab/site/status".into(),
-        ..bench.to("status.test/v1", "Gadget", "a", Action::Status {
-            seen: seen.clone(),
-            status: status.as_object().unwrap().clone(),
-        })
+        ..bench.to(
+            "status.test/v1",
+            "Gadget",
+            "a",
+            Action::Status { seen: seen.clone(), status: status.as_object().unwrap().clone() },
+        )
     };
     let second = bench.written(&status(&first, json!({ "ready": true, "count": 1 }))).await;
     assert_eq!(second.value()["status"], json!({ "ready": true, "count": 1 }));

@@ -1,8 +1,7 @@
 //! What the tests against a real API server share: time from tokio, a gate
 //! that may write, kinds from discovery.
 
-// Each test binary takes its part of it.
-#![allow(dead_code)]
+#![allow(dead_code, reason = "each test binary uses its part")]
 
 use std::{
     sync::{
@@ -79,7 +78,8 @@ impl Permit for Permits {
     }
 }
 
-struct Deaf;
+/// Does not care what changes.
+pub struct Deaf;
 
 impl Notify for Deaf {
     fn changed(&self, _: &Change<'_>) {}
@@ -115,8 +115,7 @@ impl Bench {
         let store = Store::new(Arc::new(Deaf));
         let (lock, permits) = (Arc::new(Open(AtomicBool::new(true))), Arc::new(Permits::default()));
         let kinds = discovery.kinds();
-        let gate =
-            Gate::new(client.clone(), kinds, store.clone(), lock.clone(), permits.clone(), TestEnv::new());
+        let gate = Gate::new(client.clone(), kinds, store.clone(), lock.clone(), permits.clone(), TestEnv::new());
         let instance = InstanceId::default_instance();
         let ticket = Ticket {
             key: Key {
@@ -238,7 +237,8 @@ impl Bench {
 
     /// What kubectl sees of an object.
     pub fn live(&self, kind: &str, name: &str) -> Value {
-        let args = ["get", kind, name, "-n", &self.namespace, "-o", "json", "--ignore-not-found", "--show-managed-fields"];
+        let args =
+            ["get", kind, name, "-n", &self.namespace, "-o", "json", "--ignore-not-found", "--show-managed-fields"];
         let text = self.control_plane.kubectl(&args);
         if text.is_empty() { Value::Null } else { serde_json::from_str(&text).unwrap() }
     }

@@ -145,7 +145,11 @@ fn fields(value: &mut Value) -> &mut Map<String, Value> {
 mod tests {
     use super::*;
 
-    fn change_of(proposal: &Proposal, incumbents: Option<&BTreeMap<GroupKind, Lineage>>, last: Option<&Lease>) -> Value {
+    fn change_of(
+        proposal: &Proposal,
+        incumbents: Option<&BTreeMap<GroupKind, Lineage>>,
+        last: Option<&Lease>,
+    ) -> Value {
         let instance = InstanceId::new("canary").expect("an id");
         let now = Duration::from_millis(1_000_000_000_007);
         let lease = Duration::from_secs(15);
@@ -160,7 +164,9 @@ mod tests {
     fn the_default_instance_gives_the_plain_name_and_an_odd_id_a_name_that_can_be_one() {
         assert_eq!(name("trimtab", &InstanceId::default_instance()), "trimtab-trimtab");
         let odd = name("trimtab", &InstanceId::new("A_b.c").expect("an id"));
-        assert!(odd.starts_with("trimtab-trimtab-") && odd.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-'));
+        assert!(
+            odd.starts_with("trimtab-trimtab-") && odd.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+        );
         assert_ne!(odd, name("trimtab", &InstanceId::new("A_b.d").expect("an id")));
     }
 
