@@ -5,6 +5,7 @@
 
 use serde_json::{Map, Value, json};
 
+use crate::crd;
 use crate::kinds::Kind;
 use crate::schema::FieldError;
 use crate::server::State;
@@ -63,6 +64,7 @@ pub(crate) fn default(kind: &Kind, object: &mut Value) {
         }
         "CronJob" => default_template(object.pointer_mut("/spec/jobTemplate/spec/template")),
         "Service" => default_service(object),
+        "CustomResourceDefinition" => crd::default(object),
         _ => {}
     }
 }

@@ -48,9 +48,8 @@ fn storage_version(definition: &Value) -> &str {
     versions(definition).find(|version| version["storage"] == Value::Bool(true)).map_or("", version_name)
 }
 
-/// Fills in what follows from the rest: names, conversion, and the status that
-/// the real server's controllers write a moment later.
-pub(crate) fn prepare(state: &State, new: &mut Value, live: Option<&Value>) {
+/// Fills in the names and the conversion that follow from the rest.
+pub(crate) fn default(new: &mut Value) {
     let names = &mut new["spec"]["names"];
     let kind = names["kind"].as_str().unwrap_or_default().to_owned();
     if !kind.is_empty() && names.is_object() {
@@ -64,6 +63,10 @@ pub(crate) fn prepare(state: &State, new: &mut Value, live: Option<&Value>) {
     if new["spec"]["conversion"].is_null() && new["spec"].is_object() {
         new["spec"]["conversion"] = json!({ "strategy": "None" });
     }
+}
+
+/// Writes the status that the real server's controllers write a moment later.
+pub(crate) fn prepare(state: &State, new: &mut Value, live: Option<&Value>) {
     let mut stored: Vec<Value> =
         live.and_then(|live| live["status"]["storedVersions"].as_array().cloned()).unwrap_or_default();
     let storage = Value::from(storage_version(new));

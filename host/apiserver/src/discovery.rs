@@ -159,6 +159,10 @@ fn resource_entries(kind: &Kind) -> Vec<Value> {
 fn subresources(kind: &Kind) -> Vec<&'static str> {
     let scale = kind.scale.is_some().then_some("scale");
     let status = kind.status.then_some("status");
+    // In the order in which the real server lists them.
+    if kind.custom.is_some() {
+        return status.into_iter().chain(scale).collect();
+    }
     scale.into_iter().chain(status).collect()
 }
 

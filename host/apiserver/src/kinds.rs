@@ -359,7 +359,7 @@ mod tests {
     #[test]
     fn versions_are_ranked_as_kubernetes_ranks_them() {
         let mut versions = ["v1alpha1", "foo", "v2", "v1", "v2beta1", "v11"];
-        versions.sort_by(|a, b| rank(b).cmp(&rank(a)));
+        versions.sort_by_key(|version| std::cmp::Reverse(rank(version)));
         assert_eq!(versions, ["v11", "v2", "v1", "v2beta1", "v1alpha1", "foo"]);
     }
 }

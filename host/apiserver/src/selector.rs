@@ -236,7 +236,7 @@ pub(crate) struct FieldSelector(Vec<(String, bool, String)>);
 
 impl FieldSelector {
     /// `known` are the fields that the kind can be selected by, besides name and namespace.
-    pub fn parse(text: &str, namespaced: bool, known: &[String]) -> Result<Self, ApiError> {
+    pub fn parse(text: &str, namespaced: bool, known: &[String], custom: bool) -> Result<Self, ApiError> {
         let mut terms = Vec::new();
         for term in text.split(',').filter(|term| !term.is_empty()) {
             let split = term
@@ -249,7 +249,7 @@ impl FieldSelector {
             };
             let everywhere = field == "metadata.name" || (namespaced && field == "metadata.namespace");
             if !everywhere && !known.iter().any(|known| known == field) {
-                return Err(unknown_field(field));
+                return Err(unknown_field(field, custom));
             }
             terms.push((field.to_owned(), equal, value.to_owned()));
         }
@@ -265,7 +265,10 @@ impl FieldSelector {
     }
 }
 
-fn unknown_field(field: &str) -> ApiError {
+fn unknown_field(field: &str, custom: bool) -> ApiError {
+    if custom {
+        return ApiError::bad_request(format!("field label not supported: {field}"));
+    }
     ApiError::bad_request(format!(
         "{field:?} is not a known field selector: only \"metadata.name\", \"metadata.namespace\""
     ))
@@ -325,13 +328,13 @@ mod tests {
 
     #[test]
     fn an_unknown_field_is_refused_by_name() {
-        let error = FieldSelector::parse("data.x=b", true, &[]).unwrap_err();
+        let error = FieldSelector::parse("data.x=b", true, &[], false).unwrap_err();
         assert_eq!(
             error.message,
             "\"data.x\" is not a known field selector: only \"metadata.name\", \"metadata.namespace\""
         );
         let known = ["spec.nodeName".to_owned()];
-        let selector = FieldSelector::parse("spec.nodeName!=,metadata.name=p", true, &known).unwrap();
+        let selector = FieldSelector::parse("spec.nodeName!=,metadata.name=p", true, &known, false).unwrap();
         assert!(selector.matches(&json!({ "metadata": { "name": "p" }, "spec": { "nodeName": "n" } })));
         assert!(!selector.matches(&json!({ "metadata": { "name": "p" }, "spec": {} })));
     }

@@ -1,5 +1,6 @@
 //! Custom kinds: schemas, versions, status, change and removal of definitions,
 //! and the discovery that follows them.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod common;
 

@@ -1,5 +1,6 @@
 //! Writing and reading single objects: what is refused and how, what is kept,
 //! counted and defaulted.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod common;
 

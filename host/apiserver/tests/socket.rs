@@ -1,4 +1,5 @@
 //! The same service behind a socket, by HTTP/1.1 and HTTP/2.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod common;
 

@@ -1,4 +1,5 @@
 //! Watches and lists: what is told, in which order, and when history is gone.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod common;
 

@@ -196,6 +196,9 @@ fn mark(kind: &Kind, object: &mut Value, stored: &Stored, now: &str) {
         object["status"]["phase"] = Value::from("Terminating");
         return;
     }
+    if crd::is_definition(&kind.at) {
+        return;
+    }
     metadata.insert("deletionGracePeriodSeconds".to_owned(), Value::from(0));
     if let Some(generation) = metadata.get("generation").and_then(Value::as_i64).filter(|number| *number > 0) {
         metadata.insert("generation".to_owned(), Value::from(generation + 1));
@@ -223,7 +226,10 @@ pub(super) fn collection(
         .filter(|(_, stored)| filter.matches(stored))
         .map(|(key, stored)| (key.clone(), Arc::clone(stored)))
         .unzip();
-    let metadata = json!({ "resourceVersion": state.storage.version().to_string() });
+    let mut metadata = json!({ "resourceVersion": state.storage.version().to_string() });
+    if kind.custom.is_some() {
+        metadata["continue"] = Value::from("");
+    }
     if !options.dry_run {
         for key in keys {
             remove_or_mark(state, kind, &key, options.propagation);

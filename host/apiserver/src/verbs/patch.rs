@@ -44,12 +44,12 @@ pub(super) fn patch(
                 patch::strategic(live, &patch, kind.builtin.as_ref())
             })
         }
-        _ => Err(unsupported(kind, call)),
+        _ => Err(unsupported(kind)),
     }
 }
 
-fn unsupported(kind: &Kind, call: &Call) -> ApiError {
-    if kind.builtin.is_some() || call.content_type != STRATEGIC {
+fn unsupported(kind: &Kind) -> ApiError {
+    if kind.builtin.is_some() {
         return ApiError::unknown_media_type();
     }
     ApiError::unsupported_media_type(&[
@@ -147,7 +147,7 @@ fn apply(
         if subresource.is_some() {
             return Err(ApiError::not_found(kind.resource_subject(name.name)));
         }
-        check_absent_uid(kind, name, &applied)?;
+        check_absent(kind, name, &applied)?;
         let mut new = merged(kind, None, &applied, &author, options.force)?;
         writing::default(kind, &mut new);
         let created = create::store(state, kind, name.namespace, new, options)?;
@@ -194,17 +194,10 @@ fn check_applied(kind: &Kind, name: &Name<'_>, applied: &Value) -> Result<(), Ap
     check_place(name, applied)
 }
 
-/// The path says which object it is: the body must say the same name, and no
-/// other namespace.
+/// The path says which object it is: the body may say no other.
 fn check_place(name: &Name<'_>, applied: &Value) -> Result<(), ApiError> {
     let (given, namespace) = (meta::text(applied, "name"), meta::text(applied, "namespace"));
-    if given.is_empty() {
-        return Err(ApiError::bad_request(format!(
-            "the name of the object ({} based on URL) was undeterminable: name must be provided",
-            name.name
-        )));
-    }
-    if given != name.name {
+    if !given.is_empty() && given != name.name {
         return Err(ApiError::bad_request(format!(
             "the name of the object ({given}) does not match the name on the URL ({})",
             name.name
@@ -218,7 +211,14 @@ fn check_place(name: &Name<'_>, applied: &Value) -> Result<(), ApiError> {
     Ok(())
 }
 
-fn check_absent_uid(kind: &Kind, name: &Name<'_>, applied: &Value) -> Result<(), ApiError> {
+/// What is created must say its name, and cannot have a uid already.
+fn check_absent(kind: &Kind, name: &Name<'_>, applied: &Value) -> Result<(), ApiError> {
+    if meta::text(applied, "name").is_empty() {
+        return Err(ApiError::bad_request(format!(
+            "the name of the object ({} based on URL) was undeterminable: name must be provided",
+            name.name
+        )));
+    }
     let uid = meta::text(applied, "uid");
     if uid.is_empty() {
         return Ok(());

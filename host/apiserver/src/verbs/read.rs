@@ -35,6 +35,7 @@ pub(super) fn filter(kind: &Kind, namespace: Option<&str>, call: &Call) -> Resul
             call.query.get("fieldSelector").unwrap_or_default(),
             kind.namespaced,
             &kind.selectable,
+            kind.custom.is_some(),
         )?,
     })
 }
@@ -65,6 +66,10 @@ pub(super) fn list(state: &mut State, kind: &Kind, namespace: Option<&str>, call
         }
     }
     let mut metadata = json!({ "resourceVersion": version.to_string() });
+    if kind.custom.is_some() {
+        // A custom list is no Go struct: it says that it goes no further.
+        metadata["continue"] = Value::from("");
+    }
     if let (true, Some(after)) = (left > 0, last_key) {
         metadata["continue"] = Value::from(Page { version: Some(version), after: Some(after) }.token());
         if filter.labels.is_empty() && filter.fields.is_empty() {

@@ -186,7 +186,8 @@ impl Change<'_> {
         let counted = |object: &Value| {
             let fields = object.as_object().cloned().unwrap_or_default();
             let wanted = |field: &str| {
-                !matches!(field, "metadata" | "apiVersion" | "kind") && !(field == "status" && self.kind.status)
+                let named = matches!(field, "metadata" | "apiVersion" | "kind");
+                !named && (field != "status" || !self.kind.status)
             };
             fields.into_iter().filter(|(field, _)| wanted(field)).collect::<Vec<_>>()
         };

@@ -148,7 +148,7 @@ fn check_type(kind: &Kind, value: &mut Value, unrecognized: &dyn Fn(&str) -> Api
     let given = (value["apiVersion"].as_str().unwrap_or_default(), value["kind"].as_str().unwrap_or_default());
     if kind.custom.is_some() {
         if given.1.is_empty() {
-            return Err(unrecognized(&format!("Object 'Kind' is missing in '{value}'")));
+            return Err(unrecognized("Object 'Kind' is missing"));
         }
         if given.0 != api_version {
             return Err(ApiError::bad_request(format!(

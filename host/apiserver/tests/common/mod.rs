@@ -1,5 +1,6 @@
 //! A client for the tests: requests through the tower service, as JSON.
 #![allow(dead_code, reason = "each test file uses its part")]
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::sync::Arc;
 
