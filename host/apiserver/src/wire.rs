@@ -10,8 +10,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures::StreamExt;
-use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, ETAG, IF_NONE_MATCH, USER_AGENT, WARNING};
-use http::{HeaderMap, Request, Response, StatusCode};
+use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, ETAG, IF_NONE_MATCH, USER_AGENT, VARY, WARNING};
+use http::{HeaderMap, HeaderValue, Request, Response, StatusCode};
 use http_body::{Body, Frame};
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited, StreamBody};
@@ -166,12 +166,20 @@ fn refusal(error: &ApiError) -> Response<AnswerBody> {
     build(error.code, "application/json", full(view::to_bytes(&error.to_status())))
 }
 
+/// What a client needs to ask again only for what has changed.
+fn tag(response: &mut Response<AnswerBody>, etag: &str) {
+    response.headers_mut().insert(VARY, HeaderValue::from_static("Accept"));
+    if let Ok(etag) = etag.parse() {
+        response.headers_mut().insert(ETAG, etag);
+    }
+}
+
 fn accept(answer: Answer) -> Response<AnswerBody> {
     match answer {
         Answer::Body { code, content_type, etag, warnings, body } => {
             let mut response = build(code, content_type, full(body));
-            if let Some(Ok(etag)) = etag.map(|etag| etag.parse()) {
-                response.headers_mut().insert(ETAG, etag);
+            if let Some(etag) = etag {
+                tag(&mut response, &etag);
             }
             for warning in warnings {
                 let quoted = format!("299 - \"{}\"", warning.replace('\\', "\\\\").replace('"', "\\\""));
@@ -182,10 +190,10 @@ fn accept(answer: Answer) -> Response<AnswerBody> {
             response
         }
         Answer::NotModified { etag } => {
-            let mut response = build(304, "application/json", full(Bytes::new()));
-            if let Ok(etag) = etag.parse() {
-                response.headers_mut().insert(ETAG, etag);
-            }
+            // No content type: a client's cache would lay it over the one it has.
+            let mut response = Response::new(full(Bytes::new()));
+            *response.status_mut() = StatusCode::NOT_MODIFIED;
+            tag(&mut response, &etag);
             response
         }
         Answer::Watch(watch) => {
