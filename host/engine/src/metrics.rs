@@ -149,7 +149,7 @@ impl Metrics {
             skipped: by(
                 r,
                 "trimtab_skipped",
-                "Looks that called no plugin: settled, backing-off, paused, standby, unserved, unsynced, deleting, gone",
+                "Looks that called no plugin: settled, backing-off, paused, standby, unserved, unsynced, behind, deleting, gone",
             ),
             call_seconds: timed(
                 r,

@@ -7,7 +7,7 @@ use trimtab_cluster::gate::{Permit, Ticket};
 use trimtab_cluster::store::Store;
 use trimtab_core::write::{Action, Write};
 
-use crate::{settings::Settings, slots::Published};
+use crate::{published::Published, settings::Settings};
 
 /// The route once more, and the grants.
 pub struct RouteAndGrants {

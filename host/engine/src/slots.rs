@@ -2,16 +2,9 @@
 //! the folder with what serves and moves each difference through its stages. A
 //! failure on the way leaves the last good generation serving.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-};
+use std::{collections::BTreeMap, sync::Arc};
 
-use arc_swap::ArcSwap;
-use tokio::{
-    sync::{Notify, watch},
-    task::JoinSet,
-};
+use tokio::{sync::watch, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 use trimtab_cluster::{
     discovery::{Discovery, Kinds},
@@ -31,11 +24,11 @@ use crate::{
     generation::{Generation, Loaded, Needs},
     leading::Leading,
     metrics::Metrics,
+    published::Published,
     queue::{Priority, Queue},
     serving::{Serving, Settling},
     settings::{RECHECK, Settings},
     slot::{Candidate, Slot, Stage, unhealthy},
-    view::SlotView,
 };
 
 /// Files that are loaded at once: each compilation is a process that may use
@@ -54,31 +47,12 @@ pub struct Rooms {
     pub metrics: Arc<Metrics>,
 }
 
-/// What others may see of the slots, and how they wake their owner.
-#[derive(Default)]
-pub struct Published {
-    /// What serves.
-    pub serving: ArcSwap<Serving>,
-    /// What people are shown.
-    pub view: ArcSwap<Vec<SlotView>>,
-    /// To be poked when the health of a watch, or who leads, has changed.
-    pub changed: Notify,
-    /// Keys that were looked at while a watch was not synced. At most one entry
-    /// for each object and lineage.
-    turned_away: Mutex<BTreeSet<Key>>,
-}
-
-impl Published {
-    /// The key is added again when all watches of its lineage are synced.
-    pub fn turn_away(&self, key: Key) {
-        self.turned_away().insert(key);
-        // It may have recovered between the look and now.
-        self.changed.notify_one();
-    }
-
-    fn turned_away(&self) -> MutexGuard<'_, BTreeSet<Key>> {
-        self.turned_away.lock().unwrap_or_else(PoisonError::into_inner)
-    }
+/// What came of looking for a generation's kinds.
+struct Found {
+    loaded: Arc<Loaded>,
+    /// What they were looked for in.
+    kinds: Arc<Kinds>,
+    needs: Result<Needs, String>,
 }
 
 /// The owner's own state.
@@ -88,7 +62,7 @@ pub struct Slots {
     folder: watch::Receiver<Arc<Folder>>,
     kinds: watch::Receiver<Arc<Kinds>>,
     loads: JoinSet<(SlotId, Source, Result<Arc<Loaded>, String>)>,
-    finds: JoinSet<(Arc<Loaded>, Result<Needs, String>)>,
+    finds: JoinSet<Found>,
     next_number: u64,
     published: Arc<Published>,
 }
@@ -98,23 +72,23 @@ impl Slots {
     pub fn new(rooms: Rooms, folder: watch::Receiver<Arc<Folder>>, published: Arc<Published>) -> Self {
         let kinds = rooms.discovery.kinds();
         let (loads, finds) = (JoinSet::new(), JoinSet::new());
-        Self { rooms, slots: BTreeMap::new(), folder, kinds, loads, finds, next_number: 1, published }
+        Self { rooms, slots: BTreeMap::new(), folder, kinds, loads, finds, next_number: 0, published }
     }
 
     /// Follows the folder until `stop`.
     pub async fn run(mut self, stop: CancellationToken) {
         loop {
             self.step();
-            let on_the_way = self.slots.values().any(|slot| slot.candidate.is_some());
+            let on_the_way = self.slots.values().any(|slot| slot.candidate.is_some() || slot.lacking.is_some());
             tokio::select! {
                 biased;
                 () = stop.cancelled() => return,
                 Some(Ok((id, source, loaded))) = self.loads.join_next() => self.loaded(&id, &source, loaded),
-                Some(Ok((loaded, needs))) = self.finds.join_next() => self.found(loaded, needs),
+                Some(Ok(found)) = self.finds.join_next() => self.found(found),
                 Ok(()) = self.folder.changed() => {}
                 Ok(()) = self.kinds.changed() => self.find_again(),
                 () = self.published.changed.notified() => {}
-                () = tokio::time::sleep(RECHECK), if on_the_way => {}
+                () = tokio::time::sleep(RECHECK), if on_the_way => self.find_what_lacks(),
             }
         }
     }
@@ -202,23 +176,40 @@ impl Slots {
         }
     }
 
-    /// Discovery changed: what was lacking may have come, what serves may have changed.
+    /// Discovery changed: what was lacking may have come, what was found may be
+    /// another thing now.
     fn find_again(&mut self) {
         for slot in self.slots.values_mut() {
-            if let Some(candidate) = &mut slot.candidate {
-                if let Stage::Lacking(loaded) | Stage::Finding(loaded) = &candidate.stage {
-                    candidate.stage = Stage::Loaded(loaded.clone());
-                } else if let Stage::Syncing(generation) = &candidate.stage {
-                    candidate.stage = Stage::Loaded(generation.loaded.clone());
-                }
+            if let Some(candidate) = &mut slot.candidate
+                && let Stage::Finding(loaded) = &candidate.stage
+            {
+                candidate.stage = Stage::Loaded(loaded.clone());
             }
-            if let Some(serving) = &slot.serving {
+            for found in slot.serving.iter().chain(slot.syncing()) {
+                spawn_find(&mut self.finds, &self.rooms, &self.kinds, found.loaded.clone());
+            }
+        }
+        self.find_what_lacks();
+    }
+
+    /// Not finding may also have been a failed request.
+    fn find_what_lacks(&mut self) {
+        for slot in self.slots.values_mut() {
+            if let Some(candidate) = &mut slot.candidate
+                && let Stage::Lacking(loaded) = &candidate.stage
+            {
+                candidate.stage = Stage::Loaded(loaded.clone());
+            }
+            if let Some(serving) = slot.serving.as_ref().filter(|_| slot.lacking.is_some()) {
                 spawn_find(&mut self.finds, &self.rooms, &self.kinds, serving.loaded.clone());
             }
         }
     }
 
-    fn found(&mut self, loaded: Arc<Loaded>, needs: Result<Needs, String>) {
+    fn found(&mut self, Found { loaded, kinds, needs }: Found) {
+        if !Arc::ptr_eq(&kinds, &self.kinds.borrow()) {
+            return; // looked for in what has changed since; it is being looked for again
+        }
         let Some(slot) = self.slots.get_mut(&loaded.slot) else { return };
         let is_it = |other: &Arc<Loaded>| Arc::ptr_eq(other, &loaded);
         if let Some(serving) = slot.serving.as_ref().filter(|serving| is_it(&serving.loaded)) {
@@ -230,15 +221,16 @@ impl Slots {
             return;
         }
         let Some(candidate) = &mut slot.candidate else { return };
-        if !matches!(&candidate.stage, Stage::Finding(finding) if is_it(finding)) {
-            return;
-        }
-        match needs {
-            Ok(needs) => {
-                let number = self.next_number;
+        let number = match &candidate.stage {
+            Stage::Finding(finding) if is_it(finding) => {
                 self.next_number += 1;
-                candidate.stage = Stage::Syncing(Arc::new(Generation { number, loaded, needs }));
+                self.next_number
             }
+            Stage::Syncing(syncing) if is_it(&syncing.loaded) => syncing.number,
+            _ => return,
+        };
+        match needs {
+            Ok(needs) => candidate.stage = Stage::Syncing(Arc::new(Generation { number, loaded, needs })),
             Err(why) => {
                 candidate.stage = Stage::Lacking(loaded.clone());
                 slot.waits(&loaded.slot, why);
@@ -353,13 +345,9 @@ impl Slots {
             let mut generations = serving.of_lineage(&key.lineage);
             generations.all(|generation| unhealthy(&self.rooms.store, &generation.needs.watches).is_none())
         };
-        self.published.turned_away().retain(|key| {
-            let synced = synced(key);
-            if synced {
-                self.rooms.queue.add(key.clone(), Priority::Low);
-            }
-            !synced
-        });
+        for key in self.published.let_in(synced) {
+            self.rooms.queue.add(key, Priority::Low);
+        }
     }
 
     /// Wakes all objects that a generation may serve, after everything else.
@@ -386,15 +374,10 @@ impl Slots {
     }
 }
 
-fn spawn_find(
-    finds: &mut JoinSet<(Arc<Loaded>, Result<Needs, String>)>,
-    rooms: &Rooms,
-    kinds: &watch::Receiver<Arc<Kinds>>,
-    loaded: Arc<Loaded>,
-) {
+fn spawn_find(finds: &mut JoinSet<Found>, rooms: &Rooms, kinds: &watch::Receiver<Arc<Kinds>>, loaded: Arc<Loaded>) {
     let (discovery, settings, kinds) = (rooms.discovery.clone(), rooms.settings.clone(), kinds.borrow().clone());
     finds.spawn(async move {
         let needs = Needs::find(&loaded, &kinds, &discovery, &settings).await;
-        (loaded, needs)
+        Found { loaded, kinds, needs }
     });
 }

@@ -19,8 +19,8 @@ use trimtab_core::{
 
 use crate::{
     memory::Memory,
+    published::Published,
     queue::{Priority, Queue},
-    slots::Published,
 };
 
 /// Wakes keys. It is called by the store's tasks and only touches the queue,

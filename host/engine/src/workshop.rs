@@ -17,10 +17,10 @@ use crate::{
     lookups,
     memory::{Failed, Memory, Remembered},
     metrics::{Metrics, Who},
+    published::Published,
     queue::{Done, Queue},
     reconcile::{Ended, Run},
     settings::Settings,
-    slots::Published,
     trouble::{Again, Trouble},
 };
 
