@@ -1,1 +1,26 @@
-//! stub
+//! The whole host in one process, against a Kubernetes API in memory, in
+//! simulated time: what takes an hour takes a second, and the same seed makes
+//! the same requests.
+//!
+//! A [`World`] holds the API, the plugins folder and the host processes. What
+//! goes between a host and the API goes over a [`wire`], which is slow by
+//! chance, keeps a log of every request, and disturbs one write if it is told
+//! to. The [`oracle`] says whether a disturbed run came to the same end.
+//!
+//! Everything runs on one thread under a paused clock, see [`simulate`]: while
+//! some task can run, no time passes; when all wait, it jumps to the next timer.
+#![forbid(unsafe_code)]
+
+mod api;
+mod clock;
+mod env;
+mod log;
+pub mod oracle;
+pub mod wire;
+mod world;
+
+pub use api::{Api, Refused};
+pub use clock::{Clock, simulate};
+pub use env::{SimEnv, SplitMix};
+pub use log::{Entry, Log};
+pub use world::{Broken, SETTLED, World};

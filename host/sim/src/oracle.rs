@@ -1,0 +1,114 @@
+//! What must hold after a disturbed run: the objects of the cluster are those
+//! of the undisturbed run. When something was written, by whom and in how many
+//! steps may differ; what is there may not.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::Value;
+use trimtab_core::marks;
+
+use crate::api::{Api, Refused};
+
+/// What differs between any two runs: who leads since when, and how often
+/// something was told.
+const NOT_COMPARED: [&str; 2] = ["/apis/coordination.k8s.io/v1/leases", "/apis/events.k8s.io/v1/events"];
+const CORE_EVENTS: &str = "/api/v1/events";
+
+/// What a server gives to an object besides what was asked for.
+const OF_THE_WRITE: [&str; 3] = ["uid", "resourceVersion", "creationTimestamp"];
+
+/// All objects of a cluster without what differs between any two runs. Equal
+/// where the clusters came to the same end.
+#[derive(Debug, Clone, PartialEq)]
+pub struct End(BTreeMap<String, Value>);
+
+impl End {
+    /// The state of a cluster now.
+    pub async fn of(api: &Api) -> Result<Self, Refused> {
+        let all = api.everything().await?;
+        let compared = all.into_iter().filter(|(path, _)| path != CORE_EVENTS && !NOT_COMPARED.contains(&&**path));
+        Ok(Self(compared.map(|(path, object)| (place(&path, &object), normal(object))).collect()))
+    }
+
+    /// Each object that is not what it is in the other, and how.
+    pub fn differences(&self, other: &Self) -> Vec<String> {
+        let places = self.0.keys().chain(other.0.keys()).collect::<BTreeSet<_>>();
+        let differs = places.into_iter().filter(|place| self.0.get(*place) != other.0.get(*place));
+        let show = |end: &Self, place| end.0.get(place).map_or_else(|| "nothing".to_owned(), Value::to_string);
+        differs.map(|place| format!("{place}\n  is        {}\n  should be {}", show(self, place), show(other, place))).collect()
+    }
+}
+
+/// The resource version of each object that no plugin made and that is of none
+/// of the resources `served`: what a host must not touch.
+pub async fn foreign(api: &Api, served: &[&str]) -> Result<BTreeMap<String, String>, Refused> {
+    let all = api.everything().await?;
+    let foreign = all.into_iter().filter(|(path, object)| {
+        let ours = object["metadata"]["labels"].get(marks::PLUGIN_LABEL).is_some();
+        !ours && !served.contains(&&**path) && path != CORE_EVENTS && !NOT_COMPARED.contains(&&**path)
+    });
+    let version = |object: &Value| object["metadata"]["resourceVersion"].as_str().unwrap_or_default().to_owned();
+    Ok(foreign.map(|(path, object)| (place(&path, &object), version(&object))).collect())
+}
+
+fn place(path: &str, object: &Value) -> String {
+    let part = |field| object["metadata"][field].as_str().unwrap_or_default();
+    format!("{path} {}/{}", part("namespace"), part("name"))
+}
+
+fn normal(mut object: Value) -> Value {
+    if let Some(metadata) = object["metadata"].as_object_mut() {
+        metadata.retain(|field, _| !OF_THE_WRITE.contains(&&**field));
+    }
+    for entry in list(&mut object["metadata"]["managedFields"]) {
+        remove(entry, "time");
+    }
+    if object.get("status").is_some() {
+        for condition in list(&mut object["status"]["conditions"]) {
+            remove(condition, "lastTransitionTime");
+        }
+    }
+    object
+}
+
+fn list(value: &mut Value) -> &mut [Value] {
+    value.as_array_mut().map(Vec::as_mut_slice).unwrap_or_default()
+}
+
+fn remove(value: &mut Value, field: &str) {
+    if let Some(fields) = value.as_object_mut() {
+        fields.remove(field);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn end(object: Value) -> End {
+        End(BTreeMap::from([("a".to_owned(), normal(object))]))
+    }
+
+    fn object(uid: &str, at: &str, content: &str) -> Value {
+        json!({
+            "metadata": { "name": "a", "uid": uid, "resourceVersion": uid, "creationTimestamp": at,
+                          "managedFields": [{ "manager": "m", "time": at }] },
+            "status": { "content": content, "conditions": [{ "type": "Reconciled", "lastTransitionTime": at }] },
+        })
+    }
+
+    #[test]
+    fn when_and_in_how_many_steps_something_was_written_makes_no_difference() {
+        assert_eq!(end(object("1", "then", "x")), end(object("2", "later", "x")));
+    }
+
+    #[test]
+    fn other_content_and_a_missing_object_make_one() {
+        let (one, other) = (end(object("1", "then", "x")), end(object("1", "then", "y")));
+        assert_eq!(one.differences(&other).len(), 1);
+        assert_eq!(one.differences(&End(BTreeMap::new())).len(), 1);
+        assert_eq!(one.differences(&one), Vec::<String>::new());
+    }
+}
