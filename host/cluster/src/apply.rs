@@ -1,5 +1,7 @@
 //! How each write is said in HTTP, and what the server's answer leaves.
 
+use std::sync::Arc;
+
 use http::{Method, Request};
 use kube::client::Body;
 use serde_json::{Value, json};
@@ -82,7 +84,7 @@ fn preconditioned(mut body: Value, precondition: Value) -> Value {
 /// What is left of an object after a write.
 pub enum Left {
     /// It is there, like this.
-    There(Object),
+    There(Arc<Object>),
     /// It is gone.
     Gone,
 }
@@ -98,7 +100,7 @@ pub fn left(kind: &Kind, write: &Write, answer: &[u8]) -> Result<Left, BadObject
     let object = Object::parse(text, &kind.api_version(&write.version), &write.place.kind.kind)?;
     // With finalizers or a grace period it stays and says that it is deleted;
     // an answer without that is the last look at what is gone.
-    Ok(if deletes && !object.meta.deleting { Left::Gone } else { Left::There(object) })
+    Ok(if deletes && !object.meta.deleting { Left::Gone } else { Left::There(Arc::new(object)) })
 }
 
 fn is_status(text: &str) -> bool {

@@ -102,7 +102,7 @@ pub enum WriteError {
         /// What was being done.
         doing: Doing,
         /// What it said.
-        error: ApiError,
+        error: Box<ApiError>,
     },
     /// It is not known whether it was written.
     #[error("{0}")]
@@ -164,7 +164,6 @@ impl Gate {
         match answer {
             Ok(answer) => match apply::left(&kind, write, &answer)? {
                 Left::There(object) => {
-                    let object = Arc::new(object);
                     self.store.put(object.clone());
                     Ok(Some(object))
                 }
@@ -202,7 +201,7 @@ impl Gate {
         ticket: &Ticket,
         kind: &Kind,
         write: &Write,
-        error: ApiError,
+        error: Box<ApiError>,
     ) -> Result<Option<Arc<Object>>, WriteError> {
         let doing = Doing::from(&write.action);
         match error.class(doing) {

@@ -14,7 +14,7 @@ use trimtab_core::{api_error::ApiError, kind::Kind};
 pub enum RequestError {
     /// The server refused.
     #[error("{0}")]
-    Api(#[from] ApiError),
+    Api(Box<ApiError>),
     /// Nobody knows whether the server has done it.
     #[error("no answer within {0:?}")]
     TimedOut(Duration),
@@ -43,7 +43,7 @@ pub async fn send(client: &Client, request: Request<Body>, timeout: Duration) ->
             return Ok(body);
         }
         let retry_after = head.headers.get(header::RETRY_AFTER).and_then(|value| value.to_str().ok());
-        Err(ApiError::read(head.status.as_u16(), retry_after, &body).into())
+        Err(RequestError::Api(Box::new(ApiError::read(head.status.as_u16(), retry_after, &body))))
     };
     tokio::time::timeout(timeout, answer).await.unwrap_or(Err(RequestError::TimedOut(timeout)))
 }
