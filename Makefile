@@ -14,7 +14,7 @@ demo: tools plugins
 
 test: tools plugins control-plane
 	$(CARGO) test --workspace
-	cd plugins && $(CARGO) test --workspace
+	cd plugins && $(CARGO) test --workspace --all-features --locked
 	$(MAKE) lint
 
 lint:
