@@ -130,6 +130,12 @@ impl ControlPlane {
         &self.binaries
     }
 
+    /// The process group of the control plane. What a test starts in it is
+    /// killed with it, however the test ends.
+    pub fn process_group(&self) -> i32 {
+        self.group.id()
+    }
+
     /// A client of the admin. One for each test: a client lives on the runtime
     /// that made it.
     pub async fn client(&self) -> Client {
@@ -229,7 +235,10 @@ impl ControlPlane {
 
     fn written(&self, name: &str, as_whom: Option<(&str, &[&str])>) -> PathBuf {
         let path = self.group.folder().join(name);
-        std::fs::write(&path, self.access(as_whom).kubeconfig().to_string()).expect("the folder is ours");
+        // Moved into place whole: another test may be reading the one before.
+        let file = tempfile::NamedTempFile::new_in(self.group.folder()).expect("the folder is ours");
+        std::fs::write(file.path(), self.access(as_whom).kubeconfig().to_string()).expect("the file is ours");
+        file.persist(&path).expect("the folder is ours");
         path
     }
 }

@@ -45,6 +45,11 @@ impl Group {
         &self.folder
     }
 
+    /// The id of the group.
+    pub fn id(&self) -> i32 {
+        self.guard.id().try_into().expect("the ids of processes fit")
+    }
+
     /// Starts a process of the group; what it says goes to `<name>.log`.
     pub fn spawn(&self, program: &Path, args: &[String]) -> anyhow::Result<Process> {
         let name = program.file_name().context("a program has a name")?.to_string_lossy().into_owned();
@@ -56,7 +61,7 @@ impl Group {
             .stdin(Stdio::null())
             .stdout(output.try_clone()?)
             .stderr(output)
-            .process_group(self.guard.id().try_into()?)
+            .process_group(self.id())
             .spawn()
             .with_context(|| format!("{} does not start", program.display()))?;
         Ok(Process { child, log })

@@ -1,0 +1,12 @@
+//! The binary `trimtab` from outside, against a real control plane: a folder
+//! that files are copied into, kubectl, signals, and what the admin interface
+//! says. Nothing of the host is linked in but the type of a client.
+
+mod bad_files;
+mod leases;
+mod misbehaving;
+mod missing;
+mod process;
+mod restart;
+mod story;
+mod support;

@@ -1,0 +1,200 @@
+//! What is not there yet, or may not be seen: it is waited for by name, and
+//! nothing is deleted meanwhile.
+
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+use trimtab_harness::eventually;
+
+use crate::support::{BENCH, MISBEHAVE, SITE, SOON, Scene};
+
+/// After a CustomResourceDefinition has come.
+const CRD_WITHIN: Duration = Duration::from_secs(5);
+/// After a permission has come.
+const PERMISSION_WITHIN: Duration = Duration::from_secs(30);
+
+#[tokio::test]
+async fn a_kind_without_a_definition_is_waited_for_and_served_soon_after_it_comes() {
+    let scene = Scene::new().await;
+    scene.copy("bench", "bench.wasm");
+    let host = scene.host().await;
+    let why = pending(&host, "bench", "Site.bench.trimtab.dev").await;
+    assert!(why.contains("CustomResourceDefinition"), "{why}");
+    eventually("a pending plugin does not unready", SOON, async || host.ready().await.ok()).await;
+
+    scene.define(BENCH);
+    let came = Instant::now();
+    let site = json!({ "apiVersion": "bench.trimtab.dev/v1", "kind": "Site", "metadata": { "name": "anna" },
+        "spec": { "page": "hello" } });
+    scene.api.create(&scene.at("bench.trimtab.dev/v1", "sites", ""), &site).await;
+    scene.sees("it is served", &scene.config_map("anna-page"), |_| Some(())).await;
+    let took = came.elapsed();
+    assert!(took <= CRD_WITHIN, "served {took:?} after the definition came");
+}
+
+#[tokio::test]
+async fn a_childs_kind_without_a_definition_is_waited_for() {
+    let scene = Scene::new().await;
+    scene.define(MISBEHAVE);
+    scene.copy("misbehave", "misbehave.wasm");
+    scene.write("misbehave.toml", "[config]\ndescribe = \"unknown-child-kind\"\n");
+    scene.create_misbehave("anna", "").await;
+    let host = scene.host().await;
+    pending(&host, "misbehave", "Later.fixtures.trimtab.dev").await;
+    assert!(scene.api.get(&scene.config_map("anna")).await.is_none(), "nothing is written before");
+
+    let schema = json!({ "openAPIV3Schema": { "type": "object", "x-kubernetes-preserve-unknown-fields": true } });
+    let definition = json!({
+        "apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
+        "metadata": { "name": "laters.fixtures.trimtab.dev" },
+        "spec": {
+            "group": "fixtures.trimtab.dev", "scope": "Namespaced",
+            "names": { "kind": "Later", "plural": "laters", "singular": "later" },
+            "versions": [{ "name": "v1", "served": true, "storage": true, "schema": schema }],
+        },
+    });
+    let definitions = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions";
+    scene.api.create(definitions, &definition).await;
+    let came = Instant::now();
+    scene.sees("it is served", &scene.config_map("anna"), |_| Some(())).await;
+    let took = came.elapsed();
+    assert!(took <= CRD_WITHIN, "served {took:?} after the definition came");
+}
+
+#[tokio::test]
+async fn a_childs_kind_that_may_not_be_listed_is_waited_for_and_nothing_is_deleted() {
+    let scene = Scene::new().await;
+    scene.define(SITE);
+    scene.copy("raw", "raw.wasm");
+    scene.create_site("anna", "one").await;
+    let user = User::new(&scene, &["sites", "configmaps"]);
+    let host = scene.host_with(&user.kubeconfig(), &["--namespaces", &scene.namespace]).await;
+    scene.page_is("anna", "one").await;
+    let before = scene.api.fetch(&scene.config_map("anna")).await;
+    drop(host);
+
+    user.may(&["sites"]);
+    scene.edit_page("anna", "two").await;
+    let host = scene.host_with(&user.kubeconfig(), &["--namespaces", &scene.namespace]).await;
+    pending(&host, "raw", "ConfigMap").await;
+    assert_eq!(scene.api.fetch(&scene.config_map("anna")).await["metadata"]["uid"], before["metadata"]["uid"]);
+    assert_eq!(host.metric("trimtab_writes_total", &[]).await, 0.0);
+
+    user.may(&["sites", "configmaps"]);
+    let came = Instant::now();
+    eventually("it is served", 2 * PERMISSION_WITHIN, async || {
+        let child = scene.api.fetch(&scene.config_map("anna")).await;
+        (child["data"]["index.html"] == "two").then_some(())
+    })
+    .await;
+    let took = came.elapsed();
+    assert!(took <= PERMISSION_WITHIN, "served {took:?} after the permission came");
+}
+
+#[tokio::test]
+async fn a_look_up_that_may_not_be_made_waits_and_deletes_nothing() {
+    let scene = Scene::new().await;
+    scene.define(MISBEHAVE);
+    scene.copy("misbehave", "misbehave.wasm");
+    scene.write("misbehave.toml", "[grants]\nreads = [\"Secret\"]\n");
+    let secret = json!({ "apiVersion": "v1", "kind": "Secret", "metadata": { "name": "tls" } });
+    scene.api.create(&scene.at("v1", "secrets", ""), &secret).await;
+    scene.create_misbehave("anna", "").await;
+    let user = User::new(&scene, &["misbehaves", "configmaps", "secrets"]);
+    let flags = ["--namespaces", &scene.namespace];
+    let host = scene.host_with(&user.kubeconfig(), &flags).await;
+    let child = scene.sees("it is served", &scene.config_map("anna"), |child| Some(child.clone())).await;
+    drop(host);
+
+    // Its answer will have no children, but it is not given before the Secret is seen.
+    user.may(&["misbehaves", "configmaps"]);
+    scene.api.merge(&scene.misbehave("anna"), &json!({ "spec": { "mode": "get:Secret", "name": "tls" } })).await;
+    let host = scene.host_with(&user.kubeconfig(), &flags).await;
+    pending(&host, "misbehave", "Secret").await;
+    assert_eq!(scene.api.fetch(&scene.config_map("anna")).await["metadata"]["uid"], child["metadata"]["uid"]);
+
+    user.may(&["misbehaves", "configmaps", "secrets"]);
+    let came = Instant::now();
+    eventually("the Secret is found and the child not wanted any more", 2 * PERMISSION_WITHIN, async || {
+        let found = scene.api.fetch(&scene.misbehave("anna")).await["status"]["found"]["metadata"]["name"] == "tls";
+        (found && scene.api.get(&scene.config_map("anna")).await.is_none()).then_some(())
+    })
+    .await;
+    let took = came.elapsed();
+    assert!(took <= PERMISSION_WITHIN, "served {took:?} after the permission came");
+}
+
+#[tokio::test]
+async fn a_look_up_that_the_policy_does_not_grant_is_denied_and_deletes_nothing() {
+    let scene = Scene::new().await;
+    scene.define(MISBEHAVE);
+    scene.copy("misbehave", "misbehave.wasm");
+    scene.create_misbehave("anna", "").await;
+    let _host = scene.host().await;
+    scene.sees("it is served", &scene.config_map("anna"), |_| Some(())).await;
+    scene.api.merge(&scene.misbehave("anna"), &json!({ "spec": { "mode": "get:Secret", "name": "tls" } })).await;
+    let event = scene.event("anna", "PluginFailed").await;
+    assert!(event["note"].as_str().is_some_and(|note| note.contains("Secret")), "{event}");
+    scene.api.fetch(&scene.config_map("anna")).await;
+}
+
+#[tokio::test]
+async fn an_absent_object_that_was_looked_up_wakes_the_one_that_waits_for_it() {
+    let scene = Scene::new().await;
+    scene.define(MISBEHAVE);
+    scene.copy("misbehave", "misbehave.wasm");
+    scene.create_misbehave("anna", "get:ConfigMap").await;
+    scene.api.merge(&scene.misbehave("anna"), &json!({ "spec": { "name": "wanted" } })).await;
+    let _host = scene.host().await;
+    scene.condition(&scene.misbehave("anna"), "Settled").await;
+
+    let wanted = json!({ "apiVersion": "v1", "kind": "ConfigMap", "metadata": { "name": "wanted" } });
+    scene.api.create(&scene.config_map(""), &wanted).await;
+    scene
+        .sees("it has been found", &scene.misbehave("anna"), |object| {
+            (object["status"]["found"]["metadata"]["name"] == "wanted").then_some(())
+        })
+        .await;
+}
+
+/// Waits until a slot is pending for `what` and tells why.
+async fn pending(host: &crate::support::Host, slot: &str, what: &str) -> String {
+    eventually(&format!("{slot} is pending and names {what}"), SOON, async || {
+        let slot = host.slot(slot).await.filter(|slot| slot["state"] == "Pending")?;
+        slot["reason"].as_str().filter(|why| why.contains(what)).map(str::to_owned)
+    })
+    .await
+}
+
+/// Someone with rights in the test's namespace alone.
+struct User<'a> {
+    scene: &'a Scene,
+    name: String,
+}
+
+impl<'a> User<'a> {
+    fn new(scene: &'a Scene, resources: &[&str]) -> Self {
+        let user = Self { scene, name: format!("user-of-{}", scene.namespace) };
+        user.may(resources);
+        let (namespace, name) = (&*scene.namespace, &*user.name);
+        let kubectl = |args: &[&str]| scene.plane().kubectl(args);
+        kubectl(&["create", "rolebinding", "host", "--role=host", &format!("--user={name}"), "-n", namespace]);
+        user
+    }
+
+    fn kubeconfig(&self) -> std::path::PathBuf {
+        self.scene.plane().kubeconfig_as(&self.name, &["system:authenticated"])
+    }
+
+    /// Sets what may be listed and written, beside Leases and Events.
+    fn may(&self, resources: &[&str]) {
+        let resources = resources.iter().flat_map(|resource| [(*resource).to_owned(), format!("{resource}/status")]);
+        let resources = resources.chain(["leases".into(), "events".into()]).collect::<Vec<_>>();
+        let role = json!({
+            "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "Role",
+            "metadata": { "name": "host", "namespace": self.scene.namespace },
+            "rules": [{ "apiGroups": ["*"], "resources": resources, "verbs": ["*"] }],
+        });
+        self.scene.apply(&role);
+    }
+}

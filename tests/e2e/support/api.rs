@@ -1,0 +1,71 @@
+//! The API as the admin's client sees it: paths in, JSON out.
+
+use bytes::Bytes;
+use http::{Method, Request, StatusCode, header};
+use http_body_util::BodyExt;
+use serde_json::Value;
+use trimtab_cluster::Client;
+
+/// Asks the API server. What it does not expect fails the test.
+#[derive(Clone)]
+pub struct Api {
+    client: Client,
+}
+
+impl Api {
+    /// As whoever the client is.
+    pub fn new(client: Client) -> Self {
+        Self { client }
+    }
+
+    /// What lies at a path; none where there is nothing.
+    pub async fn get(&self, path: &str) -> Option<Value> {
+        match self.send(Method::GET, path, "application/json", None).await {
+            (StatusCode::NOT_FOUND, _) => None,
+            answer => Some(expected(answer, path)),
+        }
+    }
+
+    /// What lies at a path, which must be there.
+    pub async fn fetch(&self, path: &str) -> Value {
+        self.get(path).await.unwrap_or_else(|| panic!("{path} does not exist"))
+    }
+
+    /// The items of a collection.
+    pub async fn list(&self, path: &str) -> Vec<Value> {
+        match self.fetch(path).await["items"].take() {
+            Value::Array(items) => items,
+            other => panic!("{path} is no collection: {other}"),
+        }
+    }
+
+    /// Makes an object in a collection.
+    pub async fn create(&self, path: &str, object: &Value) -> Value {
+        expected(self.send(Method::POST, path, "application/json", Some(object)).await, path)
+    }
+
+    /// Merges a patch into an object.
+    pub async fn merge(&self, path: &str, patch: &Value) -> Value {
+        expected(self.send(Method::PATCH, path, "application/merge-patch+json", Some(patch)).await, path)
+    }
+
+    /// Deletes an object.
+    pub async fn delete(&self, path: &str) {
+        expected(self.send(Method::DELETE, path, "application/json", None).await, path);
+    }
+
+    async fn send(&self, method: Method, path: &str, content: &str, body: Option<&Value>) -> (StatusCode, Bytes) {
+        let body = body.map(Value::to_string).unwrap_or_default().into_bytes();
+        let request = Request::builder().method(method).uri(path).header(header::CONTENT_TYPE, content);
+        let request = request.body(body.into()).expect("the path is one");
+        let response = self.client.send(request).await.unwrap_or_else(|error| panic!("{path}: {error}"));
+        let status = response.status();
+        let body = response.into_body().collect().await.unwrap_or_else(|error| panic!("{path}: {error}"));
+        (status, body.to_bytes())
+    }
+}
+
+fn expected((status, body): (StatusCode, Bytes), path: &str) -> Value {
+    assert!(status.is_success(), "{path}: {status}: {}", String::from_utf8_lossy(&body));
+    serde_json::from_slice(&body).unwrap_or_else(|error| panic!("{path}: {error}"))
+}
