@@ -185,6 +185,8 @@ impl Engine {
     /// All metrics as text.
     pub fn metrics(&self) -> String {
         self.workshop.metrics.queue(&self.workshop.queue.stats());
-        self.workshop.metrics.text()
+        let shop = &self.workshop;
+        shop.metrics.held(shop.store.len(), shop.store.unreadable_len(), shop.events.dropped());
+        shop.metrics.text()
     }
 }

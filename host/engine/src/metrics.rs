@@ -96,6 +96,9 @@ pub struct Metrics {
     loads: CountBy,
     swaps: Count,
     slots: Family<State, Gauge>,
+    cached: Gauge,
+    unreadable: Gauge,
+    events_dropped: Counter,
 }
 
 impl Metrics {
@@ -162,6 +165,14 @@ impl Metrics {
             loads: by(r, "trimtab_plugin_loads", "Files that were loaded: accepted or refused"),
             swaps: count(r, "trimtab_plugin_swaps", "Generations that began to serve"),
             slots: add(r, "trimtab_plugin_slots", "Slots by state: Serving, Pending, Refused", Family::default()),
+            cached: add(r, "trimtab_cached_objects", "Objects in the store", Gauge::default()),
+            unreadable: add(r, "trimtab_unreadable_objects", "Objects that exist and cannot be read", Gauge::default()),
+            events_dropped: add(
+                r,
+                "trimtab_events_dropped",
+                "Events that were not written, as too many were waiting",
+                Counter::default(),
+            ),
             registry,
         };
         metrics.workers.set(i64::try_from(workers).unwrap_or(i64::MAX));
@@ -181,6 +192,15 @@ impl Metrics {
         self.depth.set(gauge(stats.ready));
         self.unfinished_seconds.set(stats.unfinished.as_secs_f64());
         self.longest_seconds.set(stats.longest.as_secs_f64());
+    }
+
+    /// What the store holds and the Events have lost; asked for like the queue.
+    pub fn held(&self, cached: usize, unreadable: usize, events_dropped: u64) {
+        let gauge = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
+        self.cached.set(gauge(cached));
+        self.unreadable.set(gauge(unreadable));
+        let told = self.events_dropped.get();
+        self.events_dropped.inc_by(events_dropped.saturating_sub(told));
     }
 
     /// A run ended.
