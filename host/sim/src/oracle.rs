@@ -14,8 +14,10 @@ use crate::api::{Api, Refused};
 const NOT_COMPARED: [&str; 2] = ["/apis/coordination.k8s.io/v1/leases", "/apis/events.k8s.io/v1/events"];
 const CORE_EVENTS: &str = "/api/v1/events";
 
-/// What a server gives to an object besides what was asked for.
+/// What a server gives to an object by when it was written.
 const OF_THE_WRITE: [&str; 3] = ["uid", "resourceVersion", "creationTimestamp"];
+/// What a server gives to the spec of a Service, in the order of creation.
+const ADDRESSES: [&str; 2] = ["clusterIP", "clusterIPs"];
 
 /// All objects of a cluster without what differs between any two runs. Equal
 /// where the clusters came to the same end.
@@ -30,22 +32,40 @@ impl End {
         Ok(Self(compared.map(|(path, object)| (place(&path, &object), normal(object))).collect()))
     }
 
-    /// Each object that is not what it is in the other, and how.
+    /// Each field that is not what it is in the other, as one line.
     pub fn differences(&self, other: &Self) -> Vec<String> {
         let places = self.0.keys().chain(other.0.keys()).collect::<BTreeSet<_>>();
-        let differs = places.into_iter().filter(|place| self.0.get(*place) != other.0.get(*place));
-        let show = |end: &Self, place| end.0.get(place).map_or_else(|| "nothing".to_owned(), Value::to_string);
-        differs.map(|place| format!("{place}\n  is        {}\n  should be {}", show(self, place), show(other, place))).collect()
+        let mut lines = Vec::new();
+        for place in places {
+            compare(place, self.0.get(place), other.0.get(place), &mut lines);
+        }
+        lines
+    }
+}
+
+fn compare(at: &str, is: Option<&Value>, should_be: Option<&Value>, lines: &mut Vec<String>) {
+    match (is, should_be) {
+        (is, should_be) if is == should_be => {}
+        (Some(Value::Object(is)), Some(Value::Object(should_be))) => {
+            for field in is.keys().chain(should_be.keys().filter(|field| !is.contains_key(*field))) {
+                compare(&format!("{at} {field}"), is.get(field), should_be.get(field), lines);
+            }
+        }
+        (is, should_be) => {
+            let show = |value: Option<&Value>| value.map_or_else(|| "nothing".to_owned(), Value::to_string);
+            lines.push(format!("{at} is {} and should be {}", show(is), show(should_be)));
+        }
     }
 }
 
 /// The resource version of each object that no plugin made and that is of none
-/// of the resources `served`: what a host must not touch.
+/// of the resources `served`, by their plural names: what a host must not touch.
 pub async fn foreign(api: &Api, served: &[&str]) -> Result<BTreeMap<String, String>, Refused> {
     let all = api.everything().await?;
     let foreign = all.into_iter().filter(|(path, object)| {
         let ours = object["metadata"]["labels"].get(marks::PLUGIN_LABEL).is_some();
-        !ours && !served.contains(&&**path) && path != CORE_EVENTS && !NOT_COMPARED.contains(&&**path)
+        let resource = path.rsplit('/').next().unwrap_or_default();
+        !ours && !served.contains(&resource) && path != CORE_EVENTS && !NOT_COMPARED.contains(&&**path)
     });
     let version = |object: &Value| object["metadata"]["resourceVersion"].as_str().unwrap_or_default().to_owned();
     Ok(foreign.map(|(path, object)| (place(&path, &object), version(&object))).collect())
@@ -59,6 +79,9 @@ fn place(path: &str, object: &Value) -> String {
 fn normal(mut object: Value) -> Value {
     if let Some(metadata) = object["metadata"].as_object_mut() {
         metadata.retain(|field, _| !OF_THE_WRITE.contains(&&**field));
+    }
+    if let Some(spec) = object.get_mut("spec") {
+        ADDRESSES.iter().for_each(|field| remove(spec, field));
     }
     for entry in list(&mut object["metadata"]["managedFields"]) {
         remove(entry, "time");

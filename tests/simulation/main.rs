@@ -1,0 +1,113 @@
+//! Whole hosts in simulated time: whatever goes wrong with one write, the
+//! cluster comes to the same end, and then nothing is written any more.
+//!
+//! Each test runs the scenario of `site` once for each write that is disturbed,
+//! and compares with the undisturbed run from the same seed: with twenty Sites
+//! for a crash, with five for the other faults.
+
+mod site;
+mod stage;
+
+use std::{sync::LazyLock, time::Duration};
+
+use site::{Run, Scenario};
+use trimtab_sim::{
+    SETTLED,
+    wire::{Disturbance, Fault},
+};
+
+const SEED: u64 = 1;
+const HOUR: Duration = Duration::from_secs(3600);
+/// Longer than the longest back-off, so that nothing can still be to come.
+const QUIET: Duration = Duration::from_secs(1200);
+/// Every so many runs are quiet for so long; for the others, the minute that a
+/// world takes to count as settled is doubled.
+const QUIET_EVERY: usize = 10;
+const QUIET_SHORTLY: Duration = SETTLED;
+
+const TWENTY: Scenario = Scenario { seed: SEED, sites: 20, disturbance: None, hosts: 1, quiet: HOUR };
+const FIVE: Scenario = Scenario { sites: 5, ..TWENTY };
+
+static TWENTY_UNDISTURBED: LazyLock<Run> = LazyLock::new(|| TWENTY.run());
+static FIVE_UNDISTURBED: LazyLock<Run> = LazyLock::new(|| FIVE.run());
+
+/// Disturbs each write of the scenario, one in each run.
+fn disturb(scenario: Scenario, undisturbed: &Run, fault: Fault) {
+    for write in 1..=undisturbed.writes {
+        let disturbance = Some(Disturbance { write, of_lease: false, fault });
+        let quiet = if write % QUIET_EVERY == 0 { QUIET } else { QUIET_SHORTLY };
+        let run = Scenario { disturbance, quiet, ..scenario }.run_to_the_end_of(undisturbed);
+        if matches!(fault, Fault::CrashBefore | Fault::CrashAfter) {
+            let last = run.log.iter().map(|entry| entry.process).max();
+            assert_eq!(last, Some(scenario.hosts + 1), "one died and one was started for it");
+        }
+    }
+}
+
+#[test]
+fn two_runs_from_one_seed_make_the_same_requests() {
+    let first = &TWENTY_UNDISTURBED.log;
+    let second = TWENTY.run().log;
+    if let Some(at) = first.iter().zip(&second).position(|(a, b)| a != b) {
+        panic!("seed {SEED}: request {at} was\n{}\nand is\n{}", first[at], second[at]);
+    }
+    assert_eq!(first.len(), second.len(), "seed {SEED}");
+}
+
+#[test]
+fn a_disturbed_run_can_be_repeated_too() {
+    let disturbance = Some(Disturbance { write: 20, of_lease: false, fault: Fault::CrashAfter });
+    let scenario = Scenario { disturbance, ..FIVE };
+    assert!(scenario.run().log == scenario.run().log, "seed {SEED}");
+}
+
+#[test]
+fn other_seeds_take_other_ways_and_settle_too() {
+    for seed in 2..6 {
+        let other = Scenario { seed, ..FIVE }.run();
+        assert!(other.log != FIVE_UNDISTURBED.log);
+    }
+}
+
+#[test]
+fn a_crash_after_any_write_ends_as_if_undisturbed() {
+    disturb(TWENTY, &TWENTY_UNDISTURBED, Fault::CrashAfter);
+}
+
+#[test]
+fn a_crash_before_any_write_ends_as_if_undisturbed() {
+    disturb(FIVE, &FIVE_UNDISTURBED, Fault::CrashBefore);
+}
+
+#[test]
+fn a_lost_request_is_made_up_for() {
+    disturb(FIVE, &FIVE_UNDISTURBED, Fault::RequestLost);
+}
+
+#[test]
+fn a_lost_answer_is_made_up_for() {
+    disturb(FIVE, &FIVE_UNDISTURBED, Fault::AnswerLost);
+}
+
+#[test]
+fn a_write_that_comes_late_does_no_harm() {
+    disturb(FIVE, &FIVE_UNDISTURBED, Fault::Late);
+}
+
+#[test]
+fn a_host_that_stands_by_takes_over_wherever_the_leader_dies() {
+    let scenario = Scenario { hosts: 2, ..FIVE };
+    let undisturbed = scenario.run();
+    disturb(scenario, &undisturbed, Fault::CrashAfter);
+}
+
+#[test]
+fn no_fault_of_a_lease_changes_the_end() {
+    let faults = [Fault::CrashBefore, Fault::CrashAfter, Fault::RequestLost, Fault::AnswerLost, Fault::Late];
+    for fault in faults {
+        for write in 1..=4 {
+            let disturbance = Some(Disturbance { write, of_lease: true, fault });
+            Scenario { disturbance, quiet: QUIET_SHORTLY, ..FIVE }.run_to_the_end_of(&FIVE_UNDISTURBED);
+        }
+    }
+}

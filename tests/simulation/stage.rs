@@ -1,0 +1,73 @@
+//! The modules that the worlds' plugins folders hold, copied and compiled once.
+#![allow(clippy::unwrap_used, reason = "where it cannot be set up, no test can run")]
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    sync::{Arc, LazyLock},
+};
+
+use tempfile::TempDir;
+use trimtab_core::{
+    hash::Hash,
+    id::{InstanceId, SlotId, Stem},
+};
+use trimtab_engine::folder::{Folder, Source};
+use trimtab_sim::simulate;
+use trimtab_wasm::{Config, Mode, Wasm};
+
+const BUILT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../plugins/target/plugins");
+const MODULES: [&str; 2] = ["site.wasm", "site-next.wasm"];
+
+/// Calls at once: more than all workers of all hosts of a world make.
+const IN_FLIGHT: u32 = 16;
+
+/// Where the modules and their compiled code lie.
+pub struct Stage {
+    modules: TempDir,
+    compiled: PathBuf,
+}
+
+/// One for all tests.
+pub static STAGE: LazyLock<Stage> = LazyLock::new(Stage::new);
+
+impl Stage {
+    fn new() -> Self {
+        let shown = tracing_subscriber::EnvFilter::from_default_env();
+        tracing_subscriber::fmt().with_env_filter(shown).with_test_writer().init();
+        let modules = tempfile::tempdir().unwrap();
+        let compiled = modules.path().join("compiled");
+        let stage = Self { modules, compiled };
+        let wasm = stage.wasm();
+        for name in MODULES {
+            let from = Path::new(BUILT).join(name);
+            let bytes = fs::read(&from)
+                .unwrap_or_else(|error| panic!("{}: {error}; build the plugins with plugins/build.sh", from.display()));
+            fs::write(stage.path(name), &bytes).unwrap();
+            // Now and not in each world: compiling takes longer than a run.
+            simulate(wasm.load(name, bytes.into())).unwrap();
+        }
+        stage
+    }
+
+    fn path(&self, module: &str) -> PathBuf {
+        self.modules.path().join(module)
+    }
+
+    /// An engine for one world: worlds on other threads do not share its limits.
+    pub fn wasm(&self) -> Arc<Wasm> {
+        let config = Config { cache_dir: self.compiled.clone(), in_flight: IN_FLIGHT, mode: Mode::Simulate };
+        Wasm::new(config).unwrap()
+    }
+
+    /// A folder with these modules in these instances, all as the lineage `site`.
+    pub fn folder(&self, modules: &[(&str, &str)]) -> Folder {
+        let slots = modules.iter().map(|(instance, module)| {
+            let path = self.path(module);
+            let content = Hash::of([&fs::read(&path).unwrap()[..]]);
+            let slot = SlotId { instance: InstanceId::new(instance).unwrap(), stem: Stem::new("site").unwrap() };
+            (slot, Source { module: path, content, policy: None, unreadable: None })
+        });
+        Folder { slots: slots.collect(), read: true, ..Folder::default() }
+    }
+}
