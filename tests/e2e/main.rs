@@ -3,9 +3,13 @@
 //! says. Nothing of the host is linked in but the type of a client.
 
 mod bad_files;
+mod connecting;
+mod deletion;
+mod folder;
 mod leases;
 mod misbehaving;
 mod missing;
+mod outages;
 mod process;
 mod restart;
 mod story;

@@ -128,7 +128,7 @@ async fn one_refused_child_stops_neither_the_others_nor_the_status() {
     scene.create_misbehave("ben", "status").await;
     scene.condition(&scene.misbehave("ben"), "Settled").await;
     let tried = host.metric("trimtab_writes_total", &[]).await - tried;
-    assert!(tried <= 6.0, "{tried} writes for one child and one status");
+    assert!((2.0..=6.0).contains(&tried), "{tried} writes for one child and one status");
 }
 
 /// The names of the ConfigMaps that were made from answers.

@@ -89,6 +89,7 @@ async fn a_childs_kind_that_may_not_be_listed_is_waited_for_and_nothing_is_delet
     .await;
     let took = came.elapsed();
     assert!(took <= PERMISSION_WITHIN, "served {took:?} after the permission came");
+    assert!(host.metric("trimtab_writes_total", &[]).await > 0.0);
 }
 
 #[tokio::test]

@@ -33,10 +33,11 @@ pub struct Host {
 impl Host {
     /// Starts `trimtab` in a process group, so that it goes with the control
     /// plane however the test ends, and waits for its admin interface.
-    pub async fn start(args: &[String], group: i32) -> Self {
+    pub async fn start(args: &[String], environment: &[(&str, &str)], group: i32) -> Self {
         let mut child = Command::new(env!("CARGO_BIN_EXE_trimtab"))
             .args(args)
             .env_remove("TRIMTAB_LOG")
+            .envs(environment.iter().copied())
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())

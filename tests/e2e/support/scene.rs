@@ -117,6 +117,11 @@ impl Scene {
 
     /// Starts a host with these flags besides the ones of this test.
     pub async fn host_with(&self, kubeconfig: &Path, flags: &[&str]) -> Host {
+        self.host_in(&[], kubeconfig, flags).await
+    }
+
+    /// Starts a host with these variables in its environment too.
+    pub async fn host_in(&self, environment: &[(&str, &str)], kubeconfig: &Path, flags: &[&str]) -> Host {
         let text = |path: &Path| path.to_str().expect("the path is text").to_owned();
         // One cache for all, so that a plugin is compiled once.
         let cache = text(&Path::new(env!("CARGO_TARGET_TMPDIR")).join("compiled"));
@@ -130,7 +135,7 @@ impl Scene {
             ["--lease-namespace", &self.namespace],
         ];
         let args = ["run"].iter().chain(own.as_flattened()).chain(flags).map(|&arg| arg.to_owned());
-        Host::start(&args.collect::<Vec<_>>(), self.plane.process_group()).await
+        Host::start(&args.collect::<Vec<_>>(), environment, self.plane.process_group()).await
     }
 
     /// The path of an object in this test's namespace, or of a whole collection:
