@@ -131,12 +131,17 @@ async fn a_look_up_that_the_policy_does_not_grant_is_denied_and_deletes_nothing(
     scene.define(MISBEHAVE);
     scene.copy("misbehave", "misbehave.wasm");
     scene.create_misbehave("anna", "").await;
-    let _host = scene.host().await;
+    let host = scene.host().await;
     scene.sees("it is served", &scene.config_map("anna"), |_| Some(())).await;
     scene.api.merge(&scene.misbehave("anna"), &json!({ "spec": { "mode": "get:Secret", "name": "tls" } })).await;
     let event = scene.event("anna", "PluginFailed").await;
     assert!(event["note"].as_str().is_some_and(|note| note.contains("Secret")), "{event}");
     scene.api.fetch(&scene.config_map("anna")).await;
+
+    let watches = host.logged("watching").into_iter().filter_map(|line| Some(line["watch"].as_str()?.to_owned()));
+    let secrets = watches.filter(|watch| watch.starts_with("Secret ")).collect::<Vec<_>>();
+    assert!(!secrets.is_empty(), "its own children of the kind are watched");
+    assert!(secrets.iter().all(|watch| watch.ends_with(" with trimtab.dev/plugin")), "{secrets:?}");
 }
 
 #[tokio::test]

@@ -8,7 +8,7 @@ use trimtab_cluster::{
     spec::WatchSpec,
 };
 use trimtab_core::{
-    description::Description,
+    description::{Description, ReadKind},
     grants::Grants,
     hash::Hash,
     id::{GroupKind, Lineage, SlotId},
@@ -126,7 +126,9 @@ impl Needs {
                 update: loaded.policy.update_of(child),
             });
         }
-        for read in &loaded.description.reads {
+        // What the policy denies is not even watched: Secrets, say, stay out of this process.
+        let may_read = |read: &&ReadKind| loaded.grants.may_read(&read.kind, &read.version, read.namespace.as_deref());
+        for read in loaded.description.reads.iter().filter(|read| may_read(read).is_ok()) {
             let kind = finder.kind(&read.kind, &read.version)?;
             watches.extend(finder.watches(&kind, &read.version, None, read.namespace.as_deref())?);
         }
