@@ -6,12 +6,13 @@ use std::{collections::BTreeSet, sync::Arc};
 use trimtab_cluster::{
     discovery::{Discovery, Kinds},
     spec::WatchSpec,
+    store::Store,
 };
 use trimtab_core::{
     description::{Description, ReadKind},
     grants::Grants,
     hash::Hash,
-    id::{GroupKind, Lineage, SlotId},
+    id::{Cluster, GroupKind, Key, Lineage, SlotId},
     kind::Kind,
     marks,
     plan::ChildSpec,
@@ -96,6 +97,18 @@ impl Loaded {
             policy,
             config,
             grants,
+        })
+    }
+}
+
+impl Generation {
+    /// The keys of all objects that it may serve.
+    pub fn keys(&self, store: &Store) -> impl Iterator<Item = Key> {
+        let objects = self.needs.object_watches.iter().flat_map(|spec| store.list(spec));
+        objects.map(|object| Key {
+            cluster: Cluster::local(),
+            place: object.meta.place.clone(),
+            lineage: self.loaded.lineage.clone(),
         })
     }
 }

@@ -18,7 +18,7 @@ use trimtab_cluster::{
 use trimtab_core::{
     claim::Seat,
     env::Env,
-    id::{Cluster, InstanceId, Key, Lineage},
+    id::{InstanceId, Lineage},
 };
 
 use crate::{
@@ -210,10 +210,7 @@ impl Follow {
     fn wake(&self, id: &InstanceId) {
         let serving = self.published.serving.load_full();
         for generation in serving.of_instance(id) {
-            for object in generation.needs.object_watches.iter().flat_map(|spec| self.store.list(spec)) {
-                let (place, lineage) = (object.meta.place.clone(), generation.loaded.lineage.clone());
-                self.queue.add(Key { cluster: Cluster::local(), place, lineage }, Priority::Low);
-            }
+            generation.keys(&self.store).for_each(|key| self.queue.add(key, Priority::Low));
         }
         self.published.changed.notify_one();
     }

@@ -13,7 +13,7 @@ use trimtab_cluster::{
 };
 use trimtab_core::{
     claim::{self, Claim, Claims},
-    id::{Cluster, Key, SlotId},
+    id::{Key, SlotId},
     object::Meta,
     route::{self, Table},
 };
@@ -108,7 +108,8 @@ impl Slots {
         }
         self.publish();
         for generation in woken {
-            self.requeue(&generation);
+            // What a swap wakes may be all the cluster at once, and waits behind what people do.
+            generation.keys(&self.rooms.store).for_each(|key| self.rooms.queue.add(key, Priority::Low));
         }
         self.let_in();
         self.show();
@@ -346,15 +347,6 @@ impl Slots {
             generations.all(|generation| unhealthy(&self.rooms.store, &generation.needs.watches).is_none())
         };
         for key in self.published.let_in(synced) {
-            self.rooms.queue.add(key, Priority::Low);
-        }
-    }
-
-    /// Wakes all objects that a generation may serve, after everything else.
-    fn requeue(&self, generation: &Generation) {
-        let lineage = &generation.loaded.lineage;
-        for object in generation.needs.object_watches.iter().flat_map(|spec| self.rooms.store.list(spec)) {
-            let key = Key { cluster: Cluster::local(), place: object.meta.place.clone(), lineage: lineage.clone() };
             self.rooms.queue.add(key, Priority::Low);
         }
     }
