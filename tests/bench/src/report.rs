@@ -67,8 +67,8 @@ impl Table {
 /// A figure with as many decimals as tell it from its neighbours.
 pub fn figure(value: f64) -> String {
     match value.abs() {
-        0.0..0.995 => format!("{value:.2}"),
-        ..99.5 => format!("{value:.1}"),
+        ..9.995 => format!("{value:.2}"),
+        ..99.95 => format!("{value:.1}"),
         _ => format!("{value:.0}"),
     }
 }

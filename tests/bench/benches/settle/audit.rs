@@ -18,7 +18,7 @@ pub struct Writes {
     pub workload: usize,
     /// Of these, refused.
     pub refused: usize,
-    /// Of everything else but Leases' renewals: Leases, Events.
+    /// Of everything else: Leases, Events.
     pub others: usize,
 }
 
