@@ -6,8 +6,7 @@ use std::sync::Arc;
 
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
-use trimtab_cluster::{Client, discovery::Discovery, store::Store, watches::Watches};
-use trimtab_cluster::{events::Events, gate::Gate};
+use trimtab_cluster::{Client, discovery::Discovery, events::Events, gate::Gate, store::Store, watches::Watches};
 use trimtab_core::env::Env;
 use trimtab_wasm::Wasm;
 
@@ -116,39 +115,16 @@ impl Engine {
             queue: shop.queue.clone(),
         };
         let mut tasks = Tasks::default();
-        let stop = || stop.clone();
-        tasks.start("discovery", {
-            let stop = stop();
-            async move {
-                discovery.run(stop).await;
-                Ok(())
-            }
-        });
-        tasks.start("watches", {
-            let stop = stop();
-            async move { watches.run(stop).await.map_err(|ended| ended.to_string()) }
-        });
-        tasks.start("slots", {
-            let stop = stop();
-            async move {
-                slots.run(stop).await;
-                Ok(())
-            }
-        });
-        tasks.start("leases", {
-            let stop = stop();
-            async move {
-                leading.run(follow, stop).await;
-                Ok(())
-            }
-        });
-        tasks.start("events", {
-            let stop = stop();
-            async move {
-                events.run(stop).await;
-                Ok(())
-            }
-        });
+        let ended = stop.clone();
+        tasks.start("discovery", async move { discovery.run(ended).await });
+        let ended = stop.clone();
+        tasks.start("watches", async move { watches.run(ended).await });
+        let ended = stop.clone();
+        tasks.start("slots", async move { slots.run(ended).await });
+        let ended = stop.clone();
+        tasks.start("leases", async move { leading.run(follow, ended).await });
+        let ended = stop.clone();
+        tasks.start("events", async move { events.run(ended).await });
         tasks
     }
 
@@ -156,10 +132,7 @@ impl Engine {
         let mut workers = Tasks::default();
         for _ in 0..self.workshop.settings.workers {
             let shop = self.workshop.clone();
-            workers.start("worker", async move {
-                shop.work().await;
-                Ok(())
-            });
+            workers.start("worker", shop.work());
         }
         workers
     }

@@ -10,10 +10,12 @@ use std::{
 
 use tokio::{sync::watch, task::JoinSet};
 use tokio_util::sync::CancellationToken;
-use trimtab_cluster::{Client, store::Store, watches::Watches};
 use trimtab_cluster::{
+    Client,
     gate::Lock,
     lease::{Candidate, LeaseState},
+    store::Store,
+    watches::Watches,
 };
 use trimtab_core::{
     claim::Seat,

@@ -3,8 +3,10 @@
 
 use std::sync::Arc;
 
-use trimtab_cluster::gate::{Permit, Ticket};
-use trimtab_cluster::store::Store;
+use trimtab_cluster::{
+    gate::{Permit, Ticket},
+    store::Store,
+};
 use trimtab_core::write::{Action, Write};
 
 use crate::{published::Published, settings::Settings};

@@ -13,6 +13,24 @@ pub struct TaskEnded {
     why: String,
 }
 
+/// What a task ends with: nothing, or perhaps an error.
+pub trait End {
+    /// The same as one type for all tasks of a set.
+    fn into_result(self) -> Result<(), String>;
+}
+
+impl End for () {
+    fn into_result(self) -> Result<(), String> {
+        Ok(())
+    }
+}
+
+impl<E: std::error::Error> End for Result<(), E> {
+    fn into_result(self) -> Result<(), String> {
+        self.map_err(|error| error.to_string())
+    }
+}
+
 /// A set of named tasks; dropped, it aborts them.
 #[derive(Default)]
 pub struct Tasks {
@@ -21,9 +39,9 @@ pub struct Tasks {
 }
 
 impl Tasks {
-    /// Starts one. Its error says why it had to end.
-    pub fn start(&mut self, name: &'static str, task: impl Future<Output = Result<(), String>> + Send + 'static) {
-        let id = self.set.spawn(task).id();
+    /// Starts one. Its error, if it can have any, says why it had to end.
+    pub fn start<T: End>(&mut self, name: &'static str, task: impl Future<Output = T> + Send + 'static) {
+        let id = self.set.spawn(async move { task.await.into_result() }).id();
         self.names.insert(id, name);
     }
 
@@ -62,8 +80,8 @@ mod tests {
     #[tokio::test]
     async fn a_task_that_panics_is_named() {
         let mut tasks = Tasks::default();
-        tasks.start("waits", std::future::pending());
-        tasks.start("breaks", async { panic!("on purpose") });
+        tasks.start("waits", std::future::pending::<()>());
+        tasks.start::<()>("breaks", async { panic!("on purpose") });
         let ended = tasks.any_ended().await.to_string();
         assert!(ended.contains("\"breaks\"") && ended.contains("on purpose"), "{ended}");
     }
@@ -71,7 +89,7 @@ mod tests {
     #[tokio::test]
     async fn a_task_that_returns_too_early_is_named() {
         let mut tasks = Tasks::default();
-        tasks.start("leaves", async { Ok(()) });
+        tasks.start("leaves", async {});
         assert_eq!(tasks.any_ended().await.to_string(), "the task \"leaves\" ended unexpectedly: it returned");
     }
 }

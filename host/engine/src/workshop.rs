@@ -3,10 +3,10 @@
 
 use std::{sync::Arc, time::Duration};
 
-use trimtab_cluster::store::Store;
 use trimtab_cluster::{
     events::{Events, Note},
     gate::{Gate, WriteError},
+    store::Store,
 };
 use trimtab_core::{answer, backoff, env::Env, fingerprint::Fingerprint, id::Key, object::Object, write::Write};
 use trimtab_wasm::{Called, Response};
