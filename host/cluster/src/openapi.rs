@@ -50,8 +50,7 @@ impl OpenApi {
     pub fn schema(&self, kind: &str) -> Arc<Schema> {
         let mut schemas = self.schemas.lock().expect("no one panics while they hold the schemas");
         let schema = schemas.entry(kind.to_owned()).or_insert_with(|| {
-            let document = serde_json::from_str(&self.text).expect("the text was read as JSON when it came");
-            let schema = Schema::from_openapi(&document, &self.group, &self.version, kind);
+            let schema = Schema::from_openapi(&self.text, &self.group, &self.version, kind);
             Arc::new(schema.unwrap_or_else(Schema::unknown))
         });
         schema.clone()

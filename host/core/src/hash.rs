@@ -9,18 +9,32 @@ use sha2::{Digest, Sha256};
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
 pub struct Hash([u8; 16]);
 
-impl Hash {
-    /// The hash of the parts one after another. Each part is preceded by its
-    /// length, so that `["ab", "c"]` and `["a", "bc"]` differ.
-    pub fn of<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> Self {
-        let mut hasher = Sha256::new();
-        for part in parts {
-            hasher.update((part.len() as u64).to_le_bytes());
-            hasher.update(part);
-        }
+/// A hash in the making, part by part.
+#[derive(Clone, Default)]
+pub struct Hasher(Sha256);
+
+impl Hasher {
+    /// Takes in one more part. Each is preceded by its length, so that
+    /// `["ab", "c"]` and `["a", "bc"]` differ.
+    pub fn part(&mut self, part: &[u8]) {
+        self.0.update((part.len() as u64).to_le_bytes());
+        self.0.update(part);
+    }
+
+    /// The hash of the parts one after another.
+    pub fn hash(self) -> Hash {
         let mut short = [0; 16];
-        short.copy_from_slice(&hasher.finalize()[..16]);
-        Self(short)
+        short.copy_from_slice(&self.0.finalize()[..16]);
+        Hash(short)
+    }
+}
+
+impl Hash {
+    /// The hash of the parts one after another.
+    pub fn of<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> Self {
+        let mut hasher = Hasher::default();
+        parts.into_iter().for_each(|part| hasher.part(part));
+        hasher.hash()
     }
 
     /// The 16 bytes, to be hashed again as a part of something larger.

@@ -2,7 +2,7 @@
 //! beside it the few metadata fields that decisions need. No tree of the whole
 //! is kept: the text is an eighth of its size, and plugins want text.
 
-use std::{borrow::Cow, fmt, sync::Arc};
+use std::{borrow::Cow, collections::BTreeMap, fmt, sync::Arc};
 
 use serde::{
     Deserialize, Deserializer,
@@ -11,7 +11,7 @@ use serde::{
 use serde_json::value::RawValue;
 
 use crate::{
-    hash::Hash,
+    hash::{Hash, Hasher},
     id::{GroupKind, Place, Uid, split_api_version},
     marks,
 };
@@ -102,33 +102,7 @@ impl Object {
     /// Reads a stored object. `api_version` and `kind` are written into the
     /// text where the server leaves them out, as it does in lists.
     pub fn parse(text: &str, api_version: &str, kind: &str) -> Result<Self, BadObject> {
-        let Fields(fields) = serde_json::from_str(text)?;
-        let metadata = fields.iter().find(|(name, _)| name == "metadata").ok_or(BadObject::Missing("metadata"))?.1;
-        let metadata = Metadata::read(metadata)?;
-
-        let head = [
-            format!(r#""apiVersion":{}"#, quote(api_version)),
-            format!(r#""kind":{}"#, quote(kind)),
-            format!(r#""metadata":{}"#, metadata.text),
-        ];
-        let rest = fields
-            .iter()
-            .filter(|(name, _)| !matches!(name.as_ref(), "apiVersion" | "kind" | "metadata"))
-            .map(|(name, value)| (name.as_ref(), format!("{}:{}", quote(name), value.get())))
-            .collect::<Vec<_>>();
-        let whole = head.iter().chain(rest.iter().map(|(_, text)| text)).map(String::as_str).collect::<Vec<_>>();
-
-        let hashed = |with_status: bool| {
-            let rest =
-                rest.iter().filter(|(name, _)| with_status || *name != "status").map(|(_, text)| text.as_bytes());
-            Hash::of([head[0].as_bytes(), head[1].as_bytes(), metadata.stable.as_bytes()].into_iter().chain(rest))
-        };
-        Ok(Self {
-            content: hashed(true),
-            body: hashed(false),
-            text: format!("{{{}}}", whole.join(",")).into(),
-            meta: metadata.into_meta(api_version, kind)?,
-        })
+        Unread::of(text)?.read(api_version, kind)
     }
 
     /// The whole object as a tree, for the length of one decision.
@@ -210,57 +184,163 @@ impl Manager<'_> {
     }
 }
 
-/// The metadata while an object is read.
-struct Metadata<'a> {
-    text: String,
-    /// The text without the resource version.
-    stable: String,
+/// A stored object's text, taken apart as far as it takes to tell whether the
+/// object is known already.
+pub struct Unread<'a> {
+    length: usize,
     fields: Vec<(Cow<'a, str>, &'a RawValue)>,
-    managers: Vec<Manager<'a>>,
+    metadata: Metadata<'a>,
 }
 
-impl<'a> Metadata<'a> {
-    fn read(raw: &'a RawValue) -> Result<Self, BadObject> {
-        let Fields(fields) = serde_json::from_str(raw.get())?;
-        let write = |left_out: &[&str]| {
-            let kept = fields.iter().filter(|(name, _)| !left_out.contains(&name.as_ref()));
-            let kept = kept.map(|(name, value)| format!("{}:{}", quote(name), value.get())).collect::<Vec<_>>();
-            format!("{{{}}}", kept.join(","))
-        };
-        let text = write(&["managedFields"]);
-        let stable = write(&["managedFields", "resourceVersion"]);
-        let managers = fields.iter().find(|(name, _)| name == "managedFields");
-        let managers = managers.map(|(_, value)| serde_json::from_str(value.get())).transpose()?;
-        Ok(Self { text, stable, managers: managers.unwrap_or_default(), fields })
+impl<'a> Unread<'a> {
+    /// Takes a text apart.
+    pub fn of(text: &'a str) -> Result<Self, BadObject> {
+        let Fields(fields) = serde_json::from_str(text)?;
+        let metadata = fields.iter().find(|(name, _)| name == "metadata").ok_or(BadObject::Missing("metadata"))?.1;
+        let Fields(metadata) = serde_json::from_str(metadata.get())?;
+        Ok(Self { length: text.len(), fields, metadata: Metadata(metadata) })
     }
 
+    /// Whether this is a state that has been read before.
+    pub fn is(&self, known: &Meta) -> bool {
+        self.metadata.uid().is_ok_and(|uid| *uid == *known.uid.as_str())
+            && self.metadata.resource_version().is_ok_and(|version| version == known.resource_version)
+    }
+
+    /// Where the object lies in its kind: namespace, empty where it has none,
+    /// and name.
+    pub fn place(&self) -> Result<(Cow<'a, str>, Cow<'a, str>), BadObject> {
+        Ok((self.metadata.namespace()?, self.metadata.name()?))
+    }
+
+    /// Reads the rest, see [`Object::parse`].
+    pub fn read(&self, api_version: &str, kind: &str) -> Result<Object, BadObject> {
+        let mut hasher = Hasher::default();
+        let mut text = Compact::with_capacity(self.length + api_version.len() + kind.len());
+        hasher.part(text.string("apiVersion", api_version));
+        hasher.part(text.string("kind", kind));
+        text.open("metadata");
+        for (name, value) in self.metadata.0.iter().filter(|(name, _)| name != "managedFields") {
+            let field = text.field(name, value);
+            if name != "resourceVersion" {
+                hasher.part(field);
+            }
+        }
+        text.close();
+        let rest = self.fields.iter().filter(|(name, _)| !matches!(&**name, "apiVersion" | "kind" | "metadata"));
+        let (status, rest): (Vec<_>, Vec<_>) = rest.partition(|(name, _)| name == "status");
+        rest.into_iter().for_each(|(name, value)| hasher.part(text.field(name, value)));
+        let body = hasher.clone().hash();
+        status.into_iter().for_each(|(name, value)| hasher.part(text.field(name, value)));
+        Ok(Object { content: hasher.hash(), body, text: text.finish(), meta: self.metadata.read(api_version, kind)? })
+    }
+}
+
+/// An object's text while it is written, without any space.
+struct Compact(Vec<u8>);
+
+impl Compact {
+    fn with_capacity(length: usize) -> Self {
+        // A list's item lacks `"apiVersion":"",` and `"kind":"",`.
+        let mut text = Vec::with_capacity(length + 32);
+        text.push(b'{');
+        Self(text)
+    }
+
+    /// Writes a field; returns what was written.
+    fn field(&mut self, name: &str, value: &RawValue) -> &[u8] {
+        let start = self.name(name);
+        self.0.extend_from_slice(value.get().as_bytes());
+        &self.0[start..]
+    }
+
+    fn string(&mut self, name: &str, value: &str) -> &[u8] {
+        let start = self.name(name);
+        self.quoted(value);
+        &self.0[start..]
+    }
+
+    fn open(&mut self, name: &str) {
+        self.name(name);
+        self.0.push(b'{');
+    }
+
+    fn close(&mut self) {
+        self.0.push(b'}');
+    }
+
+    fn finish(mut self) -> Arc<str> {
+        self.close();
+        str::from_utf8(&self.0).expect("it is made of strings").into()
+    }
+
+    /// Returns where the name starts.
+    fn name(&mut self, name: &str) -> usize {
+        if self.0.last() != Some(&b'{') {
+            self.0.push(b',');
+        }
+        let start = self.0.len();
+        self.quoted(name);
+        self.0.push(b':');
+        start
+    }
+
+    fn quoted(&mut self, text: &str) {
+        serde_json::to_writer(&mut self.0, text).expect("a string is written into memory");
+    }
+}
+
+/// The fields of the metadata, their values unread.
+struct Metadata<'a>(Vec<(Cow<'a, str>, &'a RawValue)>);
+
+impl<'a> Metadata<'a> {
     fn field<T: Deserialize<'a>>(&self, name: &str) -> Result<Option<T>, BadObject> {
-        let field = self.fields.iter().find(|(field, _)| field == name);
+        let field = self.0.iter().find(|(field, _)| field == name);
         Ok(field.map(|(_, value)| serde_json::from_str::<Option<T>>(value.get())).transpose()?.flatten())
     }
 
+    fn text(&self, name: &str) -> Result<Option<Cow<'a, str>>, BadObject> {
+        #[derive(Deserialize)]
+        struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
+        Ok(self.field::<Text<'a>>(name)?.map(|Text(text)| text))
+    }
+
+    fn name(&self) -> Result<Cow<'a, str>, BadObject> {
+        self.text("name")?.ok_or(BadObject::Missing("metadata.name"))
+    }
+
+    fn namespace(&self) -> Result<Cow<'a, str>, BadObject> {
+        Ok(self.text("namespace")?.unwrap_or_default())
+    }
+
+    fn uid(&self) -> Result<Cow<'a, str>, BadObject> {
+        self.text("uid")?.ok_or(BadObject::Missing("metadata.uid"))
+    }
+
+    fn resource_version(&self) -> Result<u64, BadObject> {
+        let version = self.text("resourceVersion")?.ok_or(BadObject::Missing("metadata.resourceVersion"))?;
+        version.parse().map_err(|_| BadObject::ResourceVersion(version.into_owned()))
+    }
+
     fn pairs(&self, name: &str, keep: impl Fn(&str) -> bool) -> Result<Pairs, BadObject> {
-        let pairs = self.field::<std::collections::BTreeMap<Box<str>, Box<str>>>(name)?.unwrap_or_default();
+        let pairs = self.field::<BTreeMap<Box<str>, Box<str>>>(name)?.unwrap_or_default();
         Ok(pairs.into_iter().filter(|(key, _)| keep(key)).collect())
     }
 
-    fn into_meta(self, api_version: &str, kind: &str) -> Result<Meta, BadObject> {
-        let name = self.field::<Cow<'_, str>>("name")?.ok_or(BadObject::Missing("metadata.name"))?;
-        let uid = self.field::<Cow<'_, str>>("uid")?.ok_or(BadObject::Missing("metadata.uid"))?;
-        let version = self.field::<Cow<'_, str>>("resourceVersion")?;
-        let version = version.ok_or(BadObject::Missing("metadata.resourceVersion"))?;
-        let main = self.managers.iter().filter(|entry| entry.subresource.is_empty());
+    fn read(&self, api_version: &str, kind: &str) -> Result<Meta, BadObject> {
+        let managers = self.field::<Vec<Manager<'a>>>("managedFields")?.unwrap_or_default();
+        let main = managers.iter().filter(|entry| entry.subresource.is_empty());
         let ours = |entry: &&Manager<'_>| entry.manager.starts_with("trimtab/") && entry.manager.ends_with("/status");
-        let status = self.managers.iter().find(ours);
+        let status = managers.iter().find(ours);
         Ok(Meta {
             place: Place {
                 kind: GroupKind::new(api_version, kind),
-                namespace: self.field::<Cow<'_, str>>("namespace")?.unwrap_or_default().into(),
-                name: name.into(),
+                namespace: self.namespace()?.into(),
+                name: self.name()?.into(),
             },
             version: split_api_version(api_version).1.into(),
-            uid: Uid::new(&uid),
-            resource_version: version.parse().map_err(|_| BadObject::ResourceVersion(version.to_string()))?,
+            uid: Uid::new(&self.uid()?),
+            resource_version: self.resource_version()?,
             generation: self.field("generation")?.unwrap_or_default(),
             deleting: self.field::<&RawValue>("deletionTimestamp")?.is_some(),
             labels: self.pairs("labels", |_| true)?,
@@ -272,10 +352,6 @@ impl<'a> Metadata<'a> {
             status_fields: status.map(Manager::status_fields).transpose()?.flatten(),
         })
     }
-}
-
-fn quote(text: &str) -> String {
-    serde_json::Value::from(text).to_string()
 }
 
 #[cfg(test)]

@@ -1,9 +1,10 @@
 //! The schema of one version of a kind, cut down to what comparing needs:
 //! which maps and lists the server merges and by what, and which fields exist.
 
-use std::collections::HashMap;
+use std::{borrow::Cow, collections::HashMap};
 
-use serde_json::{Map, Value};
+use serde::Deserialize;
+use serde_json::{Value, value::RawValue};
 
 /// One version of a kind. Schemas refer to each other and to themselves, so
 /// the parts lie in one list and name each other by number.
@@ -84,13 +85,17 @@ impl Schema {
 
     /// The schema of a kind in an OpenAPI v3 document as the server publishes
     /// it for a group and version; `None` if the kind is not in there.
-    pub fn from_openapi(doc: &Value, group: &str, version: &str, kind: &str) -> Option<Self> {
-        let components = doc.get("components")?.get("schemas")?.as_object()?;
-        let names_it = |gvk: &Value| gvk["group"] == group && gvk["version"] == version && gvk["kind"] == kind;
-        let (name, _) = components.iter().find(|(_, component)| {
-            component["x-kubernetes-group-version-kind"].as_array().is_some_and(|gvks| gvks.iter().any(names_it))
-        })?;
-        let mut reader = Reader { components, read: HashMap::new(), nodes: vec![Node::Unknown] };
+    ///
+    /// Such a document has up to a hundred kinds and over a megabyte. Only what
+    /// this one is made of is read into trees.
+    pub fn from_openapi(document: &str, group: &str, version: &str, kind: &str) -> Option<Self> {
+        let Document { components: Components { schemas } } = serde_json::from_str(document).ok()?;
+        let is_it = |it: &GroupVersionKind<'_>| it.group == group && it.version == version && it.kind == kind;
+        let is_of = |text: &RawValue| {
+            serde_json::from_str::<Described<'_>>(text.get()).is_ok_and(|component| component.kinds.iter().any(is_it))
+        };
+        let (name, _) = schemas.iter().find(|(_, text)| is_of(text))?;
+        let mut reader = Reader { components: &schemas, read: HashMap::new(), nodes: vec![Node::Unknown] };
         let root = reader.component(name);
         Some(Self { nodes: reader.nodes, root })
     }
@@ -131,24 +136,58 @@ impl<'a> Part<'a> {
     }
 }
 
+/// An OpenAPI document, its components unread.
+#[derive(Deserialize)]
+struct Document<'a> {
+    #[serde(borrow)]
+    components: Components<'a>,
+}
+
+#[derive(Deserialize)]
+struct Components<'a> {
+    #[serde(borrow, default)]
+    schemas: HashMap<Cow<'a, str>, &'a RawValue>,
+}
+
+/// What a component says of the kinds that it describes.
+#[derive(Deserialize)]
+struct Described<'a> {
+    #[serde(borrow, default, rename = "x-kubernetes-group-version-kind")]
+    kinds: Vec<GroupVersionKind<'a>>,
+}
+
+#[derive(Deserialize)]
+struct GroupVersionKind<'a> {
+    #[serde(borrow)]
+    group: Cow<'a, str>,
+    #[serde(borrow)]
+    version: Cow<'a, str>,
+    #[serde(borrow)]
+    kind: Cow<'a, str>,
+}
+
 /// Reads the parts that one kind reaches; a part that was met before, also
 /// from within itself, is named and not read again.
 struct Reader<'a> {
-    components: &'a Map<String, Value>,
-    read: HashMap<&'a str, usize>,
+    components: &'a HashMap<Cow<'a, str>, &'a RawValue>,
+    read: HashMap<String, usize>,
     nodes: Vec<Node>,
 }
 
-impl<'a> Reader<'a> {
-    fn component(&mut self, name: &'a str) -> usize {
+impl Reader<'_> {
+    fn component(&mut self, name: &str) -> usize {
         if let Some(node) = self.read.get(name) {
             return *node;
         }
-        let Some(schema) = self.components.get(name) else { return UNKNOWN };
+        let Some(schema) = self.tree(name) else { return UNKNOWN };
         let at = self.push(Node::Unknown);
-        self.read.insert(name, at);
-        self.nodes[at] = self.node(schema);
+        self.read.insert(name.to_owned(), at);
+        self.nodes[at] = self.node(&schema);
         at
+    }
+
+    fn tree(&self, name: &str) -> Option<Value> {
+        serde_json::from_str(self.components.get(name)?.get()).ok()
     }
 
     fn push(&mut self, node: Node) -> usize {
@@ -157,7 +196,7 @@ impl<'a> Reader<'a> {
     }
 
     /// A schema in place, or one that is referred to.
-    fn part(&mut self, schema: &'a Value) -> usize {
+    fn part(&mut self, schema: &Value) -> usize {
         if let Some(name) = referred(schema) {
             return self.component(name);
         }
@@ -167,7 +206,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn node(&mut self, schema: &'a Value) -> Node {
+    fn node(&mut self, schema: &Value) -> Node {
         match schema["type"].as_str() {
             Some("array") => self.list(schema),
             Some("object") => self.map(schema),
@@ -178,14 +217,14 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn map(&mut self, schema: &'a Value) -> Node {
+    fn map(&mut self, schema: &Value) -> Node {
         let properties = schema["properties"].as_object().into_iter().flatten();
         let fields = properties.map(|(name, field)| (name.as_str().into(), self.part(field))).collect();
         let rest = schema.get("additionalProperties").map_or(UNKNOWN, |rest| self.part(rest));
         Node::Map { fields, rest, atomic: schema["x-kubernetes-map-type"] == "atomic" }
     }
 
-    fn list(&mut self, schema: &'a Value) -> Node {
+    fn list(&mut self, schema: &Value) -> Node {
         let item = schema.get("items").map_or(UNKNOWN, |item| self.part(item));
         let merged = match schema["x-kubernetes-list-type"].as_str() {
             Some("set") => Merged::Set,
@@ -205,14 +244,12 @@ impl<'a> Reader<'a> {
         Node::List { item, merged }
     }
 
-    fn by_keys(&self, list: &'a Value, names: &[Value]) -> Merged {
-        let mut item = &list["items"];
-        if let Some(name) = referred(item) {
-            item = self.components.get(name).unwrap_or(&Value::Null);
-        }
+    fn by_keys(&self, list: &Value, names: &[Value]) -> Merged {
         if names.is_empty() {
             return Merged::Atomic;
         }
+        let referred = referred(&list["items"]).map(|name| self.tree(name).unwrap_or_default());
+        let item = referred.as_ref().unwrap_or(&list["items"]);
         let key = |name: &str| ListKey { name: name.into(), default: item["properties"][name].get("default").cloned() };
         Merged::ByKeys(names.iter().filter_map(Value::as_str).map(key).collect())
     }
@@ -275,7 +312,7 @@ pub(crate) mod tests {
                 "port": {"type": "integer"}, "name": {"type": "string"}, "protocol": {"type": "string", "default": "TCP"}}},
             "Quantity": {"oneOf": [{"type": "string"}, {"type": "number"}]},
         }}});
-        Schema::from_openapi(&doc, "demo.dev", "v1", "Thing").unwrap()
+        Schema::from_openapi(&doc.to_string(), "demo.dev", "v1", "Thing").unwrap()
     }
 
     fn merged<'a>(schema: &'a Schema, field: &str) -> &'a Merged {
@@ -318,6 +355,6 @@ pub(crate) mod tests {
         assert!(matches!(schema.root().at("spec").at("free").at("x").shape(), Shape::Unknown));
         assert!(schema.root().declared("data").is_none());
         assert!(Schema::unknown().root().declared("status").is_none());
-        assert_eq!(Schema::from_openapi(&json!({"components": {"schemas": {}}}), "demo.dev", "v1", "Thing"), None);
+        assert_eq!(Schema::from_openapi(r#"{"components": {"schemas": {}}}"#, "demo.dev", "v1", "Thing"), None);
     }
 }

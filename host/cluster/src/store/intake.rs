@@ -3,10 +3,9 @@
 
 use std::sync::Arc;
 
-use serde::Deserialize;
 use trimtab_core::{
     id::{Place, join_api_version},
-    object::{BadObject, Object},
+    object::{BadObject, Object, Unread},
 };
 
 use super::{Store, partition::PartitionId};
@@ -71,7 +70,7 @@ impl Intake {
     /// An object was added or changed. Returns its resource version, if it can
     /// be read.
     pub fn shown(&self, text: &str) -> Option<u64> {
-        match self.parse(text) {
+        match self.known_or_read(text) {
             Ok(object) => {
                 self.store.change(|state, told| state.shown(self.id, &object, told));
                 Some(object.meta.resource_version)
@@ -114,10 +113,26 @@ impl Intake {
         self.store.change(|state, told| state.set_health(self.id, health, told));
     }
 
+    /// What an event shows. Most events of our own objects show what the answer
+    /// to our write has brought already: that is not read twice.
+    fn known_or_read(&self, text: &str) -> Result<Arc<Object>, BadObject> {
+        let unread = Unread::of(text)?;
+        let (namespace, name) = unread.place()?;
+        let known = self.store.get(&self.spec.kind, &self.spec.version, &namespace, &name);
+        match known.filter(|known| unread.is(&known.meta)) {
+            Some(known) => Ok(known),
+            None => self.read(&unread),
+        }
+    }
+
+    fn parse(&self, text: &str) -> Result<Arc<Object>, BadObject> {
+        self.read(&Unread::of(text)?)
+    }
+
     /// Reads an object outside the store's lock. The text of its kind is that
     /// of the spec, kept once for all.
-    fn parse(&self, text: &str) -> Result<Arc<Object>, BadObject> {
-        let mut object = Object::parse(text, &self.api_version, &self.spec.kind.kind)?;
+    fn read(&self, unread: &Unread<'_>) -> Result<Arc<Object>, BadObject> {
+        let mut object = unread.read(&self.api_version, &self.spec.kind.kind)?;
         object.meta.place.kind = self.spec.kind.clone();
         Ok(Arc::new(object))
     }
@@ -136,18 +151,9 @@ impl Intake {
 
     /// Where the object lies that `text` is, though it may be none otherwise.
     fn place(&self, text: &str) -> Option<Place> {
-        #[derive(Deserialize)]
-        struct Head {
-            metadata: Names,
-        }
-        #[derive(Deserialize)]
-        struct Names {
-            name: Arc<str>,
-            #[serde(default)]
-            namespace: Arc<str>,
-        }
-        let Head { metadata: Names { name, namespace } } = serde_json::from_str(text).ok()?;
-        Some(Place { kind: self.spec.kind.clone(), namespace, name })
+        let unread = Unread::of(text).ok()?;
+        let (namespace, name) = unread.place().ok()?;
+        Some(Place { kind: self.spec.kind.clone(), namespace: namespace.into(), name: name.into() })
     }
 }
 

@@ -22,7 +22,7 @@ fn schema(status: Value) -> Schema {
         "properties": {"status": {"type": "object", "properties": status}},
     });
     let doc = json!({"components": {"schemas": {"Site": site}}});
-    Schema::from_openapi(&doc, "demo.dev", "v1", "Site").unwrap()
+    Schema::from_openapi(&doc.to_string(), "demo.dev", "v1", "Site").unwrap()
 }
 
 fn full() -> Schema {
