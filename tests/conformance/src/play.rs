@@ -1,0 +1,143 @@
+//! Plays a case on one server.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use anyhow::Context;
+use futures::StreamExt;
+use serde_json::{Value, json};
+use tokio::time::{Instant, sleep, timeout};
+
+use crate::case::{Case, Read, Send, Step, Until};
+use crate::normal::Normal;
+use crate::server::{Events, Server, succeeded};
+use crate::variables::Variables;
+
+/// How long a thing may take that a server does a moment later.
+const LATER_MAX: Duration = Duration::from_secs(30);
+/// Between two looks at it.
+const PAUSE: Duration = Duration::from_millis(50);
+/// How long a watch may be silent while an event is owed.
+const EVENT_WITHIN: Duration = Duration::from_secs(10);
+
+/// Plays `case` in the namespace; one normalised answer for each step.
+pub(crate) async fn play(case: &Case, server: &Server, namespace: &str) -> anyhow::Result<Vec<Value>> {
+    let mut variables = Variables::new(namespace);
+    prepare(case, server, &variables).await?;
+    let mut watches = HashMap::new();
+    let mut normal = Normal::default();
+    let mut answers = Vec::new();
+    for step in &case.steps {
+        let answer = match step {
+            Step::Read(read) => {
+                let events = watches.get_mut(&read.read);
+                read_events(events.with_context(|| format!("no watch {:?} is open", read.read))?, read).await
+            }
+            Step::Send(Send { watch: Some(name), .. }) => open(step, name, server, &variables, &mut watches).await?,
+            Step::Send(send) => ask(send, server, &variables).await?,
+        };
+        variables.learn(&answer["body"]);
+        answers.push(normal.normalise(answer));
+    }
+    Ok(answers)
+}
+
+async fn open(
+    step: &Step,
+    name: &str,
+    server: &Server,
+    variables: &Variables,
+    watches: &mut HashMap<String, Events>,
+) -> anyhow::Result<Value> {
+    let Step::Send(send) = step else { unreachable!("only a request opens a watch") };
+    let (answer, events) = server.watch(send, variables).await?;
+    watches.extend(events.map(|events| (name.to_owned(), events)));
+    Ok(answer)
+}
+
+async fn ask(send: &Send, server: &Server, variables: &Variables) -> anyhow::Result<Value> {
+    let begun = Instant::now();
+    loop {
+        let answer = server.send(send, variables).await?;
+        let done = send.until.as_ref().is_none_or(|until| is_like(&answer, until, variables));
+        if done || begun.elapsed() > LATER_MAX {
+            return Ok(answer);
+        }
+        sleep(PAUSE).await;
+    }
+}
+
+fn is_like(answer: &Value, until: &Until, variables: &Variables) -> bool {
+    let wanted = until.body.as_ref().map(|body| variables.fill(&body.to_string()));
+    let wanted = wanted.and_then(|text| serde_json::from_str(&text).ok());
+    until.code.is_none_or(|code| answer["code"] == code)
+        && wanted.is_none_or(|wanted: Value| contains(&answer["body"], &wanted))
+}
+
+/// Whether `wanted` is a part of `value`; `null` stands for what is absent.
+fn contains(value: &Value, wanted: &Value) -> bool {
+    match (value, wanted) {
+        (value, Value::Object(wanted)) => wanted.iter().all(|(key, wanted)| contains(&value[key], wanted)),
+        (Value::Array(items), Value::Array(wanted)) => {
+            wanted.iter().all(|wanted| items.iter().any(|item| contains(item, wanted)))
+        }
+        _ => value == wanted,
+    }
+}
+
+async fn read_events(events: &mut Events, read: &Read) -> Value {
+    let mut seen = Vec::new();
+    let enough = |seen: &[Value]| match (&read.to, read.events) {
+        (Some(name), _) => seen.last().is_some_and(|last| last["object"]["metadata"]["name"] == **name),
+        (None, count) => seen.len() >= count.unwrap_or(1),
+    };
+    while !enough(&seen) {
+        match timeout(EVENT_WITHIN, events.next()).await {
+            Ok(Some(Ok(event))) => seen.push(event),
+            Ok(Some(Err(error))) => seen.push(json!({ "broken": format!("{error:#}") })),
+            Ok(None) => seen.push(json!("the stream has ended")),
+            Err(_) => seen.push(json!("nothing more came")),
+        }
+        if seen.last().is_some_and(Value::is_string) {
+            break;
+        }
+    }
+    json!({ "events": seen })
+}
+
+/// The namespace of the case, and its custom kind.
+async fn prepare(case: &Case, server: &Server, variables: &Variables) -> anyhow::Result<()> {
+    let request = |send: &str, body: Option<Value>, until: Option<Until>| Send {
+        send: send.to_owned(),
+        body,
+        until,
+        ..Send::default()
+    };
+    let namespace = json!({ "metadata": { "name": "$ns" } });
+    succeeded(&ask(&request("POST /api/v1/namespaces", Some(namespace), None), server, variables).await?)?;
+    let Some(version) = &case.things else { return Ok(()) };
+    succeeded(&ask(&request("POST $crds", Some(definition(version)), None), server, variables).await?)?;
+    let served = Until { code: Some(200), body: None };
+    succeeded(&ask(&request("GET $things", None, Some(served)), server, variables).await?)
+}
+
+/// The definition of `things`, with one version.
+fn definition(version: &Value) -> Value {
+    let mut version = version.clone();
+    let schema = version["schema"].take();
+    version["schema"] = json!({ "openAPIV3Schema": schema });
+    for (field, usual) in [("name", json!("v1")), ("served", json!(true)), ("storage", json!(true))] {
+        version[field] = usual;
+    }
+    json!({
+        "apiVersion": "apiextensions.k8s.io/v1",
+        "kind": "CustomResourceDefinition",
+        "metadata": { "name": "things.$group" },
+        "spec": {
+            "group": "$group",
+            "names": { "plural": "things", "singular": "thing", "kind": "Thing", "listKind": "ThingList" },
+            "scope": "Namespaced",
+            "versions": [version],
+        },
+    })
+}

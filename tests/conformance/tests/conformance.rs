@@ -1,0 +1,48 @@
+//! Both servers say the same: to the transcripts.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::path::Path;
+
+use futures::StreamExt;
+use trimtab_conformance::{Case, Runner, exceptions, read_folder};
+use trimtab_harness::ControlPlane;
+
+/// Cases that are played side by side: enough to fill the waits for the real
+/// server's controllers.
+const CASES_AT_ONCE: usize = 16;
+
+/// Only the cases whose name holds the text of `TRANSCRIPT` are played, to try one out.
+fn chosen(case: &Case) -> bool {
+    std::env::var("TRANSCRIPT").map_or(true, |part| case.case.contains(&part))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn transcripts_read_the_same_on_both_servers() {
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let cases = read_folder(&here.join("transcripts")).unwrap();
+    let cases: Vec<Case> = cases.into_iter().filter(chosen).collect();
+    let exceptions = exceptions::read(&here.join("differences.yaml")).unwrap();
+    let runner = Runner::new(ControlPlane::shared().await.client().await, "case-");
+    let outcomes = futures::stream::iter(&cases).map(|case| runner.run(case)).buffered(CASES_AT_ONCE);
+    let outcomes: Vec<_> = outcomes.collect().await;
+
+    let (mut failures, mut used) = (Vec::new(), vec![false; exceptions.len()]);
+    for (case, outcome) in cases.iter().zip(outcomes) {
+        let mut found = outcome.unwrap().differences;
+        found.retain(|difference| {
+            let covering = exceptions.iter().position(|exception| exception.covers(&case.case, difference));
+            covering.inspect(|index| used[*index] = true).is_none()
+        });
+        if !found.is_empty() {
+            let lines: Vec<String> = found.iter().map(ToString::to_string).collect();
+            failures.push(format!("{}\n{}", case.case, lines.join("\n")));
+        }
+    }
+    let unused = exceptions
+        .iter()
+        .zip(used)
+        .filter(|(exception, used)| !used && cases.iter().any(|case| case.case == exception.case));
+    failures.extend(unused.map(|(exception, _)| format!("no longer differs: {exception:?}")));
+    println!("{} cases compared, {} differ", cases.len(), failures.len());
+    assert!(failures.is_empty(), "{}", failures.join("\n\n"));
+}
