@@ -19,6 +19,8 @@ const PREVIEW_1: &str = "wasi_snapshot_preview1";
 /// Why a file is no plugin. Each text says what was found and what is expected.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Unusable {
+    #[error("this file is empty; expected a component that exports {CONTROLLER}, or the core module of one")]
+    Empty,
     #[error(
         "this is not WebAssembly: it begins with {begins:?}; expected a component that exports {CONTROLLER}, or the core module of one"
     )]
@@ -43,7 +45,9 @@ pub(crate) enum Unusable {
 
 /// The component that `bytes` are or make.
 pub(crate) fn componentize(bytes: &[u8]) -> Result<Cow<'_, [u8]>, Unusable> {
-    let component = if Parser::is_component(bytes) {
+    let component = if bytes.is_empty() {
+        return Err(Unusable::Empty);
+    } else if Parser::is_component(bytes) {
         Cow::Borrowed(bytes)
     } else if Parser::is_core_wasm(bytes) {
         Cow::Owned(encode(bytes)?)
