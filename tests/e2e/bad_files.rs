@@ -126,12 +126,12 @@ async fn of_two_lineages_for_one_kind_the_later_one_is_refused_after_a_restart_t
 }
 
 async fn names_the_first(host: &Host) {
-    let refused = async || {
-        let slot = host.slot("another").await?;
-        let why = slot["reason"].as_str()?;
-        (slot["state"] != "Serving" && why.contains("lineage one") && why.contains("another is refused")).then_some(())
-    };
-    eventually("the second lineage is refused and the first one named", SOON, refused).await;
+    let why = host.becomes("another", "Refused").await;
+    assert!(why.contains("lineage one") && why.contains("another is refused"), "{why}");
+    assert_eq!(host.slot("another").await.expect("it has a file")["refused"], true);
+    assert_eq!(host.logged("refused").len(), 1, "it is told once");
+    assert!(host.metric("trimtab_plugin_slots", &[("state", "Refused")]).await >= 1.0);
+    eventually("a refused plugin does not unready", SOON, async || host.ready().await.ok()).await;
 }
 
 async fn generation(host: &Host, slot: &str) -> u64 {

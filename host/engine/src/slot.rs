@@ -43,7 +43,17 @@ pub struct Candidate {
     /// How far it is.
     pub stage: Stage,
     /// What it waits for, for people.
-    pub waits_for: String,
+    pub waits_for: Wait,
+}
+
+/// What a candidate waits for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Wait {
+    /// Something is on its way, or may come by itself.
+    For(String),
+    /// Someone has to act: another slot has what it claims. It serves as soon
+    /// as the other one goes.
+    Refused(String),
 }
 
 /// How far a candidate is.
@@ -127,12 +137,16 @@ impl Slot {
     }
 
     /// Says what the candidate waits for, in the log only where that is new.
-    pub fn waits(&mut self, slot: &SlotId, why: String) {
+    pub fn waits(&mut self, slot: &SlotId, wait: Wait) {
         let Some(candidate) = &mut self.candidate else { return };
-        if candidate.waits_for != why {
-            tracing::info!(%slot, why, "pending");
-            candidate.waits_for = why;
+        if candidate.waits_for == wait {
+            return;
         }
+        match &wait {
+            Wait::For(why) => tracing::info!(%slot, why, "pending"),
+            Wait::Refused(why) => tracing::error!(%slot, why, "refused"),
+        }
+        candidate.waits_for = wait;
     }
 
     /// Whether the candidate waits for this process alone, or for a first list.
@@ -151,12 +165,17 @@ impl Slot {
         self.draining.retain(|generation| generation.strong_count() > 0);
         let unhealthy = self.serving.as_ref().and_then(|serving| unhealthy(store, &serving.needs.watches));
         let blocked = self.lacking.clone().or(unhealthy);
-        let pending = self.candidate.as_ref().map(|candidate| candidate.waits_for.clone());
-        let (state, reason) = match (&self.serving, blocked, pending, &self.refused) {
-            (Some(_), Some(why), ..) => (SlotState::Pending, Some(why)),
-            (Some(_), None, pending, refused) => (SlotState::Serving, refused.clone().or(pending)),
-            (None, _, Some(why), _) => (SlotState::Pending, Some(why)),
-            (None, _, None, refused) => (SlotState::Refused, refused.clone()),
+        let (pending, refused) = match self.candidate.as_ref().map(|candidate| candidate.waits_for.clone()) {
+            Some(Wait::For(why)) => (Some(why), None),
+            Some(Wait::Refused(why)) => (None, Some(why)),
+            None => (None, self.refused.clone()),
+        };
+        let refuses = refused.is_some();
+        let (state, reason) = match (&self.serving, blocked, pending) {
+            (Some(_), Some(why), _) => (SlotState::Pending, Some(why)),
+            (Some(_), None, pending) => (SlotState::Serving, refused.or(pending)),
+            (None, _, Some(why)) => (SlotState::Pending, Some(why)),
+            (None, _, None) => (SlotState::Refused, refused),
         };
         SlotView {
             instance_id: slot.instance.to_string(),
@@ -164,7 +183,7 @@ impl Slot {
             lineage: slot.stem.lineage().to_string(),
             state,
             reason,
-            refused: self.refused.is_some(),
+            refused: refuses,
             generation: self.serving.as_ref().map(|serving| serving.number),
             identity: self.serving.as_ref().map(|serving| serving.loaded.identity.to_string()),
             kind: self.serving.as_ref().map(|serving| serving.needs.object.id.to_string()),
@@ -178,7 +197,7 @@ impl Slot {
 
 impl Candidate {
     fn taken() -> Self {
-        Self { stage: Stage::Taken, waits_for: "waits to be loaded".into() }
+        Self { stage: Stage::Taken, waits_for: Wait::For("waits to be loaded".into()) }
     }
 }
 

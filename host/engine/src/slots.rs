@@ -28,7 +28,7 @@ use crate::{
     queue::{Priority, Queue},
     serving::{Serving, Settling},
     settings::{RECHECK, Settings},
-    slot::{Candidate, Slot, Stage, unhealthy},
+    slot::{Candidate, Slot, Stage, Wait, unhealthy},
 };
 
 /// Files that are loaded at once: each compilation is a process that may use
@@ -144,7 +144,7 @@ impl Slots {
             if !matches!(candidate.stage, Stage::Taken) || self.loads.len() >= LOADS_MAX {
                 continue;
             }
-            *candidate = Candidate { stage: Stage::Loading, waits_for: "being loaded".into() };
+            *candidate = Candidate { stage: Stage::Loading, waits_for: Wait::For("being loaded".into()) };
             let (wasm, id, source) = (self.rooms.wasm.clone(), id.clone(), slot.source.clone());
             self.loads.spawn(async move {
                 let loaded = Loaded::new(&wasm, id.clone(), &source).await;
@@ -234,23 +234,25 @@ impl Slots {
             Ok(needs) => candidate.stage = Stage::Syncing(Arc::new(Generation { number, loaded, needs })),
             Err(why) => {
                 candidate.stage = Stage::Lacking(loaded.clone());
-                slot.waits(&loaded.slot, why);
+                slot.waits(&loaded.slot, Wait::For(why));
             }
         }
     }
 
     /// Why the slot's candidate may not serve yet; none if it may, or if there is none.
-    fn blocked(&self, id: &SlotId, claims: &Claims) -> Option<String> {
+    fn blocked(&self, id: &SlotId, claims: &Claims) -> Option<Wait> {
         let candidate = self.slots[id].syncing()?;
         if let Some(refused) = claims.refused.iter().find(|refused| refused.slot == *id) {
-            return Some(refused.to_string());
+            return Some(Wait::Refused(refused.to_string()));
         }
         let rival =
             |(other, _): (&SlotId, &Slot)| other.instance == id.instance && other.stem.lineage() != id.stem.lineage();
         if self.slots.iter().any(rival) && !self.rooms.leading.has_seen_lease(&id.instance) {
-            return Some("the instance's Lease, which says who had the kind, has not been read yet".into());
+            let why = "the instance's Lease, which says who had the kind, has not been read yet";
+            return Some(Wait::For(why.into()));
         }
-        unhealthy(&self.rooms.store, &candidate.needs.watches).or_else(|| self.unmarked(id, candidate))
+        let why = unhealthy(&self.rooms.store, &candidate.needs.watches).or_else(|| self.unmarked(id, candidate));
+        why.map(Wait::For)
     }
 
     /// Who has which kind, and which slots claim what another one has.

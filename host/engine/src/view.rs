@@ -9,7 +9,7 @@ pub enum SlotState {
     Serving,
     /// Something is missing that may come by itself.
     Pending,
-    /// The file must change before anything can serve.
+    /// The file, or the one that has what it claims, must change before it can serve.
     Refused,
 }
 
