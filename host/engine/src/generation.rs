@@ -128,10 +128,13 @@ impl Needs {
         let object_watches = finder.watches(&object, &wanted.version, settings.object_selector().as_deref(), None)?;
         let mut watches = object_watches.iter().cloned().collect::<BTreeSet<_>>();
 
+        // What the policy denies is not even watched: Secrets, say, stay out of this process.
         let mut children = Vec::new();
         for child in &loaded.description.children {
             let kind = finder.kind(&child.kind, &child.version)?;
-            watches.extend(finder.watches(&kind, &child.version, Some(marks::PLUGIN_LABEL), None)?);
+            if loaded.grants.may_write(&child.kind).is_ok() {
+                watches.extend(finder.watches(&kind, &child.version, Some(marks::PLUGIN_LABEL), None)?);
+            }
             children.push(ChildSpec {
                 schema: finder.schema(&child.kind, &child.version).await?,
                 kind,
@@ -139,7 +142,6 @@ impl Needs {
                 update: loaded.policy.update_of(child),
             });
         }
-        // What the policy denies is not even watched: Secrets, say, stay out of this process.
         let may_read = |read: &&ReadKind| loaded.grants.may_read(&read.kind, &read.version, read.namespace.as_deref());
         for read in loaded.description.reads.iter().filter(|read| may_read(read).is_ok()) {
             let kind = finder.kind(&read.kind, &read.version)?;
