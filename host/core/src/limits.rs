@@ -23,7 +23,8 @@ pub struct Limits {
     pub answer_bytes: u64,
     /// Children in one answer.
     pub children: u32,
-    /// Lines logged in one call; what comes after them is counted, not kept.
+    /// Lines that are kept of what one call logs: the newest, as they tell why
+    /// it ended. The others are counted.
     pub log_lines: u32,
 }
 

@@ -161,6 +161,9 @@ impl Workshop {
     pub fn called(&self, key: &Key, job: &Job, called: &Called<Response>) {
         let who = Who::new(&job.instance, &key.lineage);
         self.metrics.called(&who, called);
+        if called.log.dropped() > 0 {
+            tracing::info!(%key, dropped = called.log.dropped(), "the plugin logs more than is kept");
+        }
         for line in called.log.lines() {
             tracing::info!(%key, level = %line.level, line = %line.text, "plugin");
         }
