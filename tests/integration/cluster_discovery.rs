@@ -116,7 +116,6 @@ async fn a_server_that_goes_away_takes_no_kind_with_it() {
     until("built-in kinds", SOON, &mut kinds, |kinds| kinds.get(&config_map).cloned()).await;
     kinds.mark_unchanged();
     control_plane.stop_apiserver();
-    discovery.refresh();
     let changed = tokio::time::timeout(SERVED, kinds.changed()).await;
     assert!(changed.is_err(), "nothing is published while nothing is known");
     assert!(kinds.borrow().get(&config_map).is_some());

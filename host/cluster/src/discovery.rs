@@ -72,11 +72,6 @@ impl Discovery {
         self.kinds.subscribe()
     }
 
-    /// Has the server asked again now rather than at the next poll.
-    pub fn refresh(&self) {
-        self.hint.notify_one();
-    }
-
     /// Polls until `stop`.
     pub async fn run(&self, stop: CancellationToken) {
         let polls = async {

@@ -153,16 +153,6 @@ impl Table {
         self.kinds.get(kind).into_iter().flatten().map(|serving| serving.slot.stem.lineage()).collect()
     }
 
-    /// The generation that serves in a slot.
-    pub fn generation(&self, slot: &SlotId) -> Option<u64> {
-        self.all().find(|serving| serving.slot == *slot).map(|serving| serving.generation)
-    }
-
-    /// All slots that serve.
-    pub fn all(&self) -> impl Iterator<Item = &Serving> {
-        self.kinds.values().flatten()
-    }
-
     fn of(&self, kind: &GroupKind, lineage: &Lineage) -> impl Iterator<Item = &Serving> {
         self.kinds.get(kind).into_iter().flatten().filter(|serving| serving.slot.stem.lineage() == *lineage)
     }
@@ -395,8 +385,6 @@ mod tests {
         let woken = table.lineages_for(&GroupKind::new("example.com/v1", "Site"));
         assert_eq!(woken, [Lineage::new("blog").unwrap(), lineage()].into());
         assert!(table.lineages_for(&GroupKind::new("v1", "Site")).is_empty());
-        assert_eq!(table.generation(&slot("x", "blog")), Some(7));
-        assert_eq!(table.generation(&slot("x", "site")), None);
     }
 
     const VERSIONS: [&str; 4] = ["v1", "v2", "v1beta1", "next"];
