@@ -52,6 +52,22 @@ async fn a_dry_run_prints_its_plan_writes_nothing_and_takes_no_lease() {
 }
 
 #[tokio::test]
+async fn a_dry_run_prints_what_would_follow_a_finalizer_too() {
+    let scene = Scene::new().await;
+    scene.define(MISBEHAVE);
+    scene.copy("misbehave", "misbehave.wasm");
+    scene.write("misbehave.toml", "[config]\ndescribe = \"finalizes\"\n");
+    scene.create_misbehave("anna", "").await;
+    let flags = ["--namespaces", &scene.namespace, "--dry-run"];
+    let host = scene.host_with(&scene.plane().kubeconfig(), &flags).await;
+    let planned = |what: &str| host.printed().iter().filter(|line| line.contains(what)).count();
+    let child = async || (planned("would create ConfigMap") > 0).then_some(());
+    eventually("the plan is printed", SOON, child).await;
+    assert_eq!(planned("would patch the metadata"), planned("would create ConfigMap"));
+    assert!(scene.api.fetch(&scene.misbehave("anna")).await["metadata"].get("finalizers").is_none());
+}
+
+#[tokio::test]
 async fn a_second_signal_ends_it_at_once() {
     let scene = Scene::new().await;
     scene.define(MISBEHAVE);

@@ -4,6 +4,7 @@
 
 use std::time::Duration;
 
+use serde_json::{Map, json};
 use trimtab_cluster::gate::Ticket;
 use trimtab_core::{
     answer::{self, Answer, Given, StatusIntent, Terms},
@@ -44,8 +45,13 @@ pub struct Run<'a> {
 impl Run<'_> {
     /// From the call to the status.
     pub async fn run(mut self) -> Result<Ended, Trouble> {
-        if let Some(write) = self.first() {
-            return self.write(&write).await.map(|_| Ended::Wrote { requeue_after: None });
+        for write in self.first() {
+            match self.write(&write).await {
+                Ok(true) => return Ok(Ended::Wrote { requeue_after: None }),
+                // A dry run tells what would follow, too.
+                Ok(false) => {}
+                Err(trouble) => return Err(trouble),
+            }
         }
         let called = self.call().await;
         self.shop.called(self.key, self.job, &called);
@@ -63,22 +69,22 @@ impl Run<'_> {
     }
 
     /// What must be on the object before anything is made for it: its version
-    /// mark and our finalizer.
-    fn first(&self) -> Option<Write> {
+    /// mark and our finalizer, each in a look of its own.
+    fn first(&self) -> Vec<Write> {
         let meta = &self.job.object.meta;
         let needs = &self.job.generation.needs;
-        if let Some(version) = &self.job.mark {
-            let patch = serde_json::json!({ "annotations": { marks::VERSION: version } });
-            let serde_json::Value::Object(patch) = patch else { unreachable!("it is written as an object above") };
-            return Some(Write {
-                place: meta.place.clone(),
-                version: needs.object.metadata_version().into(),
-                manager: self.key.lineage.metadata_manager(),
-                action: Action::Metadata { seen: Seen::of(meta), patch },
-            });
-        }
+        let mark = self.job.mark.as_ref().map(|version| Write {
+            place: meta.place.clone(),
+            version: needs.object.metadata_version().into(),
+            manager: self.key.lineage.metadata_manager(),
+            action: Action::Metadata {
+                seen: Seen::of(meta),
+                patch: Map::from_iter([("annotations".to_owned(), json!({ marks::VERSION: version }))]),
+            },
+        });
         let finalizes = self.job.generation.loaded.description.finalizes;
-        finalizer::decide(meta, &needs.object, &self.key.lineage, finalizes, false)
+        let finalizer = finalizer::decide(meta, &needs.object, &self.key.lineage, finalizes, false);
+        mark.into_iter().chain(finalizer).collect()
     }
 
     async fn call(&self) -> Called<Response> {
@@ -143,21 +149,23 @@ impl Run<'_> {
         if let Some(trouble) = worst {
             return Err(trouble);
         }
-        let kind = &self.job.generation.needs.object;
-        let finalizes = self.job.generation.loaded.description.finalizes;
-        let meta = &self.job.object.meta;
-        if let Some(write) =
-            finalizer::decide(meta, kind, &self.key.lineage, finalizes, answer.finalized && plan.is_settled())
-        {
-            self.write(&write).await?;
-            return Ok(Ended::Wrote { requeue_after: answer.requeue_after });
-        }
         let requeue_after = answer.requeue_after;
+        if let Some(write) = self.last(answer.finalized && plan.is_settled()) {
+            self.write(&write).await?;
+            return Ok(Ended::Wrote { requeue_after });
+        }
         if plan.is_settled() && !wrote_status {
             Ok(Ended::Settled { requeue_after })
         } else {
             Ok(Ended::Wrote { requeue_after })
         }
+    }
+
+    /// What lets the object go, once the plugin has said that it may.
+    fn last(&self, finalized: bool) -> Option<Write> {
+        let kind = &self.job.generation.needs.object;
+        let decide = || finalizer::decide(&self.job.object.meta, kind, &self.key.lineage, true, finalized);
+        self.job.finalizing.then(decide).flatten()
     }
 
     fn plan(&self, answer: &Answer) -> Plan {
