@@ -206,6 +206,23 @@ impl Class {
     pub fn is_quiet(self) -> bool {
         matches!(self, Self::Stale | Self::Gone | Self::Terminating | Self::TooLate)
     }
+
+    /// The word that metrics use: one for each class, whatever it carries.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Stale => "Stale",
+            Self::Gone => "Gone",
+            Self::Missing => "Missing",
+            Self::Forbidden => "Forbidden",
+            Self::Terminating => "Terminating",
+            Self::TooLate => "TooLate",
+            Self::Immutable => "Immutable",
+            Self::Invalid => "Invalid",
+            Self::Expired => "Expired",
+            Self::Busy(_) => "Busy",
+            Self::Retry => "Retry",
+        }
+    }
 }
 
 #[derive(Deserialize, Default)]

@@ -1,10 +1,13 @@
 //! How long a key waits after failures: controller-runtime's curve, 5 ms
-//! doubling up to 1000 s, with jitter.
+//! doubling up to 1000 s, with jitter. Where the server asked for a pause, it
+//! begins there: a server that says the same again and again is not asked as
+//! often as it says for ever.
 //!
 //! Jitter only lengthens a delay, up to the longest. So the curve itself holds
 //! what a permanently refused write may cost the API server: at most 15
 //! requests in the first minute (14 at 5 ms × 2ⁿ) and one in each minute
-//! after it, since from then on every delay is longer than a minute.
+//! after it, since from then on every delay is longer than a minute. The same
+//! holds from any pause of whole seconds, which is how servers ask for one.
 
 use std::time::Duration;
 
@@ -17,9 +20,11 @@ pub const LONGEST: Duration = Duration::from_secs(1000);
 const JITTER_PARTS: u32 = 5;
 
 /// The delay before the next try after `failures` failures in a row (at least
-/// one). `random` is any number from the environment.
-pub fn delay(failures: u32, random: u64) -> Duration {
-    let doubled = 2_u32.checked_pow(failures.saturating_sub(1)).and_then(|factor| FIRST.checked_mul(factor));
+/// one), the first of them being `first` before jitter, and never less than
+/// [`FIRST`]. `random` is any number from the environment.
+pub fn delay(first: Duration, failures: u32, random: u64) -> Duration {
+    let first = first.max(FIRST);
+    let doubled = 2_u32.checked_pow(failures.saturating_sub(1)).and_then(|factor| first.checked_mul(factor));
     let longest_before_jitter = LONGEST * JITTER_PARTS / (JITTER_PARTS + 1);
     let base = doubled.map_or(longest_before_jitter, |doubled| doubled.min(longest_before_jitter));
     let share = (random >> 32) as f64 / f64::from(u32::MAX);
@@ -33,11 +38,11 @@ mod tests {
     use super::*;
 
     /// When the tries are made, the first at zero, as long as `until`.
-    fn tries(until: Duration, mut random: impl FnMut() -> u64) -> Vec<Duration> {
+    fn tries(first: Duration, until: Duration, mut random: impl FnMut() -> u64) -> Vec<Duration> {
         let mut times = vec![Duration::ZERO];
         loop {
             let failures = u32::try_from(times.len()).unwrap();
-            let next = times[times.len() - 1] + delay(failures, random());
+            let next = times[times.len() - 1] + delay(first, failures, random());
             if next >= until {
                 return times;
             }
@@ -47,26 +52,27 @@ mod tests {
 
     #[test]
     fn without_jitter_the_delays_double_from_five_milliseconds() {
-        let delays = (1..=5).map(|failures| delay(failures, 0).as_millis()).collect::<Vec<_>>();
+        let delays = (1..=5).map(|failures| delay(FIRST, failures, 0).as_millis()).collect::<Vec<_>>();
         assert_eq!(delays, [5, 10, 20, 40, 80]);
     }
 
     #[test]
     fn the_longest_delay_is_reached_with_jitter_and_never_passed() {
-        let longest = delay(u32::MAX, u64::MAX);
+        let longest = delay(FIRST, u32::MAX, u64::MAX);
         assert!(longest <= LONGEST && LONGEST - longest < FIRST, "{longest:?}");
-        assert!(delay(u32::MAX, 0) > LONGEST * 4 / 5);
-        assert_eq!(delay(0, 0), FIRST);
+        assert!(delay(FIRST, u32::MAX, 0) > LONGEST * 4 / 5);
+        assert_eq!(delay(Duration::ZERO, 0, 0), FIRST);
     }
 
     proptest! {
         #[test]
         fn a_permanently_refused_write_costs_fifteen_requests_in_the_first_minute_and_one_in_each_later(
+            first in prop_oneof![Just(FIRST), (1..300_u64).prop_map(Duration::from_secs)],
             randoms in proptest::collection::vec(any::<u64>(), 32),
         ) {
             let minute = Duration::from_secs(60);
             let mut randoms = randoms.into_iter().cycle();
-            let times = tries(minute * 60, || randoms.next().expect("a cycle does not end"));
+            let times = tries(first, minute * 60, || randoms.next().expect("a cycle does not end"));
             prop_assert!(times.iter().filter(|time| **time < minute).count() <= 15);
             for later in 1..60 {
                 let in_it = times.iter().filter(|time| (minute * later..minute * (later + 1)).contains(*time)).count();
@@ -76,8 +82,8 @@ mod tests {
 
         #[test]
         fn jitter_lengthens_by_at_most_a_fifth(failures in 1_u32..40, random: u64) {
-            let plain = delay(failures, 0);
-            let jittered = delay(failures, random);
+            let plain = delay(FIRST, failures, 0);
+            let jittered = delay(FIRST, failures, random);
             prop_assert!(plain <= jittered && jittered <= plain * 6 / 5 + Duration::from_nanos(10), "{plain:?} {jittered:?}");
         }
     }

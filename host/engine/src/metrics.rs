@@ -161,7 +161,7 @@ impl Metrics {
             ),
             call_failures: by(r, "trimtab_call_failures", "Calls without an answer, by reason; limits among them"),
             connections_denied: count(r, "trimtab_connections_denied", "Connections that plugins tried to make"),
-            writes: by(r, "trimtab_writes", "Requests of the gate: ok, or why not"),
+            writes: by(r, "trimtab_writes", "What the gate was asked to write: Written, or the class of why not"),
             loads: by(r, "trimtab_plugin_loads", "Files that were loaded: accepted or refused"),
             swaps: count(r, "trimtab_plugin_swaps", "Generations that began to serve"),
             slots: add(r, "trimtab_plugin_slots", "Slots by state: Serving, Pending, Refused", Family::default()),

@@ -50,7 +50,7 @@ impl Run<'_> {
                 Ok(true) => return Ok(Ended::Wrote { requeue_after: None }),
                 // A dry run tells what would follow, too.
                 Ok(false) => {}
-                Err(trouble) => return Err(trouble),
+                Err(trouble) => return Err(self.unanswered(trouble).await),
             }
         }
         let called = self.call().await;
@@ -59,13 +59,20 @@ impl Run<'_> {
         let answered = called.outcome.map_err(Trouble::from).and_then(|response| self.check(response));
         let answer = match answered {
             Ok(answer) => answer,
-            Err(trouble) => {
-                // A run without an answer writes nothing but why there is none.
-                self.status(&StatusIntent::Keep, &trouble.verdict()).await?;
-                return Err(trouble);
-            }
+            Err(trouble) => return Err(self.unanswered(trouble).await),
         };
         self.act(answer).await
+    }
+
+    /// A run without an answer writes nothing but why there is none.
+    async fn unanswered(&mut self, trouble: Trouble) -> Trouble {
+        if trouble.is_quiet() {
+            return trouble;
+        }
+        match self.status(&StatusIntent::Keep, &trouble.verdict()).await {
+            Ok(_) => trouble,
+            Err(unreported) => unreported.beside(Some(trouble)),
+        }
     }
 
     /// What must be on the object before anything is made for it: its version
@@ -144,7 +151,10 @@ impl Run<'_> {
             return Err(worst.expect("it was looked at just now"));
         }
         let verdict = worst.as_ref().map_or_else(|| Verdict::of_plan(&plan), Trouble::verdict);
-        let wrote_status = self.status(&answer.status, &verdict).await?;
+        let wrote_status = match self.status(&answer.status, &verdict).await {
+            Ok(wrote) => wrote,
+            Err(unreported) => return Err(unreported.beside(worst)),
+        };
         self.shop.tell(self.key, self.job, answer.events);
         if let Some(trouble) = worst {
             return Err(trouble);

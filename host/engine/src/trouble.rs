@@ -7,6 +7,7 @@ use trimtab_cluster::gate::WriteError;
 use trimtab_core::{
     answer::AnswerError,
     api_error::Class,
+    backoff,
     id::Place,
     plan::Conflict,
     status::{NoStatus, Verdict, reason},
@@ -41,9 +42,9 @@ pub enum Trouble {
 /// When to look again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Again {
-    /// After the key's growing delay.
-    Backoff,
-    /// Not before this; counts as no failure.
+    /// After the key's growing delay, which begins with this.
+    Backoff(Duration),
+    /// Not before this, which counts as no failure and makes no delay grow.
     After(Duration),
     /// Only when something changes.
     OnChange,
@@ -53,19 +54,19 @@ impl Trouble {
     /// When to look again.
     pub fn again(&self) -> Again {
         match self {
-            Self::Call(CallError::Failed(failure)) => match failure.outcome {
-                Outcome::Terminal => Again::OnChange,
-                Outcome::Retry | Outcome::Waiting => {
-                    failure.retry_after_ms.map_or(Again::Backoff, |ms| Again::After(Duration::from_millis(ms.into())))
-                }
+            Self::Call(CallError::Failed(failure)) => match (failure.outcome, failure.retry_after_ms) {
+                (Outcome::Terminal, _) => Again::OnChange,
+                (Outcome::Retry | Outcome::Waiting, Some(ms)) => Again::After(Duration::from_millis(ms.into())),
+                (Outcome::Retry | Outcome::Waiting, None) => Again::Backoff(backoff::FIRST),
             },
             Self::Write { error, .. } => match error.class() {
-                Class::Busy(delay) => Again::After(delay),
+                Class::Busy(pause) if self.is_held_back() => Again::After(pause),
+                Class::Busy(pause) => Again::Backoff(pause),
                 class if class.is_terminal() => Again::OnChange,
-                _ => Again::Backoff,
+                _ => Again::Backoff(backoff::FIRST),
             },
             Self::Status(_) => Again::OnChange,
-            Self::Call(_) | Self::Answer(_) | Self::Conflict(_) => Again::Backoff,
+            Self::Call(_) | Self::Answer(_) | Self::Conflict(_) => Again::Backoff(backoff::FIRST),
         }
     }
 
@@ -74,7 +75,7 @@ impl Trouble {
         match self.again() {
             _ if self.is_waiting() || self.is_quiet() => "waiting",
             Again::OnChange => "terminal",
-            Again::Backoff | Again::After(_) => "error",
+            Again::Backoff(_) | Again::After(_) => "error",
         }
     }
 
@@ -88,9 +89,15 @@ impl Trouble {
         }
     }
 
-    /// Nobody needs to hear of it: a later look at a later state mends it.
+    /// Nobody needs to hear of it: a later look at a later state mends it, or
+    /// whoever was refused before has told it.
     pub fn is_quiet(&self) -> bool {
-        matches!(self, Self::Write { error, .. } if error.class().is_quiet())
+        self.is_held_back() || matches!(self, Self::Write { error, .. } if error.class().is_quiet())
+    }
+
+    /// It was not tried, since the server has asked for a pause.
+    fn is_held_back(&self) -> bool {
+        matches!(self, Self::Write { error, .. } if matches!(**error, WriteError::HeldBack(_)))
     }
 
     /// What the status says of it.
@@ -111,12 +118,24 @@ impl Trouble {
     }
 
     /// Of several, the one that decides when to look again: what a retry can
-    /// mend goes before what waits for a change.
-    pub fn worst(troubles: Vec<Self>) -> Option<Self> {
+    /// mend goes before what waits for a change, and of equals the first.
+    pub fn worst(troubles: impl IntoIterator<Item = Self>) -> Option<Self> {
         troubles.into_iter().min_by_key(|trouble| match trouble.again() {
-            Again::Backoff => Duration::ZERO,
-            Again::After(delay) => delay,
-            Again::OnChange => Duration::MAX,
+            Again::Backoff(first) => (0, first),
+            Again::After(delay) => (1, delay),
+            Again::OnChange => (2, Duration::ZERO),
         })
+    }
+
+    /// What decides where the status could not be written, this being why, and
+    /// there was trouble before it: unless the object has moved on, the worse of
+    /// the two.
+    pub fn beside(self, before: Option<Self>) -> Self {
+        match before {
+            Some(before) if self.is_held_back() || !self.is_quiet() => {
+                Self::worst([before, self]).expect("there are two")
+            }
+            _ => self,
+        }
     }
 }

@@ -127,9 +127,11 @@ impl Workshop {
 
     fn failed(&self, key: &Key, job: &Job, mut memory: Remembered, cause: Fingerprint, trouble: &Trouble) -> Done {
         let before = memory.failed.take().filter(|failed| failed.cause == cause);
-        let count = before.map_or(1, |failed| failed.count.saturating_add(1));
-        let delay = match trouble.again() {
-            Again::Backoff => Some(backoff::delay(count, self.env.random())),
+        let before = before.map_or(0, |failed| failed.count);
+        let again = trouble.again();
+        let count = if matches!(again, Again::After(_)) { before } else { before.saturating_add(1) };
+        let delay = match again {
+            Again::Backoff(first) => Some(backoff::delay(first, count, self.env.random())),
             Again::After(delay) => Some(delay),
             Again::OnChange => None,
         };
@@ -171,8 +173,8 @@ impl Workshop {
 
     /// A write came back.
     pub fn wrote(&self, key: &Key, job: &Job, write: &Write, answer: &Result<Option<Arc<Object>>, WriteError>) {
-        let result = answer.as_ref().map_or_else(|error| format!("{:?}", error.class()), |_| "Written".into());
-        self.metrics.wrote(&Who::new(&job.instance, &key.lineage), &result);
+        let result = answer.as_ref().map_or_else(|error| error.class().word(), |_| "Written");
+        self.metrics.wrote(&Who::new(&job.instance, &key.lineage), result);
         match answer {
             Ok(_) => tracing::debug!(%key, place = %write.place, "wrote"),
             Err(error) => tracing::debug!(%key, place = %write.place, %error, "not written"),
