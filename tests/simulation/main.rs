@@ -1,10 +1,12 @@
 //! Whole hosts in simulated time: whatever goes wrong with one write, the
 //! cluster comes to the same end, and then nothing is written any more.
 //!
-//! Each test runs the scenario of `site` once for each write that is disturbed,
-//! and compares with the undisturbed run from the same seed: with twenty Sites
-//! for a crash, with five for the other faults.
+//! Each test here runs the scenario of `site` once for each write that is
+//! disturbed, and compares with the undisturbed run from the same seed: with
+//! twenty Sites for a crash, with five for the other faults. What the server
+//! refuses for long has its own tests, `refusals`.
 
+mod refusals;
 mod site;
 mod stage;
 

@@ -18,11 +18,11 @@ use trimtab_sim::{
 
 use crate::stage::STAGE;
 
-const DEFINITION: &str = include_str!("../../plugins/examples/site/crd.yaml");
-const DEFINITIONS: &str = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions";
-const SITES: &str = "/apis/example.dev/v1/namespaces/default/sites";
-const CONFIG_MAPS: &str = "/api/v1/namespaces/default/configmaps";
-const SERVICES: &str = "/api/v1/namespaces/default/services";
+pub const DEFINITION: &str = include_str!("../../plugins/examples/site/crd.yaml");
+pub const DEFINITIONS: &str = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions";
+pub const SITES: &str = "/apis/example.dev/v1/namespaces/default/sites";
+pub const CONFIG_MAPS: &str = "/api/v1/namespaces/default/configmaps";
+pub const SERVICES: &str = "/api/v1/namespaces/default/services";
 
 /// The instance that keeps the first build when the default one gets the next:
 /// at the end each object shows which of the two served it.
@@ -139,7 +139,8 @@ fn name(number: usize) -> String {
     format!("site-{number:02}")
 }
 
-fn site(number: usize) -> Value {
+/// A Site as a person creates it.
+pub fn site(number: usize) -> Value {
     json!({
         "apiVersion": "example.dev/v1",
         "kind": "Site",

@@ -4,8 +4,8 @@
 //!
 //! A [`World`] holds the API, the plugins folder and the host processes. What
 //! goes between a host and the API goes over a [`wire`], which is slow by
-//! chance, keeps a log of every request, and disturbs one write if it is told
-//! to. The [`oracle`] says whether a disturbed run came to the same end.
+//! chance, keeps a log of every request, and disturbs one write or refuses some if
+//! it is told to. The [`oracle`] says whether a disturbed run came to the same end.
 //!
 //! Everything runs on one thread under a paused clock, see [`simulate`]: while
 //! some task can run, no time passes; when all wait, it jumps to the next timer.
@@ -16,6 +16,7 @@ mod clock;
 mod env;
 mod log;
 pub mod oracle;
+mod refusal;
 pub mod wire;
 mod world;
 
@@ -23,4 +24,5 @@ pub use api::{Api, Refused};
 pub use clock::{Clock, simulate};
 pub use env::{SimEnv, SplitMix};
 pub use log::{Entry, Log};
+pub use refusal::{Instead, Refusal};
 pub use world::{Broken, SETTLED, World};

@@ -1,5 +1,6 @@
 //! The wire between one host process and the API: a tower service around the
-//! API that takes its time, writes each request down, and disturbs one write.
+//! API that takes its time, writes each request down, disturbs one write, and
+//! keeps from the API what is refused meanwhile (see [`Refusal`](crate::Refusal)).
 //!
 //! What is sent goes on although who sent it has gone: a request on its way
 //! when its process dies still reaches the API.
@@ -32,6 +33,7 @@ use crate::{
     clock::Clock,
     env::SplitMix,
     log::{self, Entry, Log},
+    refusal::{self, Instead, Refusals},
 };
 
 /// The longest that a request or an answer takes.
@@ -77,6 +79,7 @@ pub(crate) struct Traffic {
     pub api: ApiServer,
     pub clock: Clock,
     pub log: Log,
+    pub refusals: Refusals,
     disturbance: Option<Disturbance>,
     counted: AtomicUsize,
     deaths: mpsc::Sender<u32>,
@@ -86,7 +89,8 @@ impl Traffic {
     /// With the end where the number of a process is heard when it dies.
     pub fn new(api: ApiServer, clock: Clock, disturbance: Option<Disturbance>) -> (Arc<Self>, mpsc::Receiver<u32>) {
         let (counted, (deaths, heard)) = (AtomicUsize::new(0), mpsc::channel(DEATHS_MAX));
-        (Arc::new(Self { api, clock, log: Log::default(), disturbance, counted, deaths }), heard)
+        let (log, refusals) = (Log::default(), Refusals::default());
+        (Arc::new(Self { api, clock, log, refusals, disturbance, counted, deaths }), heard)
     }
 
     /// Counts a write, and says what is done to it.
@@ -122,10 +126,21 @@ impl Wire {
     }
 
     /// Carries a request to the API and the answer back; none where the
-    /// process is dead and no one is left to hear it.
+    /// process is dead and no one is left to hear it, or will never hear of it.
     async fn carry(self, request: Request<Bytes>) -> Option<Result<Answer, io::Error>> {
         sleep(self.random.below(LATENCY_MAX)).await;
         let (method, path) = (request.method().clone(), request.uri().to_string());
+        match self.traffic.refusals.instead(&method, &path) {
+            Some(Instead::Answer { code, retry_after_s, body }) => {
+                self.note(&request, Some(code));
+                return Some(Ok(self.slowed(path, refusal::answer(code, retry_after_s, &body))));
+            }
+            Some(Instead::Silence) => {
+                self.note(&request, None);
+                return None;
+            }
+            None => {}
+        }
         let fault = self.traffic.fault(&method, &path);
         if let Some(fault) = fault {
             tracing::info!(?fault, %method, path, "disturbed");
@@ -156,7 +171,7 @@ impl Wire {
             _ => {}
         }
         sleep(self.random.below(LATENCY_MAX)).await;
-        (!self.is_dead()).then(|| Ok(self.slowed(answer)))
+        (!self.is_dead()).then(|| Ok(self.slowed(path, answer)))
     }
 
     fn note(&self, request: &Request<Bytes>, status: Option<u16>) {
@@ -186,21 +201,26 @@ impl Wire {
 
     /// The pieces of an answer, each as late as it happens to be and none before
     /// the one that went before it.
-    fn slowed(&self, answer: Response<UnsyncBoxBody<Bytes, std::convert::Infallible>>) -> Answer {
+    fn slowed(&self, path: String, answer: Response<UnsyncBoxBody<Bytes, std::convert::Infallible>>) -> Answer {
         let (head, body) = answer.into_parts();
-        let random = self.random.clone();
+        let way = Arc::new((path, self.traffic.clone(), self.random.clone()));
         let state = (BodyStream::new(body), self.broken.subscribe(), false);
         let pieces = stream::unfold(state, move |(mut pieces, mut broken, over)| {
-            let random = random.clone();
+            let way = way.clone();
             async move {
+                let (path, traffic, random) = &*way;
                 if over {
                     return None;
                 }
                 let piece = tokio::select! {
                     biased;
                     _ = broken.changed() => return Some((Err(reset()), (pieces, broken, true))),
-                    piece = pieces.next() => piece?,
+                    piece = pieces.next() => piece,
                 };
+                if traffic.refusals.silences(path) {
+                    return std::future::pending().await;
+                }
+                let piece = piece?;
                 let piece: Result<Frame<Bytes>, io::Error> = piece.map_err(|never| match never {});
                 sleep(random.below(WATCH_LATENCY_MAX)).await;
                 Some((piece, (pieces, broken, false)))
@@ -244,7 +264,7 @@ where
             });
             match hear.await {
                 Ok(answer) => Ok(answer?),
-                // The process is dead, and this with it as soon as it is buried.
+                // Nothing will be heard. If the process is dead, this ends as soon as it is buried.
                 Err(_) => std::future::pending().await,
             }
         })

@@ -20,6 +20,7 @@ use crate::{
     clock::Clock,
     env::SimEnv,
     log::{Entry, Log},
+    refusal::Refusal,
     wire::{Disturbance, Traffic, Wire},
 };
 
@@ -118,6 +119,17 @@ impl World {
     /// What each running host says of its slots.
     pub fn slots(&self) -> Vec<Arc<Vec<SlotView>>> {
         self.hosts.iter().map(|host| host.engine.slots()).collect()
+    }
+
+    /// What each running host counts, as its `/metrics` show it.
+    pub fn metrics(&self) -> Vec<String> {
+        self.hosts.iter().map(|host| host.engine.metrics()).collect()
+    }
+
+    /// From now on some requests of all hosts are refused, instead of those
+    /// that were before; none: the API has the last word on all of them again.
+    pub fn refuse(&self, refusal: Option<Refusal>) {
+        self.traffic.refusals.set(refusal);
     }
 
     /// Starts one more host process.
