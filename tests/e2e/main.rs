@@ -11,6 +11,7 @@ mod misbehaving;
 mod missing;
 mod outages;
 mod process;
+mod refusals;
 mod restart;
 mod story;
 mod support;

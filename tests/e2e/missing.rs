@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 use trimtab_harness::eventually;
 
-use crate::support::{BENCH, MISBEHAVE, SITE, SOON, Scene};
+use crate::support::{BENCH, MISBEHAVE, SOON, Scene, User};
 
 /// After a CustomResourceDefinition has come.
 const CRD_WITHIN: Duration = Duration::from_secs(5);
@@ -170,37 +170,4 @@ async fn pending(host: &crate::support::Host, slot: &str, what: &str) -> String 
         slot["reason"].as_str().filter(|why| why.contains(what)).map(str::to_owned)
     })
     .await
-}
-
-/// Someone with rights in the test's namespace alone.
-struct User<'a> {
-    scene: &'a Scene,
-    name: String,
-}
-
-impl<'a> User<'a> {
-    fn new(scene: &'a Scene, resources: &[&str]) -> Self {
-        let user = Self { scene, name: format!("user-of-{}", scene.namespace) };
-        user.may(resources);
-        let (namespace, name) = (&*scene.namespace, &*user.name);
-        let kubectl = |args: &[&str]| scene.plane().kubectl(args);
-        kubectl(&["create", "rolebinding", "host", "--role=host", &format!("--user={name}"), "-n", namespace]);
-        user
-    }
-
-    fn kubeconfig(&self) -> std::path::PathBuf {
-        self.scene.plane().kubeconfig_as(&self.name, &["system:authenticated"])
-    }
-
-    /// Sets what may be listed and written, beside Leases and Events.
-    fn may(&self, resources: &[&str]) {
-        let resources = resources.iter().flat_map(|resource| [(*resource).to_owned(), format!("{resource}/status")]);
-        let resources = resources.chain(["leases".into(), "events".into()]).collect::<Vec<_>>();
-        let role = json!({
-            "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "Role",
-            "metadata": { "name": "host", "namespace": self.scene.namespace },
-            "rules": [{ "apiGroups": ["*"], "resources": resources, "verbs": ["*"] }],
-        });
-        self.scene.apply(&role);
-    }
 }

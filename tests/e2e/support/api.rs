@@ -44,6 +44,12 @@ impl Api {
         expected(self.send(Method::POST, path, "application/json", Some(object)).await, path)
     }
 
+    /// Whether an object could be made in a collection; it is not.
+    pub async fn would_take(&self, path: &str, object: &Value) -> bool {
+        let path = format!("{path}?dryRun=All");
+        self.send(Method::POST, &path, "application/json", Some(object)).await.0.is_success()
+    }
+
     /// Merges a patch into an object.
     pub async fn merge(&self, path: &str, patch: &Value) -> Value {
         expected(self.send(Method::PATCH, path, "application/merge-patch+json", Some(patch)).await, path)

@@ -5,6 +5,7 @@ mod api;
 mod host;
 mod plugins;
 mod scene;
+mod user;
 
 use std::time::Duration;
 
@@ -13,6 +14,7 @@ pub use self::{
     host::Host,
     plugins::file,
     scene::{BENCH, MISBEHAVE, SITE, Scene},
+    user::User,
 };
 
 /// How long something may take that takes a moment on an idle machine: tests
