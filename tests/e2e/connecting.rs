@@ -16,7 +16,7 @@ use tokio::{
 };
 use trimtab_harness::ControlPlane;
 
-use crate::support::{SITE, Scene};
+use crate::support::Scene;
 
 #[tokio::test]
 async fn a_token_comes_from_the_command_that_the_kubeconfig_names() {
@@ -31,9 +31,7 @@ async fn a_token_comes_from_the_command_that_the_kubeconfig_names() {
             "command": "sh", "args": ["-c", format!("echo '{credential}'")],
         } });
     });
-    scene.define(SITE);
-    scene.copy("raw", "raw.wasm");
-    scene.create_site("anna", "one").await;
+    scene.set_up_anna().await;
     let _host = scene.host_with(&kubeconfig, &["--namespaces", &scene.namespace]).await;
     scene.page_is("anna", "one").await;
 }
@@ -41,9 +39,7 @@ async fn a_token_comes_from_the_command_that_the_kubeconfig_names() {
 #[tokio::test]
 async fn the_cluster_is_reached_through_the_proxy_of_the_environment() {
     let scene = Scene::new().await;
-    scene.define(SITE);
-    scene.copy("raw", "raw.wasm");
-    scene.create_site("anna", "one").await;
+    scene.set_up_anna().await;
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port is free");
     let proxy = format!("http://{}", listener.local_addr().expect("it is bound"));
     let tunnels = Arc::new(AtomicUsize::new(0));

@@ -10,11 +10,7 @@ use crate::support::{self, SITE, SOON, Scene};
 #[tokio::test]
 async fn a_removed_file_stops_serving_and_deletes_nothing() {
     let scene = Scene::new().await;
-    scene.define(SITE);
-    scene.copy("raw", "raw.wasm");
-    scene.create_site("anna", "one").await;
-    let host = scene.host().await;
-    scene.page_is("anna", "one").await;
+    let host = scene.serving_anna().await;
 
     fs::remove_file(scene.folder().join("raw.wasm")).expect("the folder is ours");
     eventually("the slot is gone", SOON, async || host.slot("raw").await.is_none().then_some(())).await;

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 use trimtab_harness::eventually;
 
-use crate::support::{Host, SITE, SOON, Scene};
+use crate::support::{Host, SOON, Scene};
 
 /// How long a Lease lasts, and one second for what comes after.
 const TAKEN_OVER_WITHIN: Duration = Duration::from_secs(15 + 1);
@@ -48,11 +48,7 @@ async fn a_leader_that_is_asked_to_stop_hands_over_at_once() {
 #[tokio::test]
 async fn the_last_host_leaves_its_lease_released() {
     let scene = Scene::new().await;
-    scene.define(SITE);
-    scene.copy("raw", "raw.wasm");
-    scene.create_site("anna", "one").await;
-    let mut host = scene.host().await;
-    scene.page_is("anna", "one").await;
+    let mut host = scene.serving_anna().await;
     assert!(!holder(&lease(&scene).await).is_empty());
 
     host.terminate();
@@ -64,11 +60,7 @@ async fn the_last_host_leaves_its_lease_released() {
 #[tokio::test]
 async fn a_host_whose_lease_was_taken_stops_writing_and_another_lease_starts_it_again() {
     let scene = Scene::new().await;
-    scene.define(SITE);
-    scene.copy("raw", "raw.wasm");
-    scene.create_site("anna", "one").await;
-    let host = scene.host().await;
-    scene.page_is("anna", "one").await;
+    let host = scene.serving_anna().await;
 
     let path = lease_path(&scene);
     let someone = serde_json::json!({ "spec": { "holderIdentity": "someone-else", "leaseDurationSeconds": 3600 } });
@@ -86,11 +78,7 @@ async fn a_host_whose_lease_was_taken_stops_writing_and_another_lease_starts_it_
 
 /// One that serves anna's page, then another that stands by.
 async fn two_hosts(scene: &Scene) -> [Host; 2] {
-    scene.define(SITE);
-    scene.copy("raw", "raw.wasm");
-    scene.create_site("anna", "one").await;
-    let leader = scene.host().await;
-    scene.page_is("anna", "one").await;
+    let leader = scene.serving_anna().await;
     let standby = scene.host().await;
     eventually("a standby is ready", SOON, async || standby.ready().await.ok()).await;
     standby.becomes("raw", "Serving").await;

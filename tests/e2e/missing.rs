@@ -64,9 +64,7 @@ async fn a_childs_kind_without_a_definition_is_waited_for() {
 #[tokio::test]
 async fn a_childs_kind_that_may_not_be_listed_is_waited_for_and_nothing_is_deleted() {
     let scene = Scene::new().await;
-    scene.define(SITE);
-    scene.copy("raw", "raw.wasm");
-    scene.create_site("anna", "one").await;
+    scene.set_up_anna().await;
     let user = User::new(&scene, &["sites", "configmaps"]);
     let host = scene.host_with(&user.kubeconfig(), &["--namespaces", &scene.namespace]).await;
     scene.page_is("anna", "one").await;

@@ -2,16 +2,12 @@
 
 use trimtab_harness::eventually;
 
-use crate::support::{Host, SITE, SOON, Scene};
+use crate::support::{Host, SOON, Scene};
 
 #[tokio::test]
 async fn writing_stops_while_the_api_server_is_away_and_starts_again_with_nothing_lost() {
     let scene = Scene::alone().await;
-    scene.define(SITE);
-    scene.copy("raw", "raw.wasm");
-    scene.create_site("anna", "one").await;
-    let host = scene.host().await;
-    scene.page_is("anna", "one").await;
+    let host = scene.serving_anna().await;
     let uid = scene.api.fetch(&scene.config_map("anna")).await["metadata"]["uid"].clone();
 
     scene.plane().stop_apiserver();

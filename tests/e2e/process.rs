@@ -13,9 +13,7 @@ use crate::support::{self, MISBEHAVE, SITE, SOON, Scene};
 #[tokio::test]
 async fn a_paused_object_is_neither_called_nor_written() {
     let scene = Scene::new().await;
-    scene.define(SITE);
-    scene.copy("raw", "raw.wasm");
-    scene.create_site("anna", "one").await;
+    scene.set_up_anna().await;
     let pause = |value| json!({ "metadata": { "annotations": { "trimtab.dev/paused": value } } });
     scene.api.merge(&scene.site("anna"), &pause(Some("true"))).await;
     let host = scene.host().await;
@@ -33,9 +31,7 @@ async fn a_paused_object_is_neither_called_nor_written() {
 #[tokio::test]
 async fn a_dry_run_prints_its_plan_writes_nothing_and_takes_no_lease() {
     let scene = Scene::new().await;
-    scene.define(SITE);
-    scene.copy("raw", "raw.wasm");
-    scene.create_site("anna", "one").await;
+    scene.set_up_anna().await;
     let before = scene.api.fetch(&scene.site("anna")).await;
     let flags = ["--namespaces", &scene.namespace, "--dry-run"];
     let mut host = scene.host_with(&scene.plane().kubeconfig(), &flags).await;

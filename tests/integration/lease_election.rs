@@ -63,6 +63,27 @@ impl Running {
     }
 }
 
+type Incumbents = BTreeMap<GroupKind, Lineage>;
+
+/// One that leads, in a namespace of its own.
+async fn leader(control_plane: &ControlPlane) -> (String, Running) {
+    let namespace = control_plane.namespace().await;
+    let mut first = Running::new(control_plane, &namespace, "first").await;
+    first.leading().await;
+    (namespace, first)
+}
+
+/// Another one, which has read what the leader recorded.
+async fn standby_that_knows(control_plane: &ControlPlane, namespace: &str, first: &Running) -> (Running, Incumbents) {
+    let site = BTreeMap::from([(GroupKind::new("demo.dev/v1", "Site"), Lineage::new("site").unwrap())]);
+    first.candidate.record(site.clone());
+    let mut second = Running::new(control_plane, namespace, "second").await;
+    second.standing_by("first").await;
+    let recorded = async || (second.candidate.incumbents() == site).then_some(());
+    trimtab_harness::eventually("the second reads what the first recorded", SOON, recorded).await;
+    (second, site)
+}
+
 fn lease(control_plane: &ControlPlane, namespace: &str, name: &str) -> Value {
     let text = control_plane.kubectl(&["get", "lease", name, "-n", namespace, "-o", "json"]);
     serde_json::from_str(&text).unwrap()
@@ -71,15 +92,8 @@ fn lease(control_plane: &ControlPlane, namespace: &str, name: &str) -> Value {
 #[tokio::test]
 async fn a_release_hands_over_within_a_second_and_what_was_recorded_stays() {
     let control_plane = ControlPlane::shared().await;
-    let namespace = control_plane.namespace().await;
-    let mut first = Running::new(control_plane, &namespace, "first").await;
-    first.leading().await;
-    let site = BTreeMap::from([(GroupKind::new("demo.dev/v1", "Site"), Lineage::new("site").unwrap())]);
-    first.candidate.record(site.clone());
-    let mut second = Running::new(control_plane, &namespace, "second").await;
-    second.standing_by("first").await;
-    let recorded = async || (second.candidate.incumbents() == site).then_some(());
-    trimtab_harness::eventually("the second reads what the first recorded", SOON, recorded).await;
+    let (namespace, first) = leader(control_plane).await;
+    let (mut second, site) = standby_that_knows(control_plane, &namespace, &first).await;
     second.candidate.record(BTreeMap::new());
     control_plane.kubectl(&["annotate", "lease", first.candidate.name(), "-n", &namespace, "someone=else"]);
     assert!(first.leads() && !second.leads());
@@ -105,9 +119,7 @@ async fn a_release_hands_over_within_a_second_and_what_was_recorded_stays() {
 #[tokio::test]
 async fn a_leader_that_dies_is_followed_when_its_lease_has_run_out_and_not_before() {
     let control_plane = ControlPlane::shared().await;
-    let namespace = control_plane.namespace().await;
-    let mut first = Running::new(control_plane, &namespace, "first").await;
-    first.leading().await;
+    let (namespace, first) = leader(control_plane).await;
     let mut second = Running::new(control_plane, &namespace, "second").await;
     second.standing_by("first").await;
     let died = Instant::now();
@@ -124,15 +136,8 @@ async fn a_leader_that_dies_is_followed_when_its_lease_has_run_out_and_not_befor
 #[tokio::test]
 async fn a_deleted_lease_is_made_again_by_its_leader_with_what_it_said() {
     let control_plane = ControlPlane::shared().await;
-    let namespace = control_plane.namespace().await;
-    let mut first = Running::new(control_plane, &namespace, "first").await;
-    first.leading().await;
-    let site = BTreeMap::from([(GroupKind::new("demo.dev/v1", "Site"), Lineage::new("site").unwrap())]);
-    first.candidate.record(site.clone());
-    let mut second = Running::new(control_plane, &namespace, "second").await;
-    second.standing_by("first").await;
-    let recorded = async || (second.candidate.incumbents() == site).then_some(());
-    trimtab_harness::eventually("what the first recorded is stored", SOON, recorded).await;
+    let (namespace, first) = leader(control_plane).await;
+    let (second, _) = standby_that_knows(control_plane, &namespace, &first).await;
     let name = first.candidate.name().to_owned();
     let uid = lease(control_plane, &namespace, &name)["metadata"]["uid"].clone();
 
@@ -152,9 +157,7 @@ async fn a_deleted_lease_is_made_again_by_its_leader_with_what_it_said() {
 #[tokio::test]
 async fn a_leader_that_another_deposes_stops_at_once() {
     let control_plane = ControlPlane::shared().await;
-    let namespace = control_plane.namespace().await;
-    let mut first = Running::new(control_plane, &namespace, "first").await;
-    first.leading().await;
+    let (namespace, mut first) = leader(control_plane).await;
     let patch = r#"{"spec":{"holderIdentity":"usurper"}}"#;
     control_plane.kubectl(&["patch", "lease", first.candidate.name(), "-n", &namespace, "--type=merge", "-p", patch]);
     first.standing_by("usurper").await;
@@ -165,9 +168,7 @@ async fn a_leader_that_another_deposes_stops_at_once() {
 #[tokio::test]
 async fn a_leader_that_is_cut_off_stops_in_time_and_leads_again_when_the_server_is_back() {
     let control_plane = ControlPlane::start().await;
-    let namespace = control_plane.namespace().await;
-    let mut first = Running::new(&control_plane, &namespace, "first").await;
-    first.leading().await;
+    let (_, mut first) = leader(&control_plane).await;
     control_plane.pause_apiserver();
     let paused = Instant::now();
     let stopped = first.state.wait_for(|state| matches!(state, LeaseState::Standby { .. }));

@@ -88,6 +88,22 @@ impl Scene {
         self.plane.kubectl(&["apply", "-n", &self.namespace, "-f", file]);
     }
 
+    /// Sets up what many tests begin with: Sites, a plugin that serves them, and
+    /// anna, whose page is "one".
+    pub async fn set_up_anna(&self) {
+        self.define(SITE);
+        self.copy("raw", "raw.wasm");
+        self.create_site("anna", "one").await;
+    }
+
+    /// The same with a host that has served her page.
+    pub async fn serving_anna(&self) -> Host {
+        self.set_up_anna().await;
+        let host = self.host().await;
+        self.page_is("anna", "one").await;
+        host
+    }
+
     /// The plugins folder.
     pub fn folder(&self) -> &Path {
         self.folder.path()
