@@ -13,16 +13,15 @@ flags=()
 # The standard library for WebAssembly does not come with Rust. rustup fetches
 # it; where rustup cannot, Debian's packages carry the sources to build it from.
 find_target() {
-    if [ -d "$(rustc --print sysroot)/lib/rustlib/$target" ]; then
+    if [ -d "$(rustc --print sysroot 2>/dev/null)/lib/rustlib/$target" ]; then
         return
     fi
-    echo "plugins: adding Rust's standard library for $target, which plugins are built with"
+    echo "plugins: adding Rust's standard library for $target, which plugins are built with" >&2
     if command -v rustup >/dev/null && rustup target add "$target"; then
         return
     fi
-    echo "plugins: rustup cannot; installing rustc-web, cargo-web, rust-web-src and lld from Debian instead"
-    apt-get update -qq
-    apt-get install -y -qq --no-install-recommends rustc-web cargo-web rust-web-src lld-19
+    echo "plugins: rustup cannot; building it from Debian's sources instead" >&2
+    ../tools/install.sh "they build the plugins" rustc-web cargo-web rust-web-src lld-19
     export PATH=/usr/bin:/bin RUSTC=/usr/bin/rustc RUSTC_BOOTSTRAP=1
     export CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_LINKER=wasm-ld-19
     cargo=(/usr/bin/cargo)
