@@ -242,14 +242,14 @@ impl Slots {
     /// Why the slot's candidate may not serve yet; none if it may, or if there is none.
     fn blocked(&self, id: &SlotId, claims: &Claims) -> Option<Wait> {
         let candidate = self.slots[id].syncing()?;
-        if let Some(refused) = claims.refused.iter().find(|refused| refused.slot == *id) {
-            return Some(Wait::Refused(refused.to_string()));
-        }
         let rival =
             |(other, _): (&SlotId, &Slot)| other.instance == id.instance && other.stem.lineage() != id.stem.lineage();
         if self.slots.iter().any(rival) && !self.rooms.leading.has_seen_lease(&id.instance) {
             let why = "the instance's Lease, which says who had the kind, has not been read yet";
             return Some(Wait::For(why.into()));
+        }
+        if let Some(refused) = claims.refused.iter().find(|refused| refused.slot == *id) {
+            return Some(Wait::Refused(refused.to_string()));
         }
         let why = unhealthy(&self.rooms.store, &candidate.needs.watches).or_else(|| self.unmarked(id, candidate));
         why.map(Wait::For)
