@@ -3,15 +3,26 @@
 
     generate.py https://127.0.0.1:6443 TOKEN > builtin.json
 
-Everything comes from a running kube-apiserver: the kinds from its discovery,
-the schemas (types, list and map types, keys, required, formats; no prose) from
-/openapi/v3, and the defaults, which the documents mostly lack, from dry-run
-creates of the objects in SAMPLES: whatever the server added to a type is that
-type's default, unless two samples disagree. Those that depend on a sibling are
-not data; they are in src/builtin_defaults.rs.
+Almost everything comes from a running kube-apiserver: the kinds from its
+discovery, the schemas (types, list and map types, keys, required, formats; no
+prose) from /openapi/v3, and the defaults, which the documents mostly lack, from
+dry-run creates of the objects in SAMPLES: whatever the server added to a type is
+that type's default, unless two samples disagree. Those that depend on a sibling
+are not data; they are in src/builtin_rules.rs.
+
+What no document says is how a Go struct writes a field that is not set, and what
+the type of a scalar is called ("x-go-type"), which errors name. Both
+follow from the field's type and tag, so these are read from the modules that
+tests/control-plane/go.mod names, in Go's module cache: "x-go-zero": "shown" is a field
+that is written although it is not set, "null" one that is then written as null, and
+"hidden" one that is left out when it has its zero value. A field without is a
+pointer: what is given is kept.
 """
 import json
+import os
+import re
 import ssl
+import subprocess
 import sys
 import urllib.error
 import urllib.request
@@ -21,21 +32,26 @@ SERVER, TOKEN = sys.argv[1], sys.argv[2]
 # group/version -> the plurals that are served.
 KINDS = {
     "v1": ["namespaces", "pods", "services", "configmaps", "secrets", "serviceaccounts", "events",
-           "nodes", "persistentvolumeclaims", "persistentvolumes", "endpoints"],
+           "nodes", "persistentvolumeclaims", "persistentvolumes", "endpoints", "podtemplates",
+           "replicationcontrollers", "resourcequotas", "limitranges"],
     "apps/v1": ["deployments", "statefulsets", "daemonsets", "replicasets", "controllerrevisions"],
     "batch/v1": ["jobs", "cronjobs"],
-    "networking.k8s.io/v1": ["ingresses", "networkpolicies"],
+    "networking.k8s.io/v1": ["ingresses", "ingressclasses", "networkpolicies"],
     "policy/v1": ["poddisruptionbudgets"],
     "autoscaling/v2": ["horizontalpodautoscalers"],
     "rbac.authorization.k8s.io/v1": ["roles", "rolebindings", "clusterroles", "clusterrolebindings"],
     "coordination.k8s.io/v1": ["leases"],
     "events.k8s.io/v1": ["events"],
     "discovery.k8s.io/v1": ["endpointslices"],
-    "storage.k8s.io/v1": ["storageclasses"],
+    "storage.k8s.io/v1": ["storageclasses", "csidrivers", "csinodes", "csistoragecapacities", "volumeattachments"],
     "scheduling.k8s.io/v1": ["priorityclasses"],
+    "node.k8s.io/v1": ["runtimeclasses"],
+    "admissionregistration.k8s.io/v1": ["mutatingwebhookconfigurations", "validatingwebhookconfigurations",
+                                        "validatingadmissionpolicies", "validatingadmissionpolicybindings"],
+    "certificates.k8s.io/v1": ["certificatesigningrequests"],
     "apiextensions.k8s.io/v1": ["customresourcedefinitions"],
 }
-SUBRESOURCES = ("status", "scale")
+SUBRESOURCES = ("status", "scale", "eviction", "binding", "finalize", "approval", "token", "ephemeralcontainers", "resize")
 KEPT = ("type", "format", "required", "default", "enum", "nullable", "oneOf", "$ref")
 
 PROBES = {"httpGet": {"port": 80}}
@@ -62,6 +78,9 @@ TEMPLATE = {"metadata": {"labels": LABELS}, "spec": POD}
 SELECTOR = {"matchLabels": LABELS}
 JOB = {"template": {"spec": {**SMALL_POD, "restartPolicy": "Never"}}}
 CLAIM = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}}
+RULE = {"apiGroups": ["a"], "apiVersions": ["*"], "operations": ["CREATE"], "resources": ["as"]}
+WEBHOOK = {"name": "a.b.c", "sideEffects": "None", "admissionReviewVersions": ["v1"], "rules": [RULE],
+           "clientConfig": {"service": {"name": "s", "namespace": "n"}}}
 SAMPLES = [
     ("v1", "pods", {"spec": SMALL_POD}),
     ("v1", "pods", {"spec": POD}),
@@ -106,7 +125,28 @@ SAMPLES = [
         "behavior": {"scaleUp": {"stabilizationWindowSeconds": 0}}}}),
     ("coordination.k8s.io/v1", "leases", {"spec": {}}),
     ("storage.k8s.io/v1", "storageclasses", {"provisioner": "p"}),
+    ("storage.k8s.io/v1", "csidrivers", {"spec": {}}),
+    ("storage.k8s.io/v1", "csinodes", {"spec": {"drivers": []}}),
+    ("storage.k8s.io/v1", "csistoragecapacities", {"storageClassName": "s"}),
+    ("storage.k8s.io/v1", "volumeattachments", {"spec": {
+        "attacher": "a", "nodeName": "n", "source": {"persistentVolumeName": "p"}}}),
     ("scheduling.k8s.io/v1", "priorityclasses", {"value": 1}),
+    ("node.k8s.io/v1", "runtimeclasses", {"handler": "h"}),
+    ("networking.k8s.io/v1", "ingressclasses", {"spec": {"controller": "a.b/c"}}),
+    ("networking.k8s.io/v1", "ingressclasses", {"spec": {"controller": "a.b/c", "parameters": {"kind": "K", "name": "n"}}}),
+    ("v1", "podtemplates", {"template": TEMPLATE}),
+    ("v1", "replicationcontrollers", {"spec": {"selector": LABELS, "template": TEMPLATE}}),
+    ("v1", "resourcequotas", {"spec": {"hard": {"pods": "1"}}}),
+    ("v1", "limitranges", {"spec": {"limits": [{"type": "Container", "max": {"cpu": "1"}}]}}),
+    ("admissionregistration.k8s.io/v1", "validatingwebhookconfigurations", {"webhooks": [WEBHOOK]}),
+    ("admissionregistration.k8s.io/v1", "mutatingwebhookconfigurations", {"webhooks": [WEBHOOK]}),
+    ("admissionregistration.k8s.io/v1", "validatingadmissionpolicies", {"spec": {
+        "matchConstraints": {"resourceRules": [RULE]}, "validations": [{"expression": "true"}]}}),
+    ("admissionregistration.k8s.io/v1", "validatingadmissionpolicybindings", {"spec": {
+        "policyName": "p", "validationActions": ["Deny"], "paramRef": {"name": "n", "parameterNotFoundAction": "Deny"},
+        "matchResources": {"resourceRules": [RULE]}}}),
+    ("discovery.k8s.io/v1", "endpointslices", {"addressType": "IPv4", "ports": [{"port": 80}],
+                                               "endpoints": [{"addresses": ["10.1.1.1"]}]}),
     ("rbac.authorization.k8s.io/v1", "rolebindings", {
         "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "r"},
         "subjects": [{"kind": "User", "name": "u"}, {"kind": "ServiceAccount", "name": "s", "namespace": "n"}]}),
@@ -116,14 +156,14 @@ NOT_DEFAULTS = {
     ("ServiceSpec", None), ("ServicePort", "targetPort"), ("DeploymentStrategy", "rollingUpdate"),
     ("StatefulSetUpdateStrategy", "rollingUpdate"), ("DaemonSetUpdateStrategy", "rollingUpdate"),
     ("Container", "imagePullPolicy"), ("Volume", "emptyDir"), ("PodSpec", "tolerations"), ("PodSpec", "securityContext"),
-    ("StatefulSetSpec", "persistentVolumeClaimRetentionPolicy"), ("CustomResourceDefinitionSpec", "conversion"), ("JobSpec", "selector"),
+    ("StatefulSetSpec", "persistentVolumeClaimRetentionPolicy"), ("StatefulSetPersistentVolumeClaimRetentionPolicy", None), ("CustomResourceDefinitionSpec", "conversion"), ("JobSpec", None), ("PodFailurePolicyOnPodConditionsPattern", None),
     ("PodTemplateSpec", "metadata"),
     ("PodSpec", "serviceAccount"), ("PodSpec", "serviceAccountName"), ("PodSpec", "priority"),
     ("PodSpec", "preemptionPolicy"), ("PodSpec", "enableServiceLinks"), ("Node", "spec"), ("NetworkPolicySpec", "policyTypes"), ("Subject", "apiGroup"),
     ("NodeSpec", "taints"), ("HorizontalPodAutoscalerSpec", "metrics"),
     ("HorizontalPodAutoscalerBehavior", None), ("HPAScalingRules", None), ("ClusterRole", "rules"),
-    ("Pod", "status"), ("Namespace", "spec"), ("Node", "status"), ("PersistentVolume", "status"), ("Namespace", "status"),
-    ("CustomResourceDefinition", "status"), ("CustomResourceDefinition", "spec"),
+    ("Namespace", "spec"), ("CustomResourceDefinition", "spec"), ("LimitRangeItem", None),
+    ("DeploymentSpec", "strategy"), ("StatefulSetSpec", "updateStrategy"), ("DaemonSetSpec", "updateStrategy"),
     ("CustomResourceDefinitionNames", None),
 }
 
@@ -136,6 +176,74 @@ def call(path, body=None):
     context = ssl._create_unverified_context()
     with urllib.request.urlopen(request, context=context) as answer:
         return json.load(answer)
+
+
+def go_modules():
+    """The folders of the modules that hold the types, by the first part of a component's name."""
+    cache = subprocess.run(["go", "env", "GOMODCACHE"], capture_output=True, text=True, check=True).stdout.strip()
+    pinned = open(os.path.join(os.path.dirname(__file__), "../../../tests/control-plane/go.mod")).read()
+    names = {"io.k8s.api.": "api", "io.k8s.apimachinery.": "apimachinery",
+             "io.k8s.apiextensions-apiserver.": "apiextensions-apiserver"}
+    version = {n: re.search(rf"k8s\.io/{n} => \S+ (v\S+)", pinned).group(1) for n in names.values()}
+    return {prefix: f"{cache}/k8s.io/{n}@{version[n]}/" for prefix, n in names.items()}
+
+
+class GoTypes:
+    """The structs of the built-in kinds, as far as their tags and types say how a zero value is written."""
+
+    def __init__(self):
+        self.modules, self.packages = go_modules(), {}
+
+    def package(self, component):
+        prefix = next(p for p in self.modules if component.startswith(p))
+        folder = self.modules[prefix] + component[len(prefix):].rsplit(".", 1)[0].replace(".", "/")
+        if folder not in self.packages:
+            text = "".join(open(os.path.join(folder, f)).read() for f in sorted(os.listdir(folder))
+                           if f.endswith(".go") and not f.startswith(("zz_", "generated")) and not f.endswith("_test.go"))
+            structs = dict(re.findall(r"^type (\w+) struct \{\n(.*?)^\}", text, re.S | re.M))
+            self.packages[folder] = structs
+        return self.packages[folder]
+
+    def fields(self, component):
+        """JSON name -> (its Go type, its options), with those of inlined structs."""
+        structs, found = self.package(component), {}
+        body = structs.get(component.rsplit(".", 1)[1])
+        for line in (body or "").splitlines():
+            tagged = re.match(r'\s+(?:(\w+)\s+)?(\S+)\s+`.*json:"([^"]*)"', line)
+            if not tagged:
+                continue
+            _, kind, tag = tagged.groups()
+            name, *options = tag.split(",")
+            if "inline" in options or (not name and options in ([], [""])):
+                inner = kind.rsplit(".", 1)[-1]
+                if inner in structs:
+                    found.update(self.fields(component.rsplit(".", 1)[0] + "." + inner))
+            elif name and name != "-":
+                found[name] = (kind, options)
+        return found
+
+    def mark(self, component, schema):
+        fields = self.fields(component)
+        for name, property in schema.get("properties", {}).items():
+            if name not in fields:
+                continue  # apiVersion and kind
+            kind, options = fields[name]
+            # A struct is never left out for being empty, unless it says omitzero.
+            struct = "$ref" in property
+            hidden = "omitzero" in options or ("omitempty" in options and not struct)
+            if not kind.startswith("*"):
+                property["x-go-zero"] = "hidden" if hidden else "shown"
+            elif "omitempty" not in options:
+                property["x-go-zero"] = "null"
+            self.name(kind.lstrip("*"), property)
+
+    def name(self, kind, property):
+        """Errors name a scalar's Go type where that is a type of its own."""
+        if kind.startswith("[]") and "items" in property:
+            self.name(kind[2:], property["items"])
+        elif "$ref" not in property and re.fullmatch(r"(\w+\.)?[A-Z]\w*", kind):
+            package, _, name = kind.rpartition(".")
+            property["x-go-type"] = ("types." if package == "types" else "v1.") + name
 
 
 def path_of(group_version):
@@ -154,8 +262,8 @@ def compact(schema):
     name = reference(schema)
     if name:
         out["$ref"] = "#/components/schemas/" + name
-    if out.get("default", {}) in ("", 0, False):
-        del out["default"]  # a Go zero value; those that show are learned
+    if out.get("default", "") in ("", 0, False, {}):
+        out.pop("default", None)  # a Go zero value: "x-go-zero" says whether it shows
     if "properties" in schema:
         out["properties"] = {key: compact(value) for key, value in schema["properties"].items()}
     for key in ("items", "additionalProperties"):
@@ -181,10 +289,12 @@ def learn(components, name, given, got, found):
     short = name.rsplit(".", 1)[1]
     properties = components[name].get("properties", {})
     for field, value in got.items():
-        if field in ("metadata", "kind", "apiVersion") or field not in properties:
+        if field not in properties or ("metadata" in properties and field in ("metadata", "kind", "apiVersion")):
             continue
         schema = properties[field]
         if field not in given:
+            if field == "status" or schema.get("x-go-zero") == "shown" and value in ("", 0, False, None, "0", {}, []):
+                continue
             if (short, field) not in NOT_DEFAULTS and (short, None) not in NOT_DEFAULTS:
                 found.setdefault((name, field), []).append(value)
             continue
@@ -199,7 +309,7 @@ def learn(components, name, given, got, found):
 
 
 def main():
-    components, kinds = {}, []
+    components, kinds, go_types = {}, [], GoTypes()
     for group_version, plurals in KINDS.items():
         document = call("/openapi/v3" + path_of(group_version))["components"]["schemas"]
         resources = call(path_of(group_version))["resources"]
@@ -225,6 +335,7 @@ def main():
                     continue
                 components[name] = compact(document[name])
                 components[name].pop("x-kubernetes-group-version-kind", None)
+                go_types.mark(name, components[name])
                 wanted.extend(references(components[name]))
     found = {}
     for group_version, plural, sample in SAMPLES:

@@ -1,16 +1,19 @@
 //! CustomResourceDefinitions: checked, accepted at once, and turned into kinds
 //! whose versions differ by their schemas only (conversion strategy `None`).
 
-use std::collections::BTreeSet;
+mod structural;
+mod validate;
+
 use std::sync::Arc;
 
 use serde_json::{Value, json};
 
 use crate::kinds::{Custom, GroupResource, Kind, ScalePaths};
-use crate::meta;
+use crate::managed::{self, Writer};
 use crate::schema::Schema;
 use crate::server::State;
-use crate::status_error::Cause;
+
+pub(crate) use validate::validate;
 
 /// Holds a deleted definition until its objects are gone.
 pub(crate) const CLEANUP_FINALIZER: &str = "customresourcecleanup.apiextensions.k8s.io";
@@ -65,127 +68,146 @@ pub(crate) fn default(new: &mut Value) {
     }
 }
 
-/// Writes the status that the real server's controllers write a moment later.
-pub(crate) fn prepare(state: &State, new: &mut Value, live: Option<&Value>) {
-    let mut stored: Vec<Value> =
-        live.and_then(|live| live["status"]["storedVersions"].as_array().cloned()).unwrap_or_default();
+/// What only the server writes: a new definition has no status but the version
+/// that it is stored in; a changed one keeps its own, and what it was stored in.
+pub(crate) fn prepare(new: &mut Value, live: Option<&Value>) {
     let storage = Value::from(storage_version(new));
+    let mut status = match live {
+        Some(live) => live["status"].clone(),
+        None => json!({ "acceptedNames": { "kind": "", "plural": "" }, "conditions": null }),
+    };
+    let mut stored = status["storedVersions"].as_array().cloned().unwrap_or_default();
     if storage != "" && !stored.contains(&storage) {
         stored.push(storage);
     }
-    let conditions = live.and_then(|live| live["status"]["conditions"].as_array().cloned());
-    new["status"] = json!({
-        "conditions": conditions.unwrap_or_else(|| accepted(&state.now_text())),
-        "acceptedNames": new["spec"]["names"],
-        "storedVersions": stored,
-    });
+    status["storedVersions"] = if stored.is_empty() { Value::Null } else { Value::from(stored) };
+    new["status"] = status;
 }
 
-fn accepted(now: &str) -> Vec<Value> {
-    let condition = |kind: &str, reason: &str, message: &str| json!({ "type": kind, "status": "True", "lastTransitionTime": now, "reason": reason, "message": message });
-    vec![
-        condition("NamesAccepted", "NoConflicts", "no conflicts found"),
-        condition("Established", "InitialNamesAccepted", "the initial names have been accepted"),
-    ]
+/// Does what the real server's controllers do a moment after a definition was
+/// written: accepts its names, or says which of them another definition has,
+/// and establishes it.
+pub(crate) fn accept(state: &mut State, name: &str) {
+    let Some(stored) = state.storage.get(&definitions(), name) else { return };
+    let (live, mut new) = (&stored.object, stored.object.clone());
+    let now = state.now_text();
+    let conflict = conflict(state, live);
+    let names = match conflict {
+        None => live["spec"]["names"].clone(),
+        Some(_) => live["status"]["acceptedNames"].clone(),
+    };
+    new["status"]["acceptedNames"] = names;
+    let (accepted, established) = match &conflict {
+        None => (
+            ("True", "NoConflicts", "no conflicts found".to_owned()),
+            ("True", "InitialNamesAccepted", "the initial names have been accepted".to_owned()),
+        ),
+        Some((reason, taken)) => (
+            ("False", *reason, format!("{taken:?} is already in use")),
+            ("False", "NotAccepted", "not all names are accepted".to_owned()),
+        ),
+    };
+    set_condition(&mut new, "NamesAccepted", accepted, &now);
+    if !is_established(live) {
+        set_condition(&mut new, "Established", established, &now);
+    }
+    if new != *live {
+        write_status(state, name, live, new);
+    }
 }
 
-pub(crate) fn mark_terminating(definition: &mut Value, now: &str) {
+/// Writes a definition's status as the real server's own controllers do.
+fn write_status(state: &mut State, name: &str, live: &Value, new: Value) {
+    let Some(kind) = state.registry.any_version(&definitions()) else { return };
+    let (api_version, now) = (kind.api_version(), state.now_text());
+    let writer = Writer {
+        manager: "kube-apiserver",
+        api_version: &api_version,
+        subresource: Some("status"),
+        reset_fields: &["metadata", "spec"],
+        versions: &[],
+        now: &now,
+    };
+    let new = managed::update(&kind.schema, Some(live), new, &writer);
+    state.put(&definitions(), name, new);
+}
+
+fn is_established(definition: &Value) -> bool {
+    condition(definition, "Established").is_some_and(|condition| condition["status"] == "True")
+}
+
+fn condition<'a>(definition: &'a Value, of: &str) -> Option<&'a Value> {
+    definition["status"]["conditions"].as_array()?.iter().find(|condition| condition["type"] == of)
+}
+
+fn set_condition(definition: &mut Value, of: &str, (status, reason, message): (&str, &str, String), now: &str) {
+    let before = condition(definition, of).filter(|condition| condition["status"] == status);
+    let since = before.map_or(Value::from(now), |condition| condition["lastTransitionTime"].clone());
     let condition = json!({
-        "type": "Terminating", "status": "True", "lastTransitionTime": now,
-        "reason": "InstanceDeletionPending", "message": "CustomResourceDefinition marked for deletion; CustomResource deletion will begin soon",
-    });
-    if let Some(conditions) = definition["status"]["conditions"].as_array_mut()
-        && !conditions.iter().any(|one| one["type"] == "Terminating")
-    {
-        conditions.push(condition);
+        "type": of, "status": status, "lastTransitionTime": since, "reason": reason, "message": message });
+    let conditions = &mut definition["status"]["conditions"];
+    if !conditions.is_array() {
+        *conditions = json!([]);
+    }
+    let Some(conditions) = conditions.as_array_mut() else { return };
+    match conditions.iter_mut().find(|one| one["type"] == of) {
+        Some(one) => *one = condition,
+        None => conditions.push(condition),
     }
 }
 
-/// The rules of a definition, as far as they decide whether it can be served.
-pub(crate) fn validate(state: &State, new: &Value) -> Vec<Cause> {
-    let mut causes = Vec::new();
-    let spec = &new["spec"];
-    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-    let (group, plural) = (text(&spec["group"]), text(&spec["names"]["plural"]));
-    let name = meta::text(new, "name");
-    if name != format!("{plural}.{group}") {
-        causes.push(Cause::invalid("metadata.name", name, "must be spec.names.plural+\".\"+spec.group"));
-    }
-    if group.is_empty() {
-        causes.push(Cause::required("spec.group", ""));
-    }
-    if text(&spec["scope"]).is_empty() {
-        causes.push(Cause::required("spec.scope", ""));
-    } else if !matches!(spec["scope"].as_str(), Some("Namespaced" | "Cluster")) {
-        causes.push(Cause {
-            reason: "FieldValueNotSupported",
-            message: format!("Unsupported value: {}: supported values: \"Cluster\", \"Namespaced\"", spec["scope"]),
-            field: "spec.scope".to_owned(),
-        });
-    }
-    causes.extend(validate_versions(new));
-    for field in ["plural", "singular", "kind", "listKind"] {
-        if text(&spec["names"][field]).is_empty() {
-            causes.push(Cause::required(format!("spec.names.{field}"), ""));
-        }
-    }
-    if new["status"]["storedVersions"].as_array().is_none_or(Vec::is_empty) {
-        causes.push(Cause::invalid("status.storedVersions", Value::Null, "must have at least one stored version"));
-    }
-    let taken = state.registry.by_kind(&group, &text(&spec["names"]["kind"]));
-    if taken.is_some_and(|kind| kind.at.resource != plural) {
-        causes.push(Cause::invalid("spec.names.kind", spec["names"]["kind"].clone(), "is already in use"));
-    }
-    causes
+/// The first name that another definition of the group has, with the reason
+/// that the server gives.
+fn conflict(state: &State, definition: &Value) -> Option<(&'static str, String)> {
+    let (group, own) = (definition["spec"]["group"].as_str()?, defined(definition)?);
+    let kinds = state.registry.resources();
+    let others: Vec<_> = kinds.iter().filter(|kind| kind.at.group == group && kind.at != own).collect();
+    let names = &definition["spec"]["names"];
+    let text = |field: &str| names[field].as_str().unwrap_or_default();
+    let kind_taken = |name: &str| others.iter().any(|kind| kind.kind == name || kind.list_kind == name);
+    let name_taken = |name: &str| {
+        others.iter().any(|kind| {
+            kind.at.resource == name || kind.singular == name || kind.short_names.iter().any(|short| short == name)
+        })
+    };
+    let short_names = names["shortNames"].as_array().into_iter().flatten().filter_map(Value::as_str);
+    let resources = [("PluralConflict", text("plural")), ("SingularConflict", text("singular"))];
+    let resources = resources.into_iter().chain(short_names.map(|name| ("ShortNamesConflict", name)));
+    let taken = resources.filter(|(_, name)| name_taken(name));
+    let kinds = [("KindConflict", text("kind")), ("ListKindConflict", text("listKind"))];
+    let taken = taken.chain(kinds.into_iter().filter(|(_, name)| kind_taken(name)));
+    taken.map(|(reason, name)| (reason, name.to_owned())).next()
 }
 
-fn validate_versions(definition: &Value) -> Vec<Cause> {
-    let mut causes = Vec::new();
-    let mut seen = BTreeSet::new();
-    let storages = versions(definition).filter(|version| version["storage"] == Value::Bool(true)).count();
-    for (index, version) in versions(definition).enumerate() {
-        let field = |rest: &str| format!("spec.versions[{index}].{rest}");
-        let name = version_name(version);
-        if name.is_empty() {
-            causes.push(Cause::required(field("name"), ""));
-        } else if !seen.insert(name) {
-            causes.push(Cause::invalid(field("name"), name, "must be unique among versions"));
-        }
-        let schema = &version["schema"]["openAPIV3Schema"];
-        if schema.is_null() {
-            causes.push(Cause::required(field("schema.openAPIV3Schema"), ""));
-        } else if schema["type"].as_str().unwrap_or_default().is_empty() {
-            causes.push(Cause::required(field("schema.openAPIV3Schema.type"), "must not be empty at the root"));
-        } else if let Err(wrong) = Schema::from_crd(schema) {
-            causes.push(Cause::invalid(field("schema.openAPIV3Schema"), "", &wrong));
-        }
+/// Says that a definition is being deleted.
+pub(crate) fn mark_terminating(definition: &mut Value, now: &str) {
+    if condition(definition, "Terminating").is_none() {
+        let message = "CustomResourceDefinition marked for deletion; CustomResource deletion will begin soon";
+        set_condition(definition, "Terminating", ("True", "InstanceDeletionPending", message.to_owned()), now);
     }
-    if storages != 1 {
-        let value = definition["spec"]["versions"].clone();
-        causes.push(Cause::invalid("spec.versions", value, "must have exactly one version marked as storage version"));
+}
+
+/// Says that the objects of a deleted definition are being deleted.
+pub(crate) fn mark_emptying(state: &mut State, name: &str) {
+    let Some(stored) = state.storage.get(&definitions(), name) else { return };
+    let (mut new, now) = (stored.object.clone(), state.now_text());
+    let message = "CustomResource deletion is in progress".to_owned();
+    set_condition(&mut new, "Terminating", ("True", "InstanceDeletionInProgress", message), &now);
+    if new != stored.object {
+        write_status(state, name, &stored.object, new);
     }
-    let conversion = &definition["spec"]["conversion"]["strategy"];
-    if conversion == "Webhook" {
-        // Said rather than served wrongly: nothing here could call a webhook.
-        causes.push(Cause::invalid(
-            "spec.conversion.strategy",
-            conversion.clone(),
-            "this server converts only by the strategy None",
-        ));
-    }
-    causes
 }
 
 /// Serves what a stored definition says. Nothing happens when that is what is
 /// served already; otherwise running watches of its objects end.
 pub(crate) fn register(state: &mut State, definition: &Value) {
-    let Some(at) = defined(definition) else { return };
+    let Some(at) = defined(definition).filter(|_| is_established(definition)) else { return };
     let terminating = definition["metadata"].get("deletionTimestamp").is_some();
     let served = (definition["spec"].clone(), terminating);
     if state.definitions.get(&at) == Some(&served) {
         return;
     }
-    let kinds = kinds(&at, definition, terminating);
+    let kinds = kinds(&at, definition, state.registry.object_meta());
     state.registry.replace(&at, kinds);
     state.definitions.insert(at.clone(), served);
     state.storage.reset_watches(&at);
@@ -199,7 +221,8 @@ pub(crate) fn unregister(state: &mut State, definition: &Value) {
     state.storage.reset_watches(&at);
 }
 
-fn kinds(at: &GroupResource, definition: &Value, terminating: bool) -> Vec<Kind> {
+fn kinds(at: &GroupResource, definition: &Value, metadata: &Arc<Schema>) -> Vec<Kind> {
+    let terminating = definition["metadata"].get("deletionTimestamp").is_some();
     let schema_of = |version: &Value| {
         let schema = Schema::from_crd(&version["schema"]["openAPIV3Schema"]);
         Arc::new(schema.expect("a definition's schemas are read before it is stored"))
@@ -243,6 +266,7 @@ fn kinds(at: &GroupResource, definition: &Value, terminating: bool) -> Vec<Kind>
             custom: Some(Custom {
                 storage_version: storage_version.to_owned(),
                 storage_schema: Arc::clone(&storage_schema),
+                metadata: Arc::clone(metadata),
                 published: Arc::new(version["schema"]["openAPIV3Schema"].clone()),
                 terminating,
             }),

@@ -7,12 +7,14 @@ use std::sync::Arc;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use crate::go_values;
 use crate::schema::Schema;
 use crate::status_error::{ApiError, Subject};
 
 /// The built-in kinds, written by `data/generate.py` from a real server.
 const BUILTIN: &str = include_str!("../data/builtin.json");
+
+/// The component that describes every kind's metadata.
+const OBJECT_META: &str = "io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta";
 
 /// The group and plural under which objects are stored, whatever their version.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -79,6 +81,8 @@ pub(crate) struct Custom {
     /// The version that is stored, with its schema: what is read passes both.
     pub storage_version: String,
     pub storage_schema: Arc<Schema>,
+    /// How its metadata is read: a Go struct in every kind.
+    pub metadata: Arc<Schema>,
     /// The schema as published in `/openapi/v3`.
     pub published: Arc<Value>,
     /// The definition is being deleted: nothing may be created.
@@ -118,6 +122,7 @@ pub(crate) struct Registry {
     groups: Vec<String>,
     /// The documents' components of the built-in kinds.
     components: Arc<Map<String, Value>>,
+    object_meta: Arc<Schema>,
     next_id: u64,
     /// Grows with each change: discovery and OpenAPI are cached by it.
     revision: u64,
@@ -150,10 +155,12 @@ impl Registry {
     /// The built-in kinds.
     pub fn builtin() -> Self {
         let data: Data = serde_json::from_str(BUILTIN).expect("data/builtin.json is generated and tested");
+        let object_meta = Schema::from_openapi(&data.schemas, OBJECT_META).expect("every kind has it");
         let mut registry = Self {
             kinds: BTreeMap::new(),
             groups: Vec::new(),
             components: Arc::new(data.schemas),
+            object_meta: Arc::new(object_meta),
             next_id: 0,
             revision: 0,
         };
@@ -197,6 +204,11 @@ impl Registry {
         &self.components
     }
 
+    /// The metadata of every kind.
+    pub fn object_meta(&self) -> &Arc<Schema> {
+        &self.object_meta
+    }
+
     /// The versions of a group, most preferred first.
     pub fn versions(&self, group: &str) -> Vec<String> {
         let mut versions: Vec<String> =
@@ -234,8 +246,8 @@ impl Registry {
     }
 
     /// The served versions of a stored resource.
-    pub fn versions_of(&self, at: &GroupResource) -> Vec<String> {
-        self.kinds.keys().filter(|(of, _)| of == at).map(|(_, version)| version.clone()).collect()
+    pub fn versions_of(&self, at: &GroupResource) -> Vec<Arc<Kind>> {
+        self.kinds.iter().filter(|((of, _), _)| of == at).map(|(_, kind)| Arc::clone(kind)).collect()
     }
 
     /// The resource that an owner reference names.
@@ -286,13 +298,13 @@ impl BuiltinKind {
             list_kind: format!("{}List", self.kind),
             status: self.subresources.iter().any(|name| name == "status"),
             counts_generation: self.generation,
-            schema: Arc::new(schema),
             custom: None,
             builtin: Some(Builtin {
-                unwritten: go_values::unwritten(components, &self.schema),
+                unwritten: schema.unwritten(),
                 component: self.schema,
                 components: Arc::clone(components),
             }),
+            schema: Arc::new(schema),
             version: self.version,
             kind: self.kind,
             singular: self.singular,

@@ -9,7 +9,13 @@
 mod compare;
 mod entries;
 mod merge;
+mod prune;
 mod typed;
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
+use std::sync::Arc;
 
 use serde_json::{Value, json};
 
@@ -52,14 +58,14 @@ pub(crate) struct Writer<'a> {
     /// `spec` for `status`. Writing them owns nothing and meets no conflict;
     /// to leave them as they were is left to the caller.
     pub(crate) reset_fields: &'a [&'a str],
-    /// Every apiVersion that the kind has. What managers own in others is
-    /// forgotten. Empty: all that occur are known.
-    pub(crate) versions: &'a [String],
+    /// Every apiVersion that the kind has, with its schema. What managers own in
+    /// others is forgotten. Empty: there is one version, whatever it is called.
+    pub(crate) versions: &'a [(String, Arc<Schema>)],
     /// The time of the request: RFC 3339, in UTC, to the second.
     pub(crate) now: &'a str,
 }
 
-impl Writer<'_> {
+impl<'a> Writer<'a> {
     fn identity(&self, operation: Operation) -> Identity {
         Identity {
             manager: self.manager.to_owned(),
@@ -72,8 +78,15 @@ impl Writer<'_> {
         }
     }
 
-    fn knows(&self, version: &str) -> bool {
-        self.versions.is_empty() || self.versions.iter().any(|known| known == version)
+    /// The schema of a version that the kind has.
+    fn schema_of<'s>(&self, own: &'s Schema, version: &str) -> Option<&'s Schema>
+    where
+        'a: 's,
+    {
+        if self.versions.is_empty() || version == self.api_version {
+            return Some(own);
+        }
+        self.versions.iter().find(|(known, _)| known == version).map(|(_, schema)| &**schema)
     }
 
     fn filter(&self, set: FieldSet) -> FieldSet {
@@ -143,9 +156,9 @@ pub(crate) fn apply(
         Managers::of(before).map_err(|error| ApplyError::Typed(format!("failed to decode managed fields: {error}")))?;
     if managers.is_empty() {
         let first = Writer { manager: BEFORE_FIRST_APPLY, ..*writer };
-        record_update(schema, &blank, before, &mut managers, &first);
+        record_update(schema, &blank, before, &mut managers, &first).map_err(ApplyError::Typed)?;
     }
-    managers.0.retain(|_, owned| writer.knows(&owned.version));
+    managers.0.retain(|_, owned| writer.schema_of(schema, &owned.version).is_some());
 
     let mut after = merge::merge(schema, schema.root(), before, applied);
     let me = writer.identity(Operation::Apply);
@@ -157,10 +170,10 @@ pub(crate) fn apply(
     };
     managers.0.insert(me.clone(), owned);
     if let Some(last) = last {
-        after = prune(schema, &after, &managers, &last.set);
+        let versions = Versions { own: schema, writer };
+        after = prune::prune(&versions, after, &managers, &last).map_err(ApplyError::Typed)?;
     }
-    let comparison = compare(schema, before, &after);
-    let conflicts = take(&mut managers, &comparison, writer, Some(&me));
+    let conflicts = take(schema, before, &after, &mut managers, writer, Some(&me)).map_err(ApplyError::Typed)?.0;
     if !force && !conflicts.is_empty() {
         return Err(ApplyError::Conflict(conflicts));
     }
@@ -200,8 +213,11 @@ pub(crate) fn update(schema: &Schema, live: Option<&Value>, mut new: Value, writ
     if !fits(before) || !fits(&new) {
         return new;
     }
-    managers.0.retain(|_, owned| writer.knows(&owned.version));
-    record_update(schema, before, &new, &mut managers, writer);
+    managers.0.retain(|_, owned| writer.schema_of(schema, &owned.version).is_some());
+    // What cannot be told apart in another version is not tracked any more.
+    if record_update(schema, before, &new, &mut managers, writer).is_err() {
+        return new;
+    }
     managers.cap();
     managers.set_on(&mut new);
     new
@@ -276,15 +292,20 @@ fn blank_like(object: &Value) -> Value {
     json!({"apiVersion": object["apiVersion"], "kind": object["kind"]})
 }
 
-fn record_update(schema: &Schema, before: &Value, after: &Value, managers: &mut Managers, writer: &Writer<'_>) {
-    let comparison = compare(schema, before, after);
+fn record_update(
+    schema: &Schema,
+    before: &Value,
+    after: &Value,
+    managers: &mut Managers,
+    writer: &Writer<'_>,
+) -> Result<(), String> {
     // The manager's own entry gives up what changed like any other, and gets it
     // back below together with what is new.
-    take(managers, &comparison, writer, None);
+    let (_, comparison) = take(schema, before, after, managers, writer, None)?;
     let set = writer.filter(comparison.written());
     let set = set.difference(&FieldSet::of_fields(&UNOWNED));
     if set.is_empty() {
-        return;
+        return Ok(());
     }
     let me = writer.identity(Operation::Update);
     let owned = match managers.0.get(&me) {
@@ -293,48 +314,64 @@ fn record_update(schema: &Schema, before: &Value, after: &Value, managers: &mut 
     };
     let owned = Owned { version: writer.api_version.to_owned(), set: owned, time: Some(writer.now.to_owned()) };
     managers.0.insert(me, owned);
+    Ok(())
 }
 
-/// Takes what a write changed from all managers but one, and tells from whom.
+/// Takes what a write changed from all managers but one, and tells from whom,
+/// and what changed in the writer's version. Each manager's fields are those of
+/// its own version, in which the change is looked at.
 fn take(
+    schema: &Schema,
+    before: &Value,
+    after: &Value,
     managers: &mut Managers,
-    comparison: &Comparison,
     writer: &Writer<'_>,
     but: Option<&Identity>,
-) -> Vec<Conflict> {
-    let reachable = comparison.without(&FieldSet::of_fields(writer.reset_fields));
+) -> Result<(Vec<Conflict>, Comparison), String> {
+    let versions = Versions { own: schema, writer };
+    let own = compare(schema, before, after);
+    // An endpoint's reset fields are stated for its own version only.
+    let reachable = own.without(&FieldSet::of_fields(writer.reset_fields));
+    let mut seen = BTreeMap::from([(writer.api_version.to_owned(), reachable)]);
     let mut conflicts = Vec::new();
-    for (id, owned) in &mut managers.0 {
-        if Some(id) == but {
-            continue;
-        }
-        // An endpoint's reset fields are stated for its own version only.
-        let own_version = owned.version == writer.api_version;
-        let seen = if own_version { &reachable } else { comparison };
-        let lost = owned.set.intersection(&seen.written());
+    for (id, owned) in managers.0.iter_mut().filter(|(id, _)| Some(*id) != but) {
+        let comparison = match seen.entry(owned.version.clone()) {
+            Entry::Occupied(entry) => entry.into_mut(),
+            Entry::Vacant(entry) => {
+                let (before, schema) = versions.convert(before, &owned.version, "old object")?;
+                let (after, _) = versions.convert(after, &owned.version, "new object")?;
+                entry.insert(compare(schema, &before, &after))
+            }
+        };
+        let lost = owned.set.intersection(&comparison.written());
         conflicts.extend(lost.paths().into_iter().map(|field| Conflict { manager: id.to_string(), field }));
-        owned.set = owned.set.difference(&lost).difference(&seen.removed);
+        owned.set = owned.set.difference(&lost).difference(&comparison.removed);
     }
     managers.0.retain(|_, owned| !owned.set.is_empty());
-    conflicts
+    Ok((conflicts, own))
 }
 
-/// The merged object without what its applier owned before (`last`) and nobody,
-/// the applier included, owns now.
-fn prune(schema: &Schema, merged: &Value, managers: &Managers, last: &FieldSet) -> Value {
-    let root = schema.root();
-    let named = |set: &FieldSet| set.with_named_fields(schema, Some(root));
-    let remove = |fields: &FieldSet| merge::remove(schema, root, merged, fields);
-    let all = named(&typed::field_set(schema, merged));
-    let last = named(last);
-    let owned = managers.0.values().fold(FieldSet::default(), |all, owned| all.union(&owned.set));
+/// The versions of a kind, which differ by their schemas only.
+struct Versions<'a> {
+    own: &'a Schema,
+    writer: &'a Writer<'a>,
+}
 
-    let bare = remove(&last);
-    let kept = named(&typed::field_set(schema, &bare)).union(&named(&owned));
-    // What stood below a removed field goes with it only if it was last applied too.
-    let pruned = remove(&all.difference(&kept));
-    let left = named(&typed::field_set(schema, &pruned));
-    remove(&all.difference(&left).intersection(&last))
+impl Versions<'_> {
+    /// An object in another version: the same one, if that version has a place
+    /// for all of it. `what` names it in errors.
+    fn convert<'o>(&self, object: &'o Value, version: &str, what: &str) -> Result<(Cow<'o, Value>, &Schema), String> {
+        if object["apiVersion"] == version {
+            return Ok((Cow::Borrowed(object), self.writer.schema_of(self.own, version).unwrap_or(self.own)));
+        }
+        let schema = self.writer.schema_of(self.own, version);
+        let schema = schema.ok_or_else(|| format!("failed to convert {what}: no version {version}"))?;
+        let mut object = object.clone();
+        object["apiVersion"] = Value::from(version);
+        typed::check(schema, &object, Duplicates::Allowed)
+            .map_err(|misfits| format!("failed to convert {what}: {misfits}"))?;
+        Ok((Cow::Owned(object), schema))
+    }
 }
 
 #[cfg(test)]

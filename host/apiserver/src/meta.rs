@@ -8,6 +8,7 @@ use crate::status_error::Cause;
 
 const SUBDOMAIN: &str = "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and must start and end with an alphanumeric character (e.g. 'example.com', regex used for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*')";
 const LABEL: &str = "a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', and must start and end with an alphanumeric character (e.g. 'my-name',  or '123-abc', regex used for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?')";
+const DNS1035_LABEL: &str = "a DNS-1035 label must consist of lower case alphanumeric characters or '-', start with an alphabetic character, and end with an alphanumeric character (e.g. 'my-name',  or 'abc-123', regex used for validation is '[a-z]([-a-z0-9]*[a-z0-9])?')";
 const NAME_PART: &str = "name part must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character (e.g. 'MyName',  or 'my.name',  or '123-abc', regex used for validation is '([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]')";
 const LABEL_VALUE: &str = "a valid label must be an empty string or consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character (e.g. 'MyValue',  or 'my_value',  or '12345', regex used for validation is '(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?')";
 const QUALIFIED_NAME: &str = "a qualified name must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character (e.g. 'MyName',  or 'my.name',  or '123-abc', regex used for validation is '([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]') with an optional DNS subdomain prefix and '/' (e.g. 'example.com/MyName')";
@@ -147,18 +148,29 @@ fn path_segment_fault(name: &str) -> Option<String> {
     ["/", "%"].into_iter().find(|part| name.contains(part)).map(|part| format!("may not contain '{part}'"))
 }
 
-fn subdomain_fault(name: &str) -> Option<String> {
+/// What is wrong with a name that must be a DNS subdomain.
+pub(crate) fn subdomain_fault(name: &str) -> Option<String> {
     if name.len() > SUBDOMAIN_LENGTH_MAX {
         return Some(format!("must be no more than {SUBDOMAIN_LENGTH_MAX} bytes"));
     }
     (!name.split('.').all(is_label)).then(|| SUBDOMAIN.to_owned())
 }
 
-fn label_fault(name: &str) -> Option<String> {
+/// What is wrong with a name that must be a DNS label.
+pub(crate) fn label_fault(name: &str) -> Option<String> {
     if name.len() > LABEL_LENGTH_MAX {
         return Some(format!("must be no more than {LABEL_LENGTH_MAX} bytes"));
     }
     (!is_label(name)).then(|| LABEL.to_owned())
+}
+
+/// What is wrong with a name that must be a DNS label of the older kind, which
+/// starts with a letter.
+pub(crate) fn dns1035_fault(name: &str) -> Option<String> {
+    if name.len() > LABEL_LENGTH_MAX {
+        return Some(format!("must be no more than {LABEL_LENGTH_MAX} bytes"));
+    }
+    (!is_label(name) || name.starts_with(|c: char| c.is_ascii_digit())).then(|| DNS1035_LABEL.to_owned())
 }
 
 fn is_label(text: &str) -> bool {

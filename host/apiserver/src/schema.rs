@@ -1,11 +1,13 @@
 //! What is known of a kind's fields: read from a CRD's structural schema or
 //! from a server's OpenAPI components, and asked in three ways: which fields
 //! are kept and defaulted (`prune`), which values are allowed (`validate`),
-//! and how parts merge (`shape`).
+//! and how parts merge (`shape`). Built-in kinds are Go structs besides
+//! (`structs`).
 
 mod parse;
 mod prune;
 mod shape;
+mod structs;
 mod validate;
 
 use std::collections::BTreeMap;
@@ -15,6 +17,7 @@ use serde_json::Value;
 pub(crate) use shape::{ListView, MapView, ScalarType, Shape};
 pub(crate) use validate::FieldError;
 
+use structs::{Form, Zero};
 use validate::Rules;
 
 /// The schema of one version of one kind. Types may refer to each other in
@@ -58,6 +61,10 @@ struct Node {
     /// `x-kubernetes-map-type: atomic`.
     atomic_map: bool,
     rules: Rules,
+    /// The name of the Go type, for what has one: `v1.PodSpec`.
+    name: Option<String>,
+    zero: Zero,
+    form: Form,
 }
 
 /// What JSON type a schema states.
@@ -138,6 +145,7 @@ fn unknown_types() -> Vec<Node> {
         preserves: true,
         preserves_below: true,
         atomic_map,
+        form: Form::Raw,
         ..Node::default()
     };
     vec![unknown(DEDUCED, false), unknown(UNTYPED, true)]

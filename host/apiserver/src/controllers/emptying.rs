@@ -55,10 +55,12 @@ pub(super) fn definition(state: &mut State, name: &str) {
             }
         }
         if !state.storage.list(&at, None).is_empty() {
+            crd::mark_emptying(state, name);
             return;
         }
     }
     let Some(kind) = state.registry.any_version(&crd::definitions()) else { return };
+    let Some(stored) = state.storage.get(&crd::definitions(), name) else { return };
     let mut object = stored.object.clone();
     let kept: Vec<String> = meta::finalizers(&object).into_iter().filter(|one| one != crd::CLEANUP_FINALIZER).collect();
     if kept.len() == meta::finalizers(&object).len() {

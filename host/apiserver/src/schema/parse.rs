@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use serde_json::{Map, Value, json};
 
+use super::structs::{Form, Zero};
 use super::validate::Rules;
 use super::{Kind, ListType, Node, NodeId, Other, Schema, UNTYPED, unknown_types};
 
@@ -94,7 +95,8 @@ impl<'a> Parser<'a> {
         object.extend(beside.clone());
         let id = self.reserve();
         self.components.insert(key, id);
-        self.nodes[id.0] = self.read(&object, false).map_err(|error| format!("{name}: {error}"))?;
+        let node = self.read(&object, false).map_err(|error| format!("{name}: {error}"))?;
+        self.nodes[id.0] = Node { name: Some(go_name(name)), form: Form::of(name), ..node };
         Ok(id)
     }
 
@@ -112,6 +114,13 @@ impl<'a> Parser<'a> {
             preserves_below,
             list: list_type(object)?,
             atomic_map: text(object, "x-kubernetes-map-type") == Some("atomic"),
+            name: text(object, "x-go-type").map(str::to_owned),
+            zero: match text(object, "x-go-zero") {
+                Some("shown") => Zero::Shown,
+                Some("hidden") => Zero::Hidden,
+                Some("null") => Zero::Null,
+                _ => Zero::Kept,
+            },
             ..Node::default()
         };
         if let Some(properties) = object.get("properties").and_then(Value::as_object) {
@@ -186,6 +195,15 @@ fn reference(object: &Map<String, Value>) -> Option<(String, Map<String, Value>)
     beside.remove(around);
     beside.remove("description");
     Some((name, beside))
+}
+
+/// `v1.PodSpec`, for `io.k8s.api.core.v1.PodSpec`.
+fn go_name(component: &str) -> String {
+    let parts: Vec<&str> = component.rsplitn(3, '.').collect();
+    match parts.as_slice() {
+        [name, package, ..] => format!("{package}.{name}"),
+        _ => component.to_owned(),
+    }
 }
 
 fn text<'a>(object: &'a Map<String, Value>, name: &str) -> Option<&'a str> {

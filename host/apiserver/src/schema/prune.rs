@@ -11,7 +11,9 @@ impl Schema {
     /// request, before it defaults.
     pub(crate) fn prune(&self, value: &mut Value) {
         self.prune_node(Some(self.root), value, "", &mut |_| {});
-        self.remove_nulls(self.root, value);
+        if !self.builtin {
+            self.remove_nulls(self.root, value);
+        }
     }
 
     /// The paths of the fields that [`Schema::prune`] would remove, sorted.
@@ -29,9 +31,6 @@ impl Schema {
     /// `null` that may not be one is such a place. What server-side apply made
     /// is defaulted without being pruned: its nulls are left for validation.
     pub(crate) fn default(&self, value: &mut Value) {
-        if self.builtin {
-            self.remove_nulls(self.root, value);
-        }
         self.fill(self.root, value);
     }
 
@@ -137,9 +136,7 @@ impl Schema {
                     return true;
                 };
                 let field = self.node(id);
-                // A Go struct cannot hold a null: it is as if it were not there.
-                let holds_null = field.nullable && !self.builtin;
-                if value.is_null() && !holds_null && field.default.is_none() {
+                if value.is_null() && !field.nullable && field.default.is_none() {
                     return false;
                 }
                 self.remove_nulls(id, value);
@@ -194,7 +191,7 @@ impl Schema {
     }
 
     fn is_unset(&self, id: NodeId, value: &Value) -> bool {
-        value.is_null() && !self.node(id).nullable
+        value.is_null() && (self.builtin || !self.node(id).nullable)
     }
 }
 

@@ -89,7 +89,9 @@ impl Schema {
         let resource = ["apiVersion", "kind"].into_iter().filter(|_| node.embedded);
         let required = node.rules.required.iter().map(String::as_str);
         for name in required.chain(resource) {
-            if !fields.contains_key(name) {
+            // A struct's field is there although it is not set.
+            let unset = |value: &Value| self.builtin && (value.is_null() || *value == "");
+            if fields.get(name).is_none_or(unset) {
                 errors.push(FieldError::required(&child(path, name)));
             }
         }

@@ -22,7 +22,7 @@ pub(super) fn create(
     call: &Call,
 ) -> Result<Answer, ApiError> {
     let options = WriteOptions::parse(call, "CreateOptions")?;
-    let mut new = writing::decode(kind, call)?;
+    let (new, warnings) = writing::decode(state, kind, call, &options)?;
     let given = meta::text(&new, "namespace");
     if !given.is_empty() && Some(given) != namespace {
         return Err(ApiError::bad_request(
@@ -32,16 +32,26 @@ pub(super) fn create(
     if !meta::text(&new, "resourceVersion").is_empty() {
         return Err(ApiError::internal("resourceVersion should not be set on objects to be created"));
     }
-    let warnings = writing::prune(kind, &mut new, &options)?;
+    let created = accept(state, kind, namespace, new, &options)?;
+    Ok(Answer::object(call, 201, &created)?.with_warnings(warnings))
+}
+
+/// Stores a new object that is decoded.
+pub(super) fn accept(
+    state: &mut State,
+    kind: &Arc<Kind>,
+    namespace: Option<&str>,
+    mut new: Value,
+    options: &WriteOptions,
+) -> Result<Value, ApiError> {
     if let Some(namespace) = namespace {
         meta::of_mut(&mut new).insert("namespace".to_owned(), Value::from(namespace));
     }
-    let author = Author::new(state, kind, &options, None);
+    let author = Author::new(state, kind, options, None);
     writing::default(kind, &mut new);
     let unwritten = kind.builtin.as_ref().map(|builtin| &builtin.unwritten);
     let new = managed::update(&kind.schema, unwritten, new, &author.writer());
-    let created = store(state, kind, namespace, new, &options)?;
-    Ok(Answer::object(call, 201, &created)?.with_warnings(warnings))
+    store(state, kind, namespace, new, options)
 }
 
 /// Stores a new object that is decoded, defaulted and has its managed fields.
@@ -63,12 +73,14 @@ pub(super) fn store(
         new["metadata"]["generation"] = Value::from(1);
     }
     if kind.custom.is_none() {
-        builtin_rules::prepare_new(state, kind, &mut new);
+        builtin_rules::prepare_new(state, kind, &mut new)?;
+        // What is stored is read again, with the defaults of what was filled in.
+        writing::default(kind, &mut new);
     }
     if crd::is_definition(&kind.at) {
-        crd::prepare(state, &mut new, None);
+        crd::prepare(&mut new, None);
     }
-    writing::validate(state, kind, &new, None, None, meta::validate_new(kind, &new))?;
+    writing::validate(kind, &new, None, None, meta::validate_new(kind, &new))?;
     let name = meta::text(&new, "name").to_owned();
     let key = super::Name { namespace, name: &name }.key();
     if state.storage.get(&kind.at, &key).is_some() {
@@ -79,6 +91,9 @@ pub(super) fn store(
     }
     state.put(&kind.at, &key, view::to_storage(kind, new));
     let (_, created) = state.view(kind, &key).expect("stored in the line above");
+    if crd::is_definition(&kind.at) {
+        crd::accept(state, &key);
+    }
     Ok(created)
 }
 
@@ -113,6 +128,6 @@ pub(crate) fn namespace(state: &mut State, name: &str) {
     let (uid, now) = (state.ids.uid(), state.now_text());
     meta::start(&mut new, None, uid, now);
     writing::default(&kind, &mut new);
-    builtin_rules::prepare_new(state, &kind, &mut new);
+    builtin_rules::prepare_new(state, &kind, &mut new).expect("a namespace is refused nothing");
     state.put(&kind.at, name, new);
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use super::writing::{self, Author};
-use super::{Answer, Call, Name, WriteOptions};
+use super::{Answer, Call, Name, WriteOptions, create};
 use crate::builtin_rules;
 use crate::crd;
 use crate::kinds::Kind;
@@ -26,16 +26,26 @@ pub(super) fn update(
     call: &Call,
 ) -> Result<Answer, ApiError> {
     let options = WriteOptions::parse(call, "UpdateOptions")?;
-    let mut new = writing::decode(kind, call)?;
+    let (mut new, warnings) = writing::decode(state, kind, call, &options)?;
     check_name(name, &mut new)?;
-    let warnings = writing::prune(kind, &mut new, &options)?;
-    let (stored, live) =
-        state.view(kind, &name.key()).ok_or_else(|| ApiError::not_found(kind.resource_subject(name.name)))?;
+    let Some((stored, live)) = state.view(kind, &name.key()) else {
+        if subresource.is_some() || !builtin_rules::created_by_update(kind) {
+            return Err(ApiError::not_found(kind.resource_subject(name.name)));
+        }
+        let created = create::accept(state, kind, name.namespace, new, &options)?;
+        return Ok(Answer::object(call, 201, &created)?.with_warnings(warnings));
+    };
     check_uid(kind, name, &new, &stored)?;
     writing::default(kind, &mut new);
     let author = Author::new(state, kind, &options, subresource);
     let new = managed::update(&kind.schema, Some(&live), new, &author.writer());
-    let change = Change { kind, name, subresource, options: &options, must_be_versioned: kind.custom.is_some() };
+    let change = Change {
+        kind,
+        name,
+        subresource,
+        options: &options,
+        must_be_versioned: builtin_rules::must_be_versioned(kind),
+    };
     let (code, object) = change.store(state, &live, new)?;
     Ok(Answer::object(call, code, &object)?.with_warnings(warnings))
 }
@@ -102,16 +112,17 @@ impl Change<'_> {
         self.keep_other_half(live, &mut new);
         self.count_generation(live, &mut new);
         if kind.custom.is_none() {
-            builtin_rules::prepare_change(kind, &mut new, live);
+            builtin_rules::prepare_change(state, kind, &mut new, live)?;
+            writing::default(kind, &mut new);
         }
         if crd::is_definition(&kind.at) && self.subresource.is_none() {
-            crd::prepare(state, &mut new, Some(live));
+            crd::prepare(&mut new, Some(live));
         }
         managed::keep_times(live, &mut new);
         if new == *live {
             return Ok((200, new));
         }
-        writing::validate(state, kind, &new, Some(live), self.subresource, meta::validate_change(&new, live))?;
+        writing::validate(kind, &new, Some(live), self.subresource, meta::validate_change(&new, live))?;
         if self.options.dry_run {
             return Ok((200, new));
         }
@@ -122,6 +133,9 @@ impl Change<'_> {
         }
         state.put(&kind.at, &key, view::to_storage(kind, new));
         let (_, stored) = state.view(kind, &key).expect("stored in the line above");
+        if crd::is_definition(&self.kind.at) {
+            crd::accept(state, &key);
+        }
         Ok((200, stored))
     }
 
@@ -129,7 +143,7 @@ impl Change<'_> {
         let subject = self.kind.resource_subject(self.name.name);
         let given = meta::text(new, "resourceVersion");
         if given.is_empty() || given == "0" {
-            if !self.must_be_versioned && self.kind.custom.is_none() {
+            if !self.must_be_versioned {
                 return Ok(());
             }
             let cause = Cause::invalid("metadata.resourceVersion", 0, "must be specified for an update");

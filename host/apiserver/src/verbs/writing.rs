@@ -3,17 +3,21 @@
 
 use std::sync::Arc;
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::Call;
 use crate::builtin_rules;
 use crate::crd;
-use crate::go_values;
+use crate::document::{self, Document, Format};
 use crate::kinds::Kind;
 use crate::managed::Writer;
 use crate::meta;
+use crate::schema::Schema;
 use crate::server::State;
 use crate::status_error::{ApiError, Cause, Subject};
+
+/// 2^53: up to here a float holds every whole number.
+const WHOLE_MAX: f64 = 9_007_199_254_740_992.0;
 
 /// What is done about fields that the schema does not know.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,7 +41,7 @@ impl WriteOptions {
     pub fn parse(call: &Call, options: &str) -> Result<Self, ApiError> {
         let dry_run: Vec<&str> = call.query.all("dryRun").filter(|value| !value.is_empty()).collect();
         if dry_run.iter().any(|value| *value != "All") {
-            let cause = unsupported("dryRun", &Value::from(dry_run), &["All"]);
+            let cause = Cause::unsupported("dryRun", &Value::from(dry_run), &["All"]);
             return Err(options_error(options, &[cause]));
         }
         let fields = match call.query.get("fieldValidation") {
@@ -45,7 +49,7 @@ impl WriteOptions {
             Some("Strict") => FieldValidation::Strict,
             Some("Ignore") => FieldValidation::Ignore,
             Some(other) => {
-                let cause = unsupported("fieldValidation", &Value::from(other), &["Ignore", "Strict", "Warn"]);
+                let cause = Cause::unsupported("fieldValidation", &Value::from(other), &["Ignore", "Strict", "Warn"]);
                 return Err(options_error(options, &[cause]));
             }
         };
@@ -55,15 +59,6 @@ impl WriteOptions {
             force: call.query.flag("force"),
             fields,
         })
-    }
-}
-
-fn unsupported(field: &str, value: &Value, supported: &[&str]) -> Cause {
-    let supported: Vec<String> = supported.iter().map(|one| format!("{one:?}")).collect();
-    Cause {
-        reason: "FieldValueNotSupported",
-        message: format!("Unsupported value: {value}: supported values: {}", supported.join(", ")),
-        field: field.to_owned(),
     }
 }
 
@@ -77,7 +72,7 @@ pub(crate) struct Author<'a> {
     api_version: String,
     subresource: Option<&'a str>,
     reset_fields: &'static [&'static str],
-    versions: Vec<String>,
+    versions: Vec<(String, Arc<Schema>)>,
     now: String,
 }
 
@@ -90,14 +85,11 @@ impl<'a> Author<'a> {
             Some("status") => &["spec", "metadata.labels"],
             _ => &[],
         };
-        let qualified = |version: &String| match kind.at.group.as_str() {
-            "" => version.clone(),
-            group => format!("{group}/{version}"),
-        };
         let versions = match kind.custom {
-            Some(_) => state.registry.versions_of(&kind.at).iter().map(qualified).collect(),
+            Some(_) => state.registry.versions_of(&kind.at),
             None => Vec::new(),
         };
+        let versions = versions.iter().map(|kind| (kind.api_version(), Arc::clone(&kind.schema))).collect();
         Self {
             manager: &options.manager,
             api_version: kind.api_version(),
@@ -120,89 +112,174 @@ impl<'a> Author<'a> {
     }
 }
 
-/// The body of a create or an update as an object of the kind.
-pub(super) fn decode(kind: &Kind, call: &Call) -> Result<Value, ApiError> {
+/// The body of a create or an update as an object of the kind, with what there
+/// is to warn of.
+pub(super) fn decode(
+    state: &State,
+    kind: &Kind,
+    call: &Call,
+    options: &WriteOptions,
+) -> Result<(Value, Vec<String>), ApiError> {
     let unrecognized = |why: &str| {
-        ApiError::bad_request(format!("the object provided is unrecognized (must be of type {}): {why}", kind.kind))
+        let body = document::quoted(&call.body);
+        ApiError::bad_request(format!(
+            "the object provided is unrecognized (must be of type {}): {why} ({body})",
+            kind.kind
+        ))
     };
-    if !matches!(call.content_type.as_str(), "" | "application/json") {
-        return Err(ApiError::unsupported_media_type(&[
-            "application/json",
-            "application/yaml",
-            "application/vnd.kubernetes.protobuf",
-        ]));
-    }
-    let mut value: Value = serde_json::from_slice(&call.body)
-        .map_err(|error| unrecognized(&format!("couldn't get version/kind; json parse error: {error}")))?;
-    if !value.is_object() {
-        return Err(unrecognized("couldn't get version/kind; json parse error: not an object"));
-    }
-    check_type(kind, &mut value, &unrecognized)?;
-    builtin_rules::check_micro_times(kind, &value)?;
-    Ok(value)
-}
-
-/// Built-in kinds may leave their type out; custom ones may not.
-fn check_type(kind: &Kind, value: &mut Value, unrecognized: &dyn Fn(&str) -> ApiError) -> Result<(), ApiError> {
-    let api_version = kind.api_version();
-    let given = (value["apiVersion"].as_str().unwrap_or_default(), value["kind"].as_str().unwrap_or_default());
-    if kind.custom.is_some() {
-        if given.1.is_empty() {
-            return Err(unrecognized("Object 'Kind' is missing"));
+    let format = match call.content_type.as_str() {
+        "" | "application/json" => Format::Json,
+        "application/yaml" => Format::Yaml,
+        _ => {
+            return Err(ApiError::unsupported_media_type(&[
+                "application/json",
+                "application/yaml",
+                "application/vnd.kubernetes.protobuf",
+            ]));
         }
-        if given.0 != api_version {
-            return Err(ApiError::bad_request(format!(
-                "the API version in the data ({}) does not match the expected API version ({api_version})",
-                given.0
+    };
+    let no_type = |why: &str| unrecognized(&format!("couldn't get version/kind; json parse error: {why}"));
+    let mut document = Document::read(&call.body, format)
+        .map_err(|error| if error.starts_with("yaml") { unrecognized(&error) } else { no_type(&error) })?;
+    match &document.value {
+        Value::Object(_) => {}
+        Value::Null => document.value = Value::Object(Map::new()),
+        other => {
+            return Err(no_type(&format!(
+                "json: cannot unmarshal {} into Go value of type struct {{ APIVersion string \"json:\\\"apiVersion,omitempty\\\"\"; Kind string \"json:\\\"kind,omitempty\\\"\" }}",
+                document::json_type(other)
             )));
         }
-        if given.1 != kind.kind {
-            let name = meta::text(value, "name").to_owned();
-            let subject = Subject { group: &kind.at.group, what: given.1, name: &name };
-            let cause = Cause::invalid("kind", given.1, &format!("must be {}", kind.kind));
-            return Err(ApiError::invalid(subject, &[cause]));
-        }
-        return Ok(());
     }
-    let wrong_version = !given.0.is_empty() && given.0 != api_version;
-    let wrong_kind = !given.1.is_empty() && given.1 != kind.kind;
-    if wrong_version || wrong_kind {
-        let version = given.0.rsplit('/').next().unwrap_or_default();
+    if kind.custom.is_some() {
+        check_custom_type(kind, &document.value, |why| {
+            unrecognized(&format!("{why} in '{}'", String::from_utf8_lossy(&call.body)))
+        })?;
+    } else {
+        check_type(state, kind, &mut document.value)?;
+    }
+    read(kind, document, Vec::new(), options)
+}
+
+/// An object that the kind cannot hold.
+fn not_handled(kind: &Kind, why: &str) -> ApiError {
+    let Kind { kind, version, .. } = kind;
+    ApiError::bad_request(format!("{kind} in version {version:?} cannot be handled as a {kind}: {why}"))
+}
+
+/// Custom kinds may not leave their type out.
+fn check_custom_type(kind: &Kind, value: &Value, unrecognized: impl Fn(&str) -> ApiError) -> Result<(), ApiError> {
+    let api_version = kind.api_version();
+    let (given_version, given_kind) =
+        (value["apiVersion"].as_str().unwrap_or_default(), value["kind"].as_str().unwrap_or_default());
+    if given_kind.is_empty() {
+        return Err(unrecognized("Object 'Kind' is missing"));
+    }
+    if given_version != api_version {
         return Err(ApiError::bad_request(format!(
-            "{} in version {version:?} cannot be handled as a {}: no kind {:?} is registered for version {:?}",
-            given.1, kind.kind, given.1, given.0
+            "the API version in the data ({given_version}) does not match the expected API version ({api_version})"
         )));
+    }
+    if given_kind != kind.kind {
+        let name = meta::text(value, "name").to_owned();
+        let subject = Subject { group: &kind.at.group, what: given_kind, name: &name };
+        let cause = Cause::invalid("kind", given_kind, &format!("must be {}", kind.kind));
+        return Err(ApiError::invalid(subject, &[cause]));
+    }
+    Ok(())
+}
+
+/// Built-in kinds may leave their type out.
+pub(super) fn check_type(state: &State, kind: &Kind, value: &mut Value) -> Result<(), ApiError> {
+    let api_version = kind.api_version();
+    let given = |field: &str, own: &str| {
+        let given = value[field].as_str().unwrap_or_default();
+        if given.is_empty() { own.to_owned() } else { given.to_owned() }
+    };
+    let (given_version, given_kind) = (given("apiVersion", &api_version), given("kind", &kind.kind));
+    if given_version != api_version || given_kind != kind.kind {
+        return Err(wrong_type(state, kind, &given_version, &given_kind));
     }
     value["apiVersion"] = Value::from(api_version);
     value["kind"] = Value::from(kind.kind.as_str());
     Ok(())
 }
 
-/// Takes out what the schema does not know, and says so as the client wants it.
-pub(super) fn prune(kind: &Kind, value: &mut Value, options: &WriteOptions) -> Result<Vec<String>, ApiError> {
-    let unknown = match options.fields {
-        FieldValidation::Ignore => Vec::new(),
-        FieldValidation::Warn | FieldValidation::Strict => kind.schema.unknown_fields(value),
+fn wrong_type(state: &State, kind: &Kind, given_version: &str, given_kind: &str) -> ApiError {
+    let (group, version) = given_version.split_once('/').unwrap_or(("", given_version));
+    let known = state.registry.in_version(group, version).any(|one| one.custom.is_none() && one.kind == given_kind);
+    let internal = kind.at.group.split('.').next().filter(|group| !group.is_empty()).unwrap_or("core");
+    let why = if known {
+        format!("converting ({version}.{given_kind}) to ({internal}.{}): unknown conversion", kind.kind)
+    } else {
+        format!(
+            "no kind {given_kind:?} is registered for version {given_version:?} in scheme \"pkg/runtime/scheme.go:111\""
+        )
     };
-    let said: Vec<String> = unknown.iter().map(|field| format!("unknown field {field:?}")).collect();
-    if options.fields == FieldValidation::Strict && !said.is_empty() {
-        return Err(ApiError::bad_request(format!(
-            "{} in version {:?} cannot be handled as a {}: strict decoding error: {}",
-            kind.kind,
-            kind.version,
-            kind.kind,
-            said.join(", ")
-        )));
+    ApiError::bad_request(format!("{given_kind} in version {version:?} cannot be handled as a {}: {why}", kind.kind))
+}
+
+/// Reads a document as the kind would: takes out what the schema does not know,
+/// and says so as the client wants it. `said` is what there is to say already.
+pub(super) fn read(
+    kind: &Kind,
+    mut document: Document<'_>,
+    mut said: Vec<String>,
+    options: &WriteOptions,
+) -> Result<(Value, Vec<String>), ApiError> {
+    if options.fields == FieldValidation::Ignore {
+        said.clear();
+    } else {
+        let unknown = kind.schema.unknown_fields(&document.value);
+        said.extend(document.complaints(&unknown));
     }
+    let value = &mut document.value;
     kind.schema.prune(value);
-    Ok(said)
+    kind.schema.read_struct(value).map_err(|why| not_handled(kind, &why))?;
+    if let Some(custom) = &kind.custom {
+        whole_numbers(value);
+        let metadata = value.get_mut("metadata").filter(|metadata| !metadata.is_null());
+        metadata
+            .map_or(Ok(()), |metadata| custom.metadata.read_struct(metadata))
+            .map_err(|why| not_handled(kind, &why))?;
+    }
+    if options.fields == FieldValidation::Strict && !said.is_empty() {
+        let lines: Vec<String> = said
+            .iter()
+            .map(|one| if one.starts_with("line ") { format!("yaml: unmarshal errors:\n  {one}") } else { one.clone() })
+            .collect();
+        return Err(not_handled(kind, &format!("strict decoding error: {}", lines.join(", "))));
+    }
+    Ok((document.value, said))
+}
+
+/// Custom objects are kept as JSON, in which Go writes a whole number without
+/// its point.
+fn whole_numbers(value: &mut Value) {
+    match value {
+        Value::Number(number) if number.is_f64() => {
+            let whole = number.as_f64().filter(|number| number.fract() == 0.0 && number.abs() < WHOLE_MAX);
+            // Below the bound a float holds every whole number.
+            #[allow(clippy::cast_possible_truncation, reason = "whole and below 2^53")]
+            if let Some(whole) = whole {
+                *value = Value::from(whole as i64);
+            }
+        }
+        Value::Array(items) => items.iter_mut().for_each(whole_numbers),
+        Value::Object(fields) => fields.values_mut().for_each(whole_numbers),
+        _ => {}
+    }
+}
+
+/// What server-side apply made of an object, as the kind would hold it.
+pub(super) fn settle(kind: &Kind, value: &mut Value) -> Result<(), ApiError> {
+    kind.schema.read_struct(value).map_err(|why| not_handled(kind, &why))?;
+    default(kind, value);
+    Ok(())
 }
 
 /// Fills in what the kind has by default.
 pub(super) fn default(kind: &Kind, value: &mut Value) {
-    if let Some(builtin) = &kind.builtin {
-        go_values::drop_empty(&builtin.components, &builtin.component, value);
-    }
     kind.schema.default(value);
     if kind.builtin.is_some() {
         builtin_rules::default(kind, value);
@@ -211,7 +288,6 @@ pub(super) fn default(kind: &Kind, value: &mut Value) {
 
 /// The rules of the kind; those of the metadata are checked before.
 pub(super) fn validate(
-    state: &State,
     kind: &Arc<Kind>,
     new: &Value,
     live: Option<&Value>,
@@ -223,12 +299,13 @@ pub(super) fn validate(
         _ => kind.schema.validate(new),
     };
     if kind.custom.is_none() {
-        builtin_rules::keep_real(kind, &mut found)?;
         causes.extend(builtin_rules::validate(kind, new, live));
+        builtin_rules::keep_real(&mut found);
+        found.retain(|error| !causes.iter().any(|cause| cause.field == error.field));
     }
     causes.extend(found.into_iter().map(Cause::from));
     if crd::is_definition(&kind.at) {
-        causes.extend(crd::validate(state, new));
+        causes.extend(crd::validate(new));
     }
     if causes.is_empty() {
         return Ok(());

@@ -268,7 +268,7 @@ fn an_applier_is_the_same_in_every_version() {
 fn what_is_owned_in_a_version_that_is_gone_is_forgotten() {
     let v0 = Writer { api_version: "t.example/v0", ..writer("old") };
     let live = apply(&schema(), None, &thing(json!({"host": "x"})), &v0, false).expect("created");
-    let versions = ["t.example/v1".to_owned()];
+    let versions = [("t.example/v1".to_owned(), Arc::new(schema()))];
     let now = Writer { versions: &versions, ..writer("m") };
     let live = apply(&schema(), Some(&live), &thing(json!({"host": "y"})), &now, false);
     let live = live.expect("no conflict with a manager of the past");

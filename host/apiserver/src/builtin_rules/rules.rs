@@ -1,0 +1,301 @@
+//! The rules of built-in kinds that are in code: what may not change, and what
+//! must fit together. In the order and the words of the real server.
+
+use serde_json::{Map, Value, json};
+
+use super::{is_set, items, pod_spec_of, pods};
+use crate::kinds::Kind;
+use crate::status_error::Cause;
+
+const IMMUTABLE: &str = "field is immutable";
+/// Fields that no update may change, by kind.
+const SEALED: [(&str, &[&str]); 11] = [
+    ("ControllerRevision", &["data"]),
+    ("CSIDriver", &["spec.attachRequired"]),
+    ("DaemonSet", &["spec.selector"]),
+    ("Deployment", &["spec.selector"]),
+    ("IngressClass", &["spec.controller"]),
+    ("Job", &["spec.completions", "spec.selector", "spec.template", "spec.completionMode"]),
+    ("ReplicaSet", &["spec.selector"]),
+    ("RuntimeClass", &["handler"]),
+    ("Secret", &["type"]),
+    ("StorageClass", &["reclaimPolicy", "volumeBindingMode"]),
+    ("PriorityClass", &["value", "preemptionPolicy"]),
+];
+
+/// Everything that is wrong with an object, or with what it was changed to.
+pub(crate) fn validate(kind: &Kind, new: &Value, live: Option<&Value>) -> Vec<Cause> {
+    let mut causes = check_alone(kind, new);
+    if let Some(live) = live {
+        causes.extend(check_change(kind, new, live));
+    }
+    causes
+}
+
+fn check_alone(kind: &Kind, new: &Value) -> Vec<Cause> {
+    let mut causes = Vec::new();
+    match kind.kind.as_str() {
+        "Deployment" | "ReplicaSet" | "StatefulSet" | "DaemonSet" => causes.extend(check_selector(new)),
+        "Job" => causes.extend(check_restart(&new["spec"]["template"]["spec"], "spec.template.spec")),
+        "CronJob" => {
+            causes.extend(check_schedule(&new["spec"]["schedule"]));
+            let spec = &new["spec"]["jobTemplate"]["spec"]["template"]["spec"];
+            causes.extend(check_restart(spec, "spec.jobTemplate.spec.template.spec"));
+        }
+        "Ingress" if !is_set(&new["spec"]["rules"]) && !new["spec"]["defaultBackend"].is_object() => {
+            let wrong = "either `defaultBackend` or `rules` must be specified";
+            causes.push(Cause::invalid("spec", Value::Null, wrong));
+        }
+        "Secret" => causes.extend(check_secret(new)),
+        "ConfigMap" => causes.extend(check_keys(new, &["data", "binaryData"])),
+        "StorageClass" if !is_set(&new["provisioner"]) => causes.push(Cause::required("provisioner", "")),
+        "HorizontalPodAutoscaler" => causes.extend(check_autoscaler(&new["spec"])),
+        "PodDisruptionBudget" => {
+            let spec = &new["spec"];
+            if spec.get("minAvailable").is_some() && spec.get("maxUnavailable").is_some() {
+                let wrong = "minAvailable and maxUnavailable cannot be both set";
+                causes.push(Cause::invalid("spec", spec.clone(), wrong));
+            }
+        }
+        "Service" => causes.extend(check_service(&new["spec"])),
+        _ => {}
+    }
+    if let Some(path) = pod_spec_of(kind) {
+        let field = path.trim_start_matches('/').replace('/', ".");
+        causes.extend(pods::check(new.pointer(path).unwrap_or(&Value::Null), &field));
+        let always = ["Deployment", "ReplicaSet", "StatefulSet", "DaemonSet", "ReplicationController"];
+        let policy = &new["spec"]["template"]["spec"]["restartPolicy"];
+        if always.contains(&kind.kind.as_str()) && is_set(policy) && policy != "Always" {
+            causes.push(Cause::unsupported(format!("{field}.restartPolicy"), policy, &["Always"]));
+        }
+    }
+    if ["Deployment", "ReplicaSet", "StatefulSet", "ReplicationController"].contains(&kind.kind.as_str())
+        && let Some(replicas) = new["spec"]["replicas"].as_i64().filter(|replicas| *replicas < 0)
+    {
+        causes.push(Cause::invalid("spec.replicas", replicas, "must be greater than or equal to 0"));
+    }
+    causes
+}
+
+fn check_change(kind: &Kind, new: &Value, live: &Value) -> Vec<Cause> {
+    let sealed = SEALED.iter().find(|(of, _)| *of == kind.kind).map_or(&[][..], |(_, fields)| fields);
+    let mut causes: Vec<Cause> = sealed.iter().filter_map(|field| immutable(new, live, field)).collect();
+    match kind.kind.as_str() {
+        "ConfigMap" | "Secret" => causes.extend(check_sealed(new, live)),
+        "Pod" => causes.extend(pods::check_change(new, live)),
+        "PersistentVolumeClaim" => causes.extend(check_claim(new, live)),
+        "RoleBinding" | "ClusterRoleBinding" if new["roleRef"] != live["roleRef"] => {
+            causes.push(Cause::invalid("roleRef", new["roleRef"].clone(), "cannot change roleRef"));
+        }
+        "Service" => causes.extend(check_address(new, live)),
+        "StatefulSet" => causes.extend(check_stateful(new, live)),
+        "StorageClass" => {
+            for field in ["parameters", "provisioner"] {
+                if new.get(field) != live.get(field) {
+                    causes.push(Cause::forbidden(field, &format!("updates to {field} are forbidden.")));
+                }
+            }
+        }
+        _ => {}
+    }
+    causes
+}
+
+fn at<'a>(object: &'a Value, field: &str) -> &'a Value {
+    field.split('.').fold(object, |at, step| &at[step])
+}
+
+fn immutable(new: &Value, live: &Value, field: &str) -> Option<Cause> {
+    let (new, live) = (at(new, field), at(live, field));
+    (new != live).then(|| Cause::invalid(field, new.clone(), IMMUTABLE))
+}
+
+/// The data of an object that was made immutable.
+fn check_sealed(new: &Value, live: &Value) -> Vec<Cause> {
+    if live["immutable"] != Value::Bool(true) {
+        return Vec::new();
+    }
+    let changed = ["immutable", "data", "binaryData"].into_iter().filter(|field| new[field] != live[field]);
+    changed.map(|field| Cause::forbidden(field, "field is immutable when `immutable` is set")).collect()
+}
+
+/// The keys of a map of files.
+fn check_keys(new: &Value, fields: &[&str]) -> Vec<Cause> {
+    let wrong = "a valid config key must consist of alphanumeric characters, '-', '_' or '.' (e.g. 'key.name',  or 'KEY_NAME',  or 'key-name', regex used for validation is '[-._a-zA-Z0-9]+')";
+    let mut causes = Vec::new();
+    for field in fields {
+        for (key, _) in new[field].as_object().into_iter().flatten() {
+            let good = |c: char| c.is_ascii_alphanumeric() || "-._".contains(c);
+            if key.is_empty() || !key.chars().all(good) {
+                causes.push(Cause::invalid(format!("{field}[{key}]"), key.as_str(), wrong));
+            }
+        }
+    }
+    causes
+}
+
+fn check_secret(new: &Value) -> Vec<Cause> {
+    let mut causes = check_keys(new, &["data"]);
+    let needed: &[&str] = match new["type"].as_str() {
+        Some("kubernetes.io/tls") => &["tls.crt", "tls.key"],
+        Some("kubernetes.io/dockerconfigjson") => &[".dockerconfigjson"],
+        Some("kubernetes.io/ssh-auth") => &["ssh-privatekey"],
+        Some("kubernetes.io/basic-auth") if new["data"]["username"].is_null() && new["data"]["password"].is_null() => {
+            &["username", "password"]
+        }
+        _ => &[],
+    };
+    for key in needed.iter().filter(|key| new["data"].get(**key).is_none()) {
+        causes.push(Cause::required(format!("data[{key}]"), ""));
+    }
+    causes
+}
+
+/// A workload must select the pods that it makes.
+fn check_selector(new: &Value) -> Vec<Cause> {
+    let selector = &new["spec"]["selector"];
+    let labels = &new["spec"]["template"]["metadata"]["labels"];
+    let mismatch = || {
+        let wrong = "`selector` does not match template `labels`";
+        Cause::invalid("spec.template.metadata.labels", labels.clone(), wrong)
+    };
+    if selector.is_null() {
+        return vec![Cause::required("spec.selector", ""), mismatch()];
+    }
+    if !is_set(&selector["matchLabels"]) && !is_set(&selector["matchExpressions"]) {
+        let value = json!({});
+        let who = new["kind"].as_str().unwrap_or_default().to_lowercase();
+        return vec![Cause::invalid("spec.selector", value, &format!("empty selector is invalid for {who}"))];
+    }
+    let wanted = selector["matchLabels"].as_object();
+    let matches = wanted.into_iter().flatten().all(|(key, value)| labels.get(key) == Some(value));
+    let expressions = items(&selector["matchExpressions"]).iter().all(|one| fits(one, labels));
+    if matches && expressions { Vec::new() } else { vec![mismatch()] }
+}
+
+fn fits(expression: &Value, labels: &Value) -> bool {
+    let value = expression["key"].as_str().and_then(|key| labels.get(key));
+    let listed = |value: &Value| items(&expression["values"]).contains(value);
+    match expression["operator"].as_str() {
+        Some("In") => value.is_some_and(listed),
+        Some("NotIn") => !value.is_some_and(listed),
+        Some("Exists") => value.is_some(),
+        Some("DoesNotExist") => value.is_none(),
+        _ => true,
+    }
+}
+
+/// The pods of a job end.
+fn check_restart(spec: &Value, path: &str) -> Option<Cause> {
+    let policy = &spec["restartPolicy"];
+    let field = format!("{path}.restartPolicy");
+    match policy.as_str().unwrap_or_default() {
+        "Never" | "OnFailure" => None,
+        "" | "Always" => Some(Cause::required(field, "valid values: \"OnFailure\", \"Never\"")),
+        _ => Some(Cause::unsupported(field, policy, &["OnFailure", "Never"])),
+    }
+}
+
+fn check_schedule(schedule: &Value) -> Option<Cause> {
+    let text = schedule.as_str().unwrap_or_default();
+    if text.is_empty() {
+        return Some(Cause::required("spec.schedule", ""));
+    }
+    let fields: Vec<&str> = text.split_whitespace().collect();
+    if text.starts_with('@') || text.starts_with("TZ=") || fields.len() == 5 {
+        return None;
+    }
+    let wrong = format!("expected exactly 5 fields, found {}: [{}]", fields.len(), fields.join(" "));
+    Some(Cause::invalid("spec.schedule", text, &wrong))
+}
+
+fn check_autoscaler(spec: &Value) -> Vec<Cause> {
+    let (most, least) = (spec["maxReplicas"].as_i64().unwrap_or(0), spec["minReplicas"].as_i64().unwrap_or(1));
+    let mut causes = Vec::new();
+    if least < 1 {
+        causes.push(Cause::invalid("spec.minReplicas", least, "must be greater than or equal to 1"));
+    }
+    if most < 1 {
+        causes.push(Cause::invalid("spec.maxReplicas", most, "must be greater than 0"));
+    }
+    if most < least {
+        causes.push(Cause::invalid("spec.maxReplicas", most, "must be greater than or equal to `minReplicas`"));
+    }
+    causes
+}
+
+fn check_service(spec: &Value) -> Vec<Cause> {
+    let mut causes = Vec::new();
+    let ports = items(&spec["ports"]);
+    let external = spec["type"] == "ExternalName";
+    if ports.is_empty() && spec["clusterIP"] != "None" && !external {
+        causes.push(Cause::required("spec.ports", ""));
+    }
+    if external && !is_set(&spec["externalName"]) {
+        causes.push(Cause::required("spec.externalName", ""));
+    }
+    for (index, port) in ports.iter().enumerate() {
+        if ports.len() > 1 && !is_set(&port["name"]) {
+            causes.push(Cause::required(format!("spec.ports[{index}].name"), ""));
+        }
+        let number = port["port"].as_i64().unwrap_or(0);
+        if !(1..=65_535).contains(&number) {
+            let wrong = "must be between 1 and 65535, inclusive";
+            causes.push(Cause::invalid(format!("spec.ports[{index}].port"), number, wrong));
+        }
+    }
+    causes
+}
+
+/// A service keeps its address for as long as it has one.
+fn check_address(new: &Value, live: &Value) -> Option<Cause> {
+    let address = |object: &Value| items(&object["spec"]["clusterIPs"]).first().cloned();
+    if new["spec"]["type"] == "ExternalName" || live["spec"]["type"] == "ExternalName" {
+        return None;
+    }
+    let (new_address, live_address) = (address(new), address(live));
+    (new_address != live_address)
+        .then(|| Cause::invalid("spec.clusterIPs[0]", new["spec"]["clusterIPs"].clone(), "may not change once set"))
+}
+
+fn check_claim(new: &Value, live: &Value) -> Option<Cause> {
+    let fixed = |object: &Value| {
+        let mut spec = object["spec"].as_object().cloned().unwrap_or_default();
+        for field in ["volumeName", "resources", "volumeAttributesClassName"] {
+            spec.remove(field);
+        }
+        // A class may be given to a claim that has none.
+        if !is_set(&live["spec"]["storageClassName"]) {
+            spec.remove("storageClassName");
+        }
+        spec
+    };
+    (fixed(new) != fixed(live)).then(|| {
+        Cause::forbidden(
+            "spec",
+            "spec is immutable after creation except resources.requests and volumeAttributesClassName for bound claims",
+        )
+    })
+}
+
+fn check_stateful(new: &Value, live: &Value) -> Option<Cause> {
+    let free = [
+        "minReadySeconds",
+        "ordinals",
+        "persistentVolumeClaimRetentionPolicy",
+        "replicas",
+        "revisionHistoryLimit",
+        "template",
+        "updateStrategy",
+    ];
+    let fixed = |object: &Value| {
+        let spec = object["spec"].as_object().cloned().unwrap_or_default();
+        spec.into_iter().filter(|(name, _)| !free.contains(&name.as_str())).collect::<Map<_, _>>()
+    };
+    (fixed(new) != fixed(live)).then(|| {
+        Cause::forbidden(
+            "spec",
+            "updates to statefulset spec for fields other than 'replicas', 'ordinals', 'template', 'updateStrategy', 'revisionHistoryLimit', 'persistentVolumeClaimRetentionPolicy' and 'minReadySeconds' are forbidden",
+        )
+    })
+}
