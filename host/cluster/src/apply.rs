@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use http::{Method, Request};
 use kube::client::Body;
-use serde_json::{Value, json};
+use serde::{Serialize, Serializer, ser::SerializeMap};
+use serde_json::{Map, Value, json};
 use trimtab_core::{
     kind::Kind,
     object::{BadObject, Object},
@@ -26,37 +27,92 @@ pub fn request(kind: &Kind, write: &Write) -> Request<Body> {
             // An apply makes what is absent and merges into what is there. A
             // resource version that no object can have any more makes the
             // server refuse the second (409): what exists is never touched.
-            let body = preconditioned(body.clone(), json!({ "resourceVersion": "1" }));
-            build(Method::PATCH, &format!("{path}?fieldManager={manager}"), APPLY, Some(&body))
+            let fenced = Fenced { body, uid: None, resource_version: 1 };
+            build(Method::PATCH, &format!("{path}?fieldManager={manager}"), APPLY, &fenced)
         }
         Action::Apply { seen, body } => {
-            let body = preconditioned(body.clone(), precondition(seen));
-            build(Method::PATCH, &format!("{path}?fieldManager={manager}&force=true"), APPLY, Some(&body))
+            build(Method::PATCH, &format!("{path}?fieldManager={manager}&force=true"), APPLY, &Fenced::by(seen, body))
         }
         Action::Status { seen, status } => {
-            let body = json!({
-                "apiVersion": kind.api_version(&write.version),
-                "kind": *write.place.kind.kind,
-                "metadata": { "name": *write.place.name },
-                "status": status,
-            });
-            let body = preconditioned(body, precondition(seen));
-            build(Method::PATCH, &format!("{path}/status?fieldManager={manager}&force=true"), APPLY, Some(&body))
+            let body = StatusBody {
+                api_version: kind.api_version(&write.version),
+                kind: &write.place.kind.kind,
+                metadata: json!({ "name": *write.place.name, "uid": seen.uid.as_str(), "resourceVersion": version(seen) }),
+                status,
+            };
+            build(Method::PATCH, &format!("{path}/status?fieldManager={manager}&force=true"), APPLY, &body)
         }
         Action::Metadata { seen, patch } => {
-            let body = preconditioned(json!({ "metadata": patch }), precondition(seen));
-            build(Method::PATCH, &format!("{path}?fieldManager={manager}"), MERGE, Some(&body))
+            let body = json!({ "metadata": patch });
+            build(Method::PATCH, &format!("{path}?fieldManager={manager}"), MERGE, &Fenced::by(seen, &body))
         }
         Action::Delete { seen } => {
             let body = json!({
                 "apiVersion": "v1",
                 "kind": "DeleteOptions",
                 "propagationPolicy": "Background",
-                "preconditions": precondition(seen),
+                "preconditions": { "uid": seen.uid.as_str(), "resourceVersion": version(seen) },
             });
-            build(Method::DELETE, &path, JSON, Some(&body))
+            build(Method::DELETE, &path, JSON, &body)
         }
     }
+}
+
+/// An object with a precondition in its metadata. Written as it is sent, and
+/// not put together before: bodies are large, and there is one in each write.
+struct Fenced<'a> {
+    body: &'a Value,
+    uid: Option<&'a str>,
+    resource_version: u64,
+}
+
+impl<'a> Fenced<'a> {
+    fn by(seen: &'a Seen, body: &'a Value) -> Self {
+        Self { body, uid: Some(seen.uid.as_str()), resource_version: seen.resource_version }
+    }
+}
+
+impl Serialize for Fenced<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let Value::Object(fields) = self.body else { return self.body.serialize(serializer) };
+        serializer.collect_map(fields.iter().map(|(name, value)| {
+            let metadata = value.as_object().filter(|_| name == "metadata");
+            (name, metadata.map_or(Part::Given(value), |metadata| Part::Metadata(metadata, self)))
+        }))
+    }
+}
+
+/// A field of a [`Fenced`] object.
+enum Part<'a> {
+    Given(&'a Value),
+    Metadata(&'a Map<String, Value>, &'a Fenced<'a>),
+}
+
+impl Serialize for Part<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let (metadata, fence) = match self {
+            Part::Given(value) => return value.serialize(serializer),
+            Part::Metadata(metadata, fence) => (metadata, fence),
+        };
+        let given = metadata.iter().filter(|(name, _)| !matches!(name.as_str(), "uid" | "resourceVersion"));
+        let mut map = serializer.serialize_map(None)?;
+        given.into_iter().try_for_each(|(name, value)| map.serialize_entry(name, value))?;
+        if let Some(uid) = fence.uid {
+            map.serialize_entry("uid", uid)?;
+        }
+        map.serialize_entry("resourceVersion", &fence.resource_version.to_string())?;
+        map.end()
+    }
+}
+
+/// What is applied to a status: nothing but that and whose it is.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct StatusBody<'a> {
+    api_version: String,
+    kind: &'a str,
+    metadata: Value,
+    status: &'a Map<String, Value>,
 }
 
 /// The path of the object that is written.
@@ -70,15 +126,8 @@ pub fn is_path_segment(name: &str) -> bool {
     !matches!(name, "" | "." | "..") && !name.contains(['/', '%'])
 }
 
-fn precondition(seen: &Seen) -> Value {
-    json!({ "uid": seen.uid.as_str(), "resourceVersion": seen.resource_version.to_string() })
-}
-
-fn preconditioned(mut body: Value, precondition: Value) -> Value {
-    if let (Some(metadata), Value::Object(fields)) = (body["metadata"].as_object_mut(), precondition) {
-        metadata.extend(fields);
-    }
-    body
+fn version(seen: &Seen) -> String {
+    seen.resource_version.to_string()
 }
 
 /// What is left of an object after a write.

@@ -46,7 +46,7 @@ const SWEEP: Duration = Duration::from_secs(10);
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Note {
     place: Place,
-    version: Box<str>,
+    version: Arc<str>,
     uid: Uid,
     lineage: Lineage,
     instance: InstanceId,
@@ -188,10 +188,10 @@ impl Events {
         }
         let path = format!("/apis/events.k8s.io/v1/namespaces/{}/events", request::encoded(due.note.namespace()));
         let request = if due.count == 1 {
-            request::build(Method::POST, &path, "application/json", Some(&self.first(due)))
+            request::build(Method::POST, &path, "application/json", &self.first(due))
         } else {
             let path = format!("{path}/{}", request::encoded(&due.name));
-            request::build(Method::PATCH, &path, "application/merge-patch+json", Some(&series(due)))
+            request::build(Method::PATCH, &path, "application/merge-patch+json", &series(due))
         };
         let Err(error) = request::send(&self.client, request, TIMEOUT).await else { return true };
         self.drop_one();

@@ -15,7 +15,6 @@ use std::{
     time::Duration,
 };
 
-use http::Method;
 use kube::Client;
 use tokio::sync::watch;
 use trimtab_core::{
@@ -245,7 +244,7 @@ impl Gate {
     }
 
     async fn read(&self, kind: &Kind, write: &Write) -> Result<Option<Object>, WriteError> {
-        let get = request::build(Method::GET, &apply::path(kind, write), "", None);
+        let get = request::get(&apply::path(kind, write));
         match request::send(&self.client, get, self.timeout).await {
             Ok(answer) => {
                 let text = String::from_utf8_lossy(&answer);
@@ -284,7 +283,7 @@ fn belongs(live: &Meta, key: &Key, owner: &Uid) -> bool {
     }
     match (live.controller(), live.mark(marks::OWNER).and_then(OwnerMark::parse)) {
         (Some(controller), _) => {
-            *controller.uid == *owner.as_str()
+            controller.uid == *owner
                 || (GroupKind::new(&controller.api_version, &controller.kind) == key.place.kind
                     && *controller.name == *key.place.name)
         }

@@ -214,7 +214,7 @@ impl Candidate {
     }
 
     async fn read(&self, elector: &mut Elector) {
-        let get = request::build(Method::GET, &format!("{}/{}", self.collection(), self.name), "", None);
+        let get = request::get(&format!("{}/{}", self.collection(), self.name));
         let answer = request::send(&self.client, get, self.request_timeout()).await;
         let now = self.env.elapsed();
         match answer.map(|answer| Lease::parse(&answer)) {
@@ -241,7 +241,7 @@ impl Candidate {
             Some(_) => (Method::PUT, format!("{}/{}", self.collection(), self.name)),
             None => (Method::POST, self.collection()),
         };
-        let request = request::build(method, &path, "application/json", Some(&body));
+        let request = request::build(method, &path, "application/json", &body);
         match request::send(&self.client, request, self.request_timeout()).await.map(|answer| Lease::parse(&answer)) {
             Ok(Some(lease)) => Answer::Stored(self.keep(lease)),
             Ok(None) => Answer::Unknown,

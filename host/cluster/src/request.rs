@@ -6,7 +6,7 @@ use std::{fmt::Write as _, time::Duration};
 use bytes::Bytes;
 use http::{Method, Request, header};
 use kube::{Client, client::Body};
-use serde_json::Value;
+use serde::Serialize;
 use trimtab_core::{api_error::ApiError, kind::Kind};
 
 /// Why there is no answer to use.
@@ -52,14 +52,20 @@ fn unreachable(error: kube::Error) -> RequestError {
     RequestError::Unreachable(crate::causes(&error))
 }
 
-/// A request with a JSON body, or with none.
-pub fn build(method: Method, path: &str, content_type: &str, body: Option<&Value>) -> Request<Body> {
-    let mut request = Request::builder().method(method).uri(path).header(header::ACCEPT, "application/json");
-    if body.is_some() {
-        request = request.header(header::CONTENT_TYPE, content_type);
-    }
-    let body = body.map_or_else(Body::empty, |body| body.to_string().into_bytes().into());
-    request.body(body).expect("each part of a path is encoded")
+/// A request for what is there.
+pub fn get(path: &str) -> Request<Body> {
+    head(Method::GET, path).body(Body::empty()).expect("each part of a path is encoded")
+}
+
+/// A request with a JSON body.
+pub fn build(method: Method, path: &str, content_type: &str, body: &impl Serialize) -> Request<Body> {
+    let body = serde_json::to_vec(body).expect("a tree of JSON is written into memory");
+    let request = head(method, path).header(header::CONTENT_TYPE, content_type);
+    request.body(body.into()).expect("each part of a path is encoded")
+}
+
+fn head(method: Method, path: &str) -> http::request::Builder {
+    Request::builder().method(method).uri(path).header(header::ACCEPT, "application/json")
 }
 
 /// The path of a kind's objects in one namespace, or without one of those.

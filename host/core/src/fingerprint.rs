@@ -30,7 +30,7 @@ pub struct Fingerprint(Hash);
 /// config and policy), what it is given, and what it looked up, in any order.
 pub fn fingerprint<'a>(
     generation: Hash,
-    object: &Object,
+    object: Hash,
     finalizing: bool,
     children: impl IntoIterator<Item = &'a Object>,
     looks: impl IntoIterator<Item = &'a Look>,
@@ -41,7 +41,7 @@ pub fn fingerprint<'a>(
     children.sort_unstable();
     looks.sort_unstable();
     looks.dedup();
-    let own = [generation, object.content];
+    let own = [generation, object];
     let counts = [u64::from(finalizing), children.len() as u64].map(u64::to_le_bytes);
     let parts = own.iter().chain(&children).chain(&looks).map(Hash::as_bytes);
     Fingerprint(Hash::of(counts.iter().map(<[u8; 8]>::as_slice).chain(parts)))
@@ -73,7 +73,7 @@ mod tests {
     const GENERATION: [&[u8]; 1] = [b"generation"];
 
     fn of(object: &Object, children: &[Object], looks: &[Look]) -> Fingerprint {
-        fingerprint(Hash::of(GENERATION), object, false, children, looks)
+        fingerprint(Hash::of(GENERATION), object.content, false, children, looks)
     }
 
     #[test]
@@ -97,8 +97,8 @@ mod tests {
             ("look-up found", of(&a, &children, &[asked("x", Some(&b))])),
             ("another absence", of(&a, &children, &[asked("y", None)])),
             ("one absence more", of(&a, &children, &[asked("x", None), asked("y", None)])),
-            ("finalizing", fingerprint(Hash::of(GENERATION), &a, true, &children, &looks)),
-            ("generation", fingerprint(Hash::default(), &a, false, &children, &looks)),
+            ("finalizing", fingerprint(Hash::of(GENERATION), a.content, true, &children, &looks)),
+            ("generation", fingerprint(Hash::default(), a.content, false, &children, &looks)),
         ];
         for (what, other) in others {
             assert_ne!(base, other, "{what}");

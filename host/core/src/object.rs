@@ -2,7 +2,7 @@
 //! beside it the few metadata fields that decisions need. No tree of the whole
 //! is kept: the text is an eighth of its size, and plugins want text.
 
-use std::{borrow::Cow, collections::BTreeMap, fmt, sync::Arc};
+use std::{borrow::Cow, cmp::Ordering, fmt, marker::PhantomData, sync::Arc};
 
 use serde::{
     Deserialize, Deserializer,
@@ -45,8 +45,47 @@ pub struct Object {
     pub body: Hash,
 }
 
-/// Names with their values, sorted by name.
-pub type Pairs = Box<[(Box<str>, Box<str>)]>;
+/// Names with their values, in two allocations: each object in the cache has
+/// two of these.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Pairs {
+    /// All names and values, sorted by name, one after the other.
+    text: Box<str>,
+    /// Where each ends.
+    ends: Box<[u32]>,
+}
+
+impl Pairs {
+    fn pack(mut pairs: Vec<(Cow<'_, str>, Text<'_>)>) -> Self {
+        pairs.sort_by(|(a, _), (b, _)| a.cmp(b));
+        let mut text = String::with_capacity(pairs.iter().map(|(name, Text(value))| name.len() + value.len()).sum());
+        let mut ends = Vec::with_capacity(pairs.len() * 2);
+        for part in pairs.iter().flat_map(|(name, Text(value))| [name, value]) {
+            text.push_str(part);
+            ends.push(u32::try_from(text.len()).expect("the server takes no object of over 4 GiB"));
+        }
+        Self { text: text.into(), ends: ends.into() }
+    }
+
+    /// The value of a name.
+    pub fn get(&self, name: &str) -> Option<&str> {
+        let (mut from, mut to) = (0, self.ends.len() / 2);
+        while from < to {
+            let middle = from.midpoint(to);
+            match self.part(middle * 2).cmp(name) {
+                Ordering::Less => from = middle + 1,
+                Ordering::Equal => return Some(self.part(middle * 2 + 1)),
+                Ordering::Greater => to = middle,
+            }
+        }
+        None
+    }
+
+    fn part(&self, at: usize) -> &str {
+        let start = at.checked_sub(1).map_or(0, |before| self.ends[before]);
+        &self.text[start as usize..self.ends[at] as usize]
+    }
+}
 
 /// The metadata that is kept beside the text.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -54,7 +93,7 @@ pub struct Meta {
     /// Group and kind, namespace and name.
     pub place: Place,
     /// The version that the text is in: `v1` of `apps/v1`.
-    pub version: Box<str>,
+    pub version: Arc<str>,
     /// Which object of that name this is.
     pub uid: Uid,
     /// Grows with every stored change.
@@ -73,9 +112,9 @@ pub struct Meta {
     pub finalizers: Box<[Box<str>]>,
     /// The apiVersion of the managedFields entry that is the oldest: the
     /// version in which the object was made.
-    pub created_in: Option<Box<str>>,
+    pub created_in: Option<Arc<str>>,
     /// The apiVersion in which a status manager of ours wrote last.
-    pub status_in: Option<Box<str>>,
+    pub status_in: Option<Arc<str>>,
     /// Which fields of the status that manager owns, in the form of
     /// managedFields: what the plugin answered last is read by it.
     pub status_fields: Option<Box<str>>,
@@ -92,17 +131,22 @@ pub struct OwnerReference {
     /// The owner's name; its namespace is the object's own.
     pub name: Box<str>,
     /// The owner's uid.
-    pub uid: Box<str>,
+    #[serde(deserialize_with = "uid")]
+    pub uid: Uid,
     /// The one owner that manages the object.
     #[serde(default)]
     pub controller: bool,
+}
+
+fn uid<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Uid, D::Error> {
+    Text::deserialize(deserializer).map(|Text(uid)| Uid::new(&uid))
 }
 
 impl Object {
     /// Reads a stored object. `api_version` and `kind` are written into the
     /// text where the server leaves them out, as it does in lists.
     pub fn parse(text: &str, api_version: &str, kind: &str) -> Result<Self, BadObject> {
-        Unread::of(text)?.read(api_version, kind)
+        Unread::of(text)?.read(&Typed::of(api_version, kind))
     }
 
     /// The whole object as a tree, for the length of one decision.
@@ -114,12 +158,12 @@ impl Object {
 impl Meta {
     /// The value of a label.
     pub fn label(&self, name: &str) -> Option<&str> {
-        find(&self.labels, name)
+        self.labels.get(name)
     }
 
     /// The value of an annotation under [`marks::PREFIX`].
     pub fn mark(&self, name: &str) -> Option<&str> {
-        find(&self.marks, name)
+        self.marks.get(name)
     }
 
     /// The owner that manages this object, if there is one.
@@ -128,21 +172,19 @@ impl Meta {
     }
 }
 
-fn find<'a>(pairs: &'a [(Box<str>, Box<str>)], name: &str) -> Option<&'a str> {
-    pairs.binary_search_by(|(key, _)| key.as_ref().cmp(name)).ok().map(|at| pairs[at].1.as_ref())
-}
+/// A string that is not copied where it stands in the text as it is.
+#[derive(Deserialize)]
+struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
 
-/// An object's fields in their order, their values unread.
-struct Fields<'a>(Vec<(Cow<'a, str>, &'a RawValue)>);
+/// An object's fields in their order.
+struct Fields<'a, T = &'a RawValue>(Vec<(Cow<'a, str>, T)>);
 
-impl<'de> Deserialize<'de> for Fields<'de> {
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Fields<'de, T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        #[derive(Deserialize)]
-        struct Name<'a>(#[serde(borrow)] Cow<'a, str>);
+        struct FieldsVisitor<T>(PhantomData<T>);
 
-        struct FieldsVisitor;
-        impl<'de> Visitor<'de> for FieldsVisitor {
-            type Value = Fields<'de>;
+        impl<'de, T: Deserialize<'de>> Visitor<'de> for FieldsVisitor<T> {
+            type Value = Fields<'de, T>;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str("a JSON object")
@@ -150,13 +192,13 @@ impl<'de> Deserialize<'de> for Fields<'de> {
 
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
                 let mut fields = Vec::with_capacity(8);
-                while let Some((Name(name), value)) = map.next_entry::<Name<'de>, &'de RawValue>()? {
+                while let Some((Text(name), value)) = map.next_entry::<Text<'de>, T>()? {
                     fields.push((name, value));
                 }
                 Ok(Fields(fields))
             }
         }
-        deserializer.deserialize_map(FieldsVisitor)
+        deserializer.deserialize_map(FieldsVisitor(PhantomData))
     }
 }
 
@@ -179,8 +221,29 @@ struct Manager<'a> {
 impl Manager<'_> {
     fn status_fields(&self) -> Result<Option<Box<str>>, BadObject> {
         let Some(fields) = self.fields_v1 else { return Ok(None) };
-        let Fields(fields) = serde_json::from_str(fields.get())?;
+        let Fields::<&RawValue>(fields) = serde_json::from_str(fields.get())?;
         Ok(fields.iter().find(|(name, _)| name == "f:status").map(|(_, fields)| fields.get().into()))
+    }
+}
+
+/// What the objects of one kind and version have in common, kept once for all.
+#[derive(Debug, Clone)]
+pub struct Typed {
+    api_version: Arc<str>,
+    version: Arc<str>,
+    kind: GroupKind,
+}
+
+impl Typed {
+    /// From the two fields that say it.
+    pub fn of(api_version: &str, kind: &str) -> Self {
+        let version = split_api_version(api_version).1.into();
+        Self { api_version: api_version.into(), version, kind: GroupKind::new(api_version, kind) }
+    }
+
+    /// An apiVersion, which is mostly the common one.
+    fn api_version(&self, text: &str) -> Arc<str> {
+        if *text == *self.api_version { self.api_version.clone() } else { text.into() }
     }
 }
 
@@ -195,7 +258,7 @@ pub struct Unread<'a> {
 impl<'a> Unread<'a> {
     /// Takes a text apart.
     pub fn of(text: &'a str) -> Result<Self, BadObject> {
-        let Fields(fields) = serde_json::from_str(text)?;
+        let Fields::<&RawValue>(fields) = serde_json::from_str(text)?;
         let metadata = fields.iter().find(|(name, _)| name == "metadata").ok_or(BadObject::Missing("metadata"))?.1;
         let Fields(metadata) = serde_json::from_str(metadata.get())?;
         Ok(Self { length: text.len(), fields, metadata: Metadata(metadata) })
@@ -214,11 +277,11 @@ impl<'a> Unread<'a> {
     }
 
     /// Reads the rest, see [`Object::parse`].
-    pub fn read(&self, api_version: &str, kind: &str) -> Result<Object, BadObject> {
+    pub fn read(&self, typed: &Typed) -> Result<Object, BadObject> {
         let mut hasher = Hasher::default();
-        let mut text = Compact::with_capacity(self.length + api_version.len() + kind.len());
-        hasher.part(text.string("apiVersion", api_version));
-        hasher.part(text.string("kind", kind));
+        let mut text = Compact::with_capacity(self.length + typed.api_version.len() + typed.kind.kind.len());
+        hasher.part(text.string("apiVersion", &typed.api_version));
+        hasher.part(text.string("kind", &typed.kind.kind));
         text.open("metadata");
         for (name, value) in self.metadata.0.iter().filter(|(name, _)| name != "managedFields") {
             let field = text.field(name, value);
@@ -232,7 +295,7 @@ impl<'a> Unread<'a> {
         rest.into_iter().for_each(|(name, value)| hasher.part(text.field(name, value)));
         let body = hasher.clone().hash();
         status.into_iter().for_each(|(name, value)| hasher.part(text.field(name, value)));
-        Ok(Object { content: hasher.hash(), body, text: text.finish(), meta: self.metadata.read(api_version, kind)? })
+        Ok(Object { content: hasher.hash(), body, text: text.finish(), meta: self.metadata.read(typed)? })
     }
 }
 
@@ -300,8 +363,6 @@ impl<'a> Metadata<'a> {
     }
 
     fn text(&self, name: &str) -> Result<Option<Cow<'a, str>>, BadObject> {
-        #[derive(Deserialize)]
-        struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
         Ok(self.field::<Text<'a>>(name)?.map(|Text(text)| text))
     }
 
@@ -323,22 +384,19 @@ impl<'a> Metadata<'a> {
     }
 
     fn pairs(&self, name: &str, keep: impl Fn(&str) -> bool) -> Result<Pairs, BadObject> {
-        let pairs = self.field::<BTreeMap<Box<str>, Box<str>>>(name)?.unwrap_or_default();
-        Ok(pairs.into_iter().filter(|(key, _)| keep(key)).collect())
+        let Some(Fields(mut pairs)) = self.field::<Fields<'a, Text<'a>>>(name)? else { return Ok(Pairs::default()) };
+        pairs.retain(|(key, _)| keep(key));
+        Ok(Pairs::pack(pairs))
     }
 
-    fn read(&self, api_version: &str, kind: &str) -> Result<Meta, BadObject> {
+    fn read(&self, typed: &Typed) -> Result<Meta, BadObject> {
         let managers = self.field::<Vec<Manager<'a>>>("managedFields")?.unwrap_or_default();
         let main = managers.iter().filter(|entry| entry.subresource.is_empty());
         let ours = |entry: &&Manager<'_>| entry.manager.starts_with("trimtab/") && entry.manager.ends_with("/status");
         let status = managers.iter().find(ours);
         Ok(Meta {
-            place: Place {
-                kind: GroupKind::new(api_version, kind),
-                namespace: self.namespace()?.into(),
-                name: self.name()?.into(),
-            },
-            version: split_api_version(api_version).1.into(),
+            place: Place { kind: typed.kind.clone(), namespace: self.namespace()?.into(), name: self.name()?.into() },
+            version: typed.version.clone(),
             uid: Uid::new(&self.uid()?),
             resource_version: self.resource_version()?,
             generation: self.field("generation")?.unwrap_or_default(),
@@ -347,8 +405,8 @@ impl<'a> Metadata<'a> {
             marks: self.pairs("annotations", |key| key.starts_with(marks::PREFIX))?,
             owners: self.field("ownerReferences")?.unwrap_or_default(),
             finalizers: self.field("finalizers")?.unwrap_or_default(),
-            created_in: main.min_by(|a, b| a.time.cmp(&b.time)).map(|entry| entry.api_version.as_ref().into()),
-            status_in: status.map(|entry| entry.api_version.as_ref().into()),
+            created_in: main.min_by(|a, b| a.time.cmp(&b.time)).map(|entry| typed.api_version(&entry.api_version)),
+            status_in: status.map(|entry| typed.api_version(&entry.api_version)),
             status_fields: status.map(Manager::status_fields).transpose()?.flatten(),
         })
     }

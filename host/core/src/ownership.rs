@@ -109,7 +109,7 @@ pub fn belongs_to(child: &Meta, owner: &Uid, lineage: &Lineage) -> bool {
     let label = child.label(marks::PLUGIN_LABEL);
     let made_here = label.map_or_else(marked, |label| label == lineage.as_str());
     let owned = match child.controller() {
-        Some(controller) => *controller.uid == *owner.as_str(),
+        Some(controller) => controller.uid == *owner,
         None => label.is_some() && marked(),
     };
     made_here && owned

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use trimtab_cluster::store::Store;
 use trimtab_core::{
     fingerprint::{Fingerprint, Look, fingerprint},
+    hash::Hash,
     id::{InstanceId, Key, split_api_version},
     marks,
     object::Object,
@@ -143,19 +144,18 @@ impl Job {
     /// The fingerprint of all that the plugin would be given, with the look-ups
     /// of the last run answered as they would be now.
     pub fn fingerprint<'a>(&self, store: &Store, looked_up: impl IntoIterator<Item = &'a LookUp>) -> Fingerprint {
-        self.fingerprint_of(&self.object, store, looked_up)
+        self.fingerprint_of(self.object.content, store, looked_up)
     }
 
     /// The same without the object's status: what a failure rests on, since the
     /// report of a failure goes to the status and must not be a reason to try again.
     pub fn cause<'a>(&self, store: &Store, looked_up: impl IntoIterator<Item = &'a LookUp>) -> Fingerprint {
-        let bare = Object { content: self.object.body, ..Object::clone(&self.object) };
-        self.fingerprint_of(&bare, store, looked_up)
+        self.fingerprint_of(self.object.body, store, looked_up)
     }
 
     fn fingerprint_of<'a>(
         &self,
-        object: &Object,
+        object: Hash,
         store: &Store,
         looked_up: impl IntoIterator<Item = &'a LookUp>,
     ) -> Fingerprint {

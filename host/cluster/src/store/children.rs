@@ -20,7 +20,7 @@ impl Children {
 
     pub(super) fn add(&mut self, object: &Arc<Object>) {
         for owner in owners(&object.meta) {
-            let siblings = self.0.entry(owner).or_default();
+            let siblings = self.0.entry(owner).or_insert_with(|| Vec::with_capacity(1));
             match siblings.binary_search_by(|other| order(&other.meta, &object.meta)) {
                 Ok(at) => siblings[at] = object.clone(),
                 Err(at) => siblings.insert(at, object.clone()),
@@ -53,7 +53,7 @@ fn owners(meta: &Meta) -> impl Iterator<Item = Uid> {
     struct Mark {
         uid: Box<str>,
     }
-    let controller = meta.controller().map(|owner| Uid::new(&owner.uid));
+    let controller = meta.controller().map(|owner| owner.uid.clone());
     let mark = meta.mark(marks::OWNER).and_then(|mark| serde_json::from_str::<Mark>(mark).ok());
     let mark = mark.map(|mark| Uid::new(&mark.uid)).filter(|uid| controller.as_ref() != Some(uid));
     controller.into_iter().chain(mark)

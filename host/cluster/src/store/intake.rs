@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use trimtab_core::{
     id::{Place, join_api_version},
-    object::{BadObject, Object, Unread},
+    object::{BadObject, Object, Typed, Unread},
 };
 
 use super::{Store, partition::PartitionId};
@@ -28,13 +28,13 @@ pub struct Intake {
     store: Arc<Store>,
     id: PartitionId,
     spec: WatchSpec,
-    api_version: String,
+    typed: Typed,
 }
 
 impl Intake {
     pub(super) fn new(store: Arc<Store>, id: PartitionId, spec: WatchSpec) -> Self {
-        let api_version = join_api_version(&spec.kind.group, &spec.version);
-        Self { store, id, spec, api_version }
+        let typed = Typed::of(&join_api_version(&spec.kind.group, &spec.version), &spec.kind.kind);
+        Self { store, id, spec, typed }
     }
 
     /// The watch that this belongs to.
@@ -129,12 +129,9 @@ impl Intake {
         self.read(&Unread::of(text)?)
     }
 
-    /// Reads an object outside the store's lock. The text of its kind is that
-    /// of the spec, kept once for all.
+    /// Reads an object outside the store's lock.
     fn read(&self, unread: &Unread<'_>) -> Result<Arc<Object>, BadObject> {
-        let mut object = unread.read(&self.api_version, &self.spec.kind.kind)?;
-        object.meta.place.kind = self.spec.kind.clone();
-        Ok(Arc::new(object))
+        unread.read(&self.typed).map(Arc::new)
     }
 
     /// An object cannot be read. What is known of it goes rather than grow old

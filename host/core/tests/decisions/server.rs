@@ -123,7 +123,7 @@ impl Server {
     /// left behind that `is_gone`.
     pub fn collect(&mut self, is_gone: impl Fn(&str) -> bool) {
         self.stored.retain(|place, stored| {
-            let left = stored.read(place).meta.controller().is_some_and(|owner| is_gone(&owner.uid));
+            let left = stored.read(place).meta.controller().is_some_and(|owner| is_gone(owner.uid.as_str()));
             !stored.deleting && !left
         });
     }
@@ -135,7 +135,9 @@ impl Server {
     /// The cache's index by owner.
     pub fn children(&self, uid: &str) -> Vec<Arc<Object>> {
         let all = self.stored.iter().map(|(place, stored)| stored.read(place));
-        all.filter(|object| object.meta.controller().is_some_and(|owner| &*owner.uid == uid)).map(Arc::new).collect()
+        all.filter(|object| object.meta.controller().is_some_and(|owner| owner.uid.as_str() == uid))
+            .map(Arc::new)
+            .collect()
     }
 
     /// The cache at a place.
