@@ -49,11 +49,17 @@ fn given_binary() -> Option<PathBuf> {
 
 /// The host's binary is no dependency of this package: cargo has no stable way
 /// to say so. Built together with this package it has the same dependencies,
-/// and only its own crate is left to build.
+/// and only its own crate is left to build: but some build scripts ask to be run
+/// again where what cargo says of a package, here of this one, has changed.
 fn built_binary() -> anyhow::Result<PathBuf> {
     let packages = ["--package", "trimtab", "--package", "trimtab-bench"];
     let mut build = Command::new(env!("CARGO"));
-    let status = build.args(["build", "--release", "--bin", "trimtab"]).args(packages).status()?;
+    build.args(["build", "--release", "--bin", "trimtab"]).args(packages);
+    let of_package = |name: &str| name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_");
+    env::vars().filter(|(name, _)| of_package(name)).for_each(|(name, _)| {
+        build.env_remove(name);
+    });
+    let status = build.status()?;
     ensure!(status.success(), "the host does not build");
     let this = env::current_exe()?;
     let release = this.parent().and_then(Path::parent).context("cargo puts benchmarks into release/deps")?;
