@@ -5,7 +5,9 @@
 EXAMPLES := plugins/target/plugins
 CARGO    := cargo
 
-.PHONY: demo test lint tools plugins control-plane bench
+OPERATIONS ?= 10000
+
+.PHONY: demo test lint tools plugins control-plane conformance bench
 
 demo: tools plugins
 	@echo "building the host (some minutes the first time: it has a WebAssembly compiler in it)"
@@ -32,6 +34,11 @@ plugins: tools
 # A real kube-apiserver, controller manager, kubectl and etcd.
 control-plane:
 	@tests/control-plane/build.sh >/dev/null
+
+# Writes drawn from a fresh SEED, or a given one, to the API in memory and to the
+# real one.
+conformance: tools control-plane
+	OPERATIONS=$(OPERATIONS) $(CARGO) test --package trimtab-conformance --test conformance drawn -- --nocapture
 
 # The host's package is named for its dependencies' sake: without it they would
 # be built once for the benchmarks and once more for the host that is measured.

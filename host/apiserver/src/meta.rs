@@ -1,6 +1,8 @@
 //! `metadata`: what the server fills in, and the rules that names, labels,
 //! finalizers and owners must keep, in the real server's words.
 
+mod owners;
+
 use serde_json::{Map, Value, json};
 
 use crate::kinds::Kind;
@@ -11,7 +13,9 @@ const LABEL: &str = "a lowercase RFC 1123 label must consist of lower case alpha
 const DNS1035_LABEL: &str = "a DNS-1035 label must consist of lower case alphanumeric characters or '-', start with an alphabetic character, and end with an alphanumeric character (e.g. 'my-name',  or 'abc-123', regex used for validation is '[a-z]([-a-z0-9]*[a-z0-9])?')";
 const NAME_PART: &str = "name part must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character (e.g. 'MyName',  or 'my.name',  or '123-abc', regex used for validation is '([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]')";
 const LABEL_VALUE: &str = "a valid label must be an empty string or consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character (e.g. 'MyValue',  or 'my_value',  or '12345', regex used for validation is '(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?')";
-const QUALIFIED_NAME: &str = "a qualified name must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character (e.g. 'MyName',  or 'my.name',  or '123-abc', regex used for validation is '([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]') with an optional DNS subdomain prefix and '/' (e.g. 'example.com/MyName')";
+const QUALIFIED_NAME: &str = "a valid label key must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character (e.g. 'MyName',  or 'my.name',  or '123-abc', regex used for validation is '([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]') with an optional DNS subdomain prefix and '/' (e.g. 'example.com/MyName')";
+
+const STANDARD_FINALIZERS: [&str; 3] = ["kubernetes", "orphan", "foregroundDeletion"];
 
 const SUBDOMAIN_LENGTH_MAX: usize = 253;
 const LABEL_LENGTH_MAX: usize = 63;
@@ -97,6 +101,10 @@ pub(crate) fn keep(new: &mut Value, live: &Value) {
 /// The rules for a new object.
 pub(crate) fn validate_new(kind: &Kind, object: &Value) -> Vec<Cause> {
     let mut causes = Vec::new();
+    let base = text(object, "generateName");
+    if let Some(wrong) = (!base.is_empty()).then(|| name_fault(kind, &without_dash(base))).flatten() {
+        causes.push(Cause::invalid("metadata.generateName", base, &wrong));
+    }
     let name = text(object, "name");
     if name.is_empty() {
         causes.push(Cause::required("metadata.name", "name or generateName is required"));
@@ -105,6 +113,14 @@ pub(crate) fn validate_new(kind: &Kind, object: &Value) -> Vec<Cause> {
     }
     causes.extend(validate_parts(object));
     causes
+}
+
+/// The beginning of a generated name may end with a dash, as no name may.
+fn without_dash(base: &str) -> String {
+    match base.strip_suffix('-').and_then(|rest| rest.get(..rest.len().checked_sub(1)?)) {
+        Some(rest) => format!("{rest}a"),
+        None => base.to_owned(),
+    }
 }
 
 /// The rules for a changed object. The server checks these twice, and says so.
@@ -133,6 +149,21 @@ pub(crate) fn validate_change(new: &Value, live: &Value) -> Vec<Cause> {
     causes
 }
 
+/// Built-in kinds know the finalizers that have no domain.
+pub(crate) fn validate_finalizers(kind: &Kind, object: &Value) -> Vec<Cause> {
+    if kind.custom.is_some() || crate::crd::is_definition(&kind.at) {
+        return Vec::new();
+    }
+    let known = |name: &str| name.contains('/') || STANDARD_FINALIZERS.contains(&name);
+    let unknown = finalizers(object).into_iter().enumerate().filter(|(_, name)| !known(name));
+    unknown
+        .map(|(index, name)| {
+            let wrong = "name is neither a standard finalizer name nor is it fully qualified";
+            Cause::invalid(format!("metadata.finalizers[{index}]"), name, wrong)
+        })
+        .collect()
+}
+
 fn name_fault(kind: &Kind, name: &str) -> Option<String> {
     match (kind.at.group.as_str(), kind.at.resource.as_str()) {
         ("rbac.authorization.k8s.io", _) => path_segment_fault(name),
@@ -151,7 +182,7 @@ fn path_segment_fault(name: &str) -> Option<String> {
 /// What is wrong with a name that must be a DNS subdomain.
 pub(crate) fn subdomain_fault(name: &str) -> Option<String> {
     if name.len() > SUBDOMAIN_LENGTH_MAX {
-        return Some(format!("must be no more than {SUBDOMAIN_LENGTH_MAX} bytes"));
+        return Some(format!("must be no more than {SUBDOMAIN_LENGTH_MAX} characters"));
     }
     (!name.split('.').all(is_label)).then(|| SUBDOMAIN.to_owned())
 }
@@ -159,9 +190,12 @@ pub(crate) fn subdomain_fault(name: &str) -> Option<String> {
 /// What is wrong with a name that must be a DNS label.
 pub(crate) fn label_fault(name: &str) -> Option<String> {
     if name.len() > LABEL_LENGTH_MAX {
-        return Some(format!("must be no more than {LABEL_LENGTH_MAX} bytes"));
+        return Some(format!("must be no more than {LABEL_LENGTH_MAX} characters"));
     }
-    (!is_label(name)).then(|| LABEL.to_owned())
+    (!is_label(name)).then(|| {
+        let dotted = name.split('.').all(is_label);
+        if dotted { "must not contain dots" } else { LABEL }.to_owned()
+    })
 }
 
 /// What is wrong with a name that must be a DNS label of the older kind, which
@@ -193,6 +227,8 @@ fn key_faults(key: &str) -> Vec<String> {
         Some((prefix, name)) => {
             if prefix.is_empty() {
                 faults.push("prefix part must be non-empty".to_owned());
+            } else if prefix.len() > SUBDOMAIN_LENGTH_MAX {
+                faults.push(format!("prefix part must be no more than {SUBDOMAIN_LENGTH_MAX} bytes"));
             } else if let Some(wrong) = subdomain_fault(prefix) {
                 faults.push(format!("prefix part {wrong}"));
             }
@@ -239,38 +275,10 @@ fn validate_parts(object: &Value) -> Vec<Cause> {
             field: "metadata.annotations".to_owned(),
         });
     }
-    causes.extend(validate_owners(metadata));
+    causes.extend(owners::validate(metadata));
     for finalizer in finalizers(object) {
         let faults = key_faults(&finalizer);
         causes.extend(faults.iter().map(|wrong| Cause::invalid("metadata.finalizers", finalizer.as_str(), wrong)));
-    }
-    causes
-}
-
-fn validate_owners(metadata: &Value) -> Vec<Cause> {
-    let owners = metadata["ownerReferences"].as_array();
-    let mut causes = Vec::new();
-    let mut controllers = Vec::new();
-    for owner in owners.into_iter().flatten() {
-        for field in ["kind", "name", "uid"] {
-            if owner[field].as_str().unwrap_or_default().is_empty() {
-                let path = format!("metadata.ownerReferences.{field}");
-                causes.push(Cause::invalid(path, "", "must not be empty"));
-            }
-        }
-        if owner["apiVersion"].as_str().unwrap_or_default().is_empty() {
-            causes.push(Cause::invalid("metadata.ownerReferences.apiVersion", "", "version must not be empty"));
-        }
-        if owner["controller"] == Value::Bool(true) {
-            controllers.push(owner["kind"].as_str().unwrap_or_default());
-        }
-    }
-    if let [first, second, ..] = controllers.as_slice() {
-        let wrong = format!(
-            "Only one reference can have Controller set to true. Found \"true\" in references for {first} and {second}"
-        );
-        let value = metadata["ownerReferences"].clone();
-        causes.push(Cause::invalid("metadata.ownerReferences", value, &wrong));
     }
     causes
 }

@@ -138,11 +138,6 @@ impl ApiError {
         Self::new(405, "MethodNotAllowed", message).with(Map::new())
     }
 
-    pub fn terminating_definition() -> Self {
-        let message = "create not allowed while custom resource definition is terminating";
-        Self::new(405, "MethodNotAllowed", message).with(Map::new())
-    }
-
     pub fn not_acceptable() -> Self {
         let message = "only the following media types are accepted: application/json, application/yaml, application/vnd.kubernetes.protobuf";
         Self::new(406, "NotAcceptable", message)
@@ -165,8 +160,10 @@ impl ApiError {
         Self::new(413, "RequestEntityTooLarge", format!("Request entity too large: limit is {limit_bytes}"))
     }
 
-    pub fn already_exists(subject: Subject<'_>) -> Self {
-        let message = format!("{} {:?} already exists", subject.qualified(), subject.name);
+    /// `deleting`: what is there is on its way out.
+    pub fn already_exists(subject: Subject<'_>, deleting: bool) -> Self {
+        let prefix = if deleting { "object is being deleted: " } else { "" };
+        let message = format!("{prefix}{} {:?} already exists", subject.qualified(), subject.name);
         Self::new(409, "AlreadyExists", message).with(subject.details())
     }
 

@@ -3,7 +3,9 @@
 use std::path::Path;
 
 use anyhow::Context;
-use serde::Deserialize;
+use regex::Regex;
+use serde::de::Error;
+use serde::{Deserialize, Deserializer};
 
 use crate::compare::Difference;
 
@@ -11,8 +13,14 @@ use crate::compare::Difference;
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Exception {
-    /// The case that shows it.
-    pub case: String,
+    /// The case that shows it; absent where any may.
+    pub case: Option<String>,
+    /// A pattern of the requests that show it; absent where any may.
+    #[serde(default, deserialize_with = "pattern")]
+    pub request: Option<Regex>,
+    /// It is for drawn cases, and no transcript shows it.
+    #[serde(default)]
+    pub drawn: bool,
     /// Where in the answers: a path, and all below it; empty for all.
     pub path: String,
     /// Why it stays so.
@@ -24,10 +32,16 @@ impl Exception {
     /// Whether this is what differs here.
     #[must_use]
     pub fn covers(&self, case: &str, difference: &Difference) -> bool {
-        let rest = difference.path.strip_prefix(&self.path);
         let below = |rest: &str| self.path.is_empty() || rest.is_empty() || rest.starts_with(['.', '[']);
-        self.case == case && rest.is_some_and(below)
+        self.case.as_ref().is_none_or(|name| name == case)
+            && self.request.as_ref().is_none_or(|pattern| pattern.is_match(&difference.request))
+            && difference.path.strip_prefix(&self.path).is_some_and(below)
     }
+}
+
+fn pattern<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Regex>, D::Error> {
+    let text = Option::<String>::deserialize(deserializer)?;
+    text.map(|text| Regex::new(&text).map_err(D::Error::custom)).transpose()
 }
 
 /// Reads the table.

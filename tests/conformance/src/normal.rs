@@ -20,14 +20,19 @@ static VERSION: LazyLock<Regex> = LazyLock::new(|| {
     let before = [
         "current: ",
         r"in record \(",
+        r"ResourceVersion in the precondition \(",
         "in object meta: ",
-        r"too old resource version: \d+ \(",
+        "too old resource version: ",
         r#"\\?"resourceVersion\\?":\\?""#,
     ];
     Regex::new(&format!("({})\\d+", before.join("|"))).expect("a literal pattern")
 });
+/// The oldest version that a server still has.
+static OLDEST: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"(<version> \()\d+").expect("a literal pattern"));
 static ALLOTTED_ADDRESS: LazyLock<Regex> =
     LazyLock::new(|| Regex::new(r"^10\.\d+\.\d+\.\d+$").expect("a literal pattern"));
+/// What a server draws for the end of a generated name.
+const SUFFIX_LENGTH: usize = 5;
 /// A time that is no further off than this is the time of the test.
 const NOW_WITHIN: SignedDuration = SignedDuration::from_hours(1);
 
@@ -65,11 +70,12 @@ impl Normal {
             Value::Object(fields) => {
                 if let (Some(base), Some(name)) =
                     (fields.get("generateName").and_then(Value::as_str), fields.get("name").and_then(Value::as_str))
-                    && name.len() > base.len()
+                    && name.get(..name.len().saturating_sub(SUFFIX_LENGTH)).is_some_and(|start| base.starts_with(start))
                     && !self.generated.iter().any(|(known, _)| known == name)
                 {
                     let token = self.token("name", name);
-                    self.generated.push((name.to_owned(), format!("{base}{token}")));
+                    let start = &name[..name.len().saturating_sub(SUFFIX_LENGTH)];
+                    self.generated.push((name.to_owned(), format!("{start}{token}")));
                 }
                 fields.values().for_each(|field| self.find_generated(field));
             }
@@ -149,6 +155,7 @@ impl Normal {
         }
         let text = UID.replace_all(&text, |found: &Captures<'_>| self.token("uid", &found[0]));
         let text = VERSION.replace_all(&text, "$1<version>");
+        let text = OLDEST.replace_all(&text, "$1<version>");
         TIME.replace_all(&text, |found: &Captures<'_>| if is_now(&found[0]) { "<now>" } else { &found[0] }.to_owned())
             .into_owned()
     }

@@ -7,6 +7,7 @@ use kube::Client;
 
 use crate::case::Case;
 use crate::compare::{Difference, differences};
+use crate::exceptions::Exception;
 use crate::play::play;
 use crate::server::Server;
 
@@ -15,6 +16,7 @@ pub struct Runner {
     real: Server,
     prefix: &'static str,
     played: AtomicUsize,
+    exceptions: Vec<Exception>,
 }
 
 /// What came of a case.
@@ -27,7 +29,14 @@ impl Runner {
     /// Compares with the server behind `client`, in namespaces that begin so.
     #[must_use]
     pub fn new(client: Client, prefix: &'static str) -> Self {
-        Self { real: Server::real(client), prefix, played: AtomicUsize::new(0) }
+        Self { real: Server::real(client), prefix, played: AtomicUsize::new(0), exceptions: Vec::new() }
+    }
+
+    /// Passes over what differs by these.
+    #[must_use]
+    pub fn except(mut self, exceptions: Vec<Exception>) -> Self {
+        self.exceptions = exceptions;
+        self
     }
 
     /// Plays a case on both, in a namespace and a group that no other play has.
@@ -51,6 +60,7 @@ impl Runner {
                 memory,
             }));
         }
+        found.retain(|difference| !self.exceptions.iter().any(|known| known.covers(&case.case, difference)));
         Ok(Outcome { differences: found })
     }
 }

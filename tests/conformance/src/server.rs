@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 use futures::{Stream, StreamExt, stream::BoxStream};
-use http::{Request, Response, header};
+use http::{Request, Response, StatusCode, header};
 use http_body_util::{BodyExt, BodyStream};
 use kube::Client;
 use kube::client::Body;
@@ -21,6 +21,8 @@ const HEADERS: [header::HeaderName; 4] = [header::CONTENT_TYPE, header::WARNING,
 const AGENT: &str = "conformance/1.0";
 /// Long enough for a real server beside a build.
 const ANSWER_WITHIN: Duration = Duration::from_secs(60);
+/// Less than the second that a server asks for: it is mostly too much.
+const TRY_AGAIN_AFTER: Duration = Duration::from_millis(200);
 
 /// A server to be asked.
 #[derive(Clone)]
@@ -73,9 +75,21 @@ impl Server {
             (None, Some(body)) => variables.fill(&body.to_string()),
             (None, None) => String::new(),
         };
-        let request = request.body(Body::from(body.into_bytes())).with_context(|| format!("{line:?} is no request"))?;
-        let answer = tokio::time::timeout(ANSWER_WITHIN, self.0.send(request)).await;
+        let request = request.body(body.into_bytes()).with_context(|| format!("{line:?} is no request"))?;
+        let answer = tokio::time::timeout(ANSWER_WITHIN, self.patiently(request)).await;
         answer.with_context(|| format!("no answer to {line}"))?.with_context(|| format!("no answer to {line}"))
+    }
+
+    /// Comes again where the server asks for that, as every client does: while
+    /// the real one takes up a changed schema, it says 429.
+    async fn patiently(&self, request: Request<Vec<u8>>) -> kube::Result<Response<Body>> {
+        loop {
+            let response = self.0.send(request.clone().map(Body::from)).await?;
+            if response.status() != StatusCode::TOO_MANY_REQUESTS {
+                return Ok(response);
+            }
+            tokio::time::sleep(TRY_AGAIN_AFTER).await;
+        }
     }
 }
 

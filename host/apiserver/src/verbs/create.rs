@@ -83,8 +83,8 @@ pub(super) fn store(
     writing::validate(kind, &new, None, None, meta::validate_new(kind, &new))?;
     let name = meta::text(&new, "name").to_owned();
     let key = super::Name { namespace, name: &name }.key();
-    if state.storage.get(&kind.at, &key).is_some() {
-        return Err(ApiError::already_exists(kind.resource_subject(&name)));
+    if let Some(present) = state.storage.get(&kind.at, &key) {
+        return Err(ApiError::already_exists(kind.resource_subject(&name), present.is_deleting()));
     }
     if options.dry_run {
         return Ok(new);
@@ -108,7 +108,8 @@ fn name(state: &mut State, new: &mut Value) {
 /// Whether something may be created here at all.
 fn admit(state: &State, kind: &Kind, namespace: Option<&str>, new: &Value) -> Result<(), ApiError> {
     if kind.custom.as_ref().is_some_and(|custom| custom.terminating) {
-        return Err(ApiError::terminating_definition());
+        let why = "create not allowed while custom resource definition is terminating";
+        return Err(ApiError::forbidden(kind.resource_subject(meta::text(new, "name")), why));
     }
     let Some(namespace) = namespace else { return Ok(()) };
     let namespaces = GroupResource::new("", "namespaces");

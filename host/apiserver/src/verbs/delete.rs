@@ -11,7 +11,7 @@ use crate::crd;
 use crate::kinds::Kind;
 use crate::meta;
 use crate::server::State;
-use crate::status_error::ApiError;
+use crate::status_error::{ApiError, Cause};
 use crate::storage::{Stored, in_namespace};
 use crate::view;
 
@@ -52,15 +52,21 @@ impl DeleteOptions {
                 ApiError::bad_request(format!("couldn't get version/kind; json parse error: {error}"))
             })?
         };
+        check_type(&body)?;
         let orphan = body["orphanDependents"].as_bool();
         let policy = body["propagationPolicy"].as_str().or_else(|| call.query.get("propagationPolicy"));
+        if let (Some(policy), Some(_)) = (policy, orphan) {
+            let wrong = "orphanDependents and deletionPropagation cannot be both set";
+            let cause = Cause::invalid("propagationPolicy", policy, wrong);
+            return Err(super::writing::options_error("DeleteOptions", &[cause]));
+        }
         let propagation = match (policy, orphan) {
             (Some("Background"), _) | (None, Some(false)) => Propagation::Background,
             (Some("Foreground"), _) => Propagation::Foreground,
             (Some("Orphan"), _) | (None, Some(true)) => Propagation::Orphan,
             (None, None) => Propagation::Unstated,
             (Some(other), _) => {
-                let cause = crate::status_error::Cause {
+                let cause = Cause {
                     reason: "FieldValueNotSupported",
                     message: format!(
                         "Unsupported value: {other:?}: supported values: \"Foreground\", \"Background\", \"Orphan\", \"nil\""
@@ -94,6 +100,17 @@ impl DeleteOptions {
             ));
         }
         Ok(())
+    }
+}
+
+/// A body says nothing of its type, or that it is options for a deletion.
+fn check_type(body: &Value) -> Result<(), ApiError> {
+    match (body["apiVersion"].as_str(), body["kind"].as_str()) {
+        (_, None | Some("DeleteOptions")) => Ok(()),
+        (version, Some(kind)) => Err(ApiError::bad_request(format!(
+            "no kind {kind:?} is registered for version {:?} in scheme \"pkg/runtime/scheme.go:111\"",
+            version.unwrap_or_default()
+        ))),
     }
 }
 

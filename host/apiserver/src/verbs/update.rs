@@ -128,7 +128,10 @@ impl Change<'_> {
         }
         let key = self.name.key();
         if is_released(kind, &new) {
-            state.remove(&kind.at, &key, view::to_storage(kind, new.clone()));
+            // What watches are told last is what was stored, finalizer and all.
+            if let Some(stored) = state.storage.get(&kind.at, &key) {
+                state.remove(&kind.at, &key, stored.object.clone());
+            }
             return Ok((200, new));
         }
         state.put(&kind.at, &key, view::to_storage(kind, new));

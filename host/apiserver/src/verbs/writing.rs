@@ -304,6 +304,7 @@ pub(super) fn validate(
         found.retain(|error| !causes.iter().any(|cause| cause.field == error.field));
     }
     causes.extend(found.into_iter().map(Cause::from));
+    causes.extend(meta::validate_finalizers(kind, new));
     if crd::is_definition(&kind.at) {
         causes.extend(crd::validate(new));
     }

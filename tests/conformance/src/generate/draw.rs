@@ -19,8 +19,14 @@ pub(super) fn percent(rng: &mut Rng, hundred: u8) -> bool {
     rng.u8(0..100) < hundred
 }
 
-/// A value; with `partial`, what is required may be missing, but for keys.
-pub(super) fn draw(shape: &Shape, rng: &mut Rng, partial: bool) -> Value {
+/// A whole value: what is required is there.
+pub(super) fn draw(shape: &Shape, rng: &mut Rng) -> Value {
+    draw_part(shape, rng, 0)
+}
+
+/// A part of a value: down to `levels`, what is required may be missing, but for keys.
+pub(super) fn draw_part(shape: &Shape, rng: &mut Rng, levels: usize) -> Value {
+    let deeper = levels.saturating_sub(1);
     match shape {
         Shape::Text(choices) => json!(one_of(rng, choices)),
         Shape::Whole(least, most) => json!(rng.i64(*least..=*most)),
@@ -35,19 +41,24 @@ pub(super) fn draw(shape: &Shape, rng: &mut Rng, partial: bool) -> Value {
         Shape::Free => free(rng),
         Shape::Map { of, .. } => {
             let keys = KEYS.iter().filter(|_| rng.bool()).collect::<Vec<_>>();
-            Value::Object(keys.into_iter().map(|key| ((*key).to_owned(), draw(of, rng, partial))).collect())
+            Value::Object(keys.into_iter().map(|key| ((*key).to_owned(), draw_part(of, rng, deeper))).collect())
         }
         Shape::Object { fields, .. } => {
             let mut object = Map::new();
             for field in fields {
-                let wanted = if field.required && !partial { true } else { percent(rng, 55) };
-                if wanted {
-                    object.insert(field.name.clone(), draw(&field.shape, rng, partial));
+                let needed = field.required && levels == 0;
+                if needed || percent(rng, 55) {
+                    let mut value = draw_part(&field.shape, rng, deeper);
+                    // A list that has to be there mostly has to hold something.
+                    while needed && value.as_array().is_some_and(Vec::is_empty) {
+                        value = draw_part(&field.shape, rng, deeper);
+                    }
+                    object.insert(field.name.clone(), value);
                 }
             }
             Value::Object(object)
         }
-        Shape::List { of, kind } => list(of, kind, rng, partial),
+        Shape::List { of, kind } => list(of, kind, rng, deeper),
     }
 }
 
@@ -60,10 +71,10 @@ fn free(rng: &mut Rng) -> Value {
     }
 }
 
-fn list(of: &Shape, kind: &ListKind, rng: &mut Rng, partial: bool) -> Value {
+fn list(of: &Shape, kind: &ListKind, rng: &mut Rng, levels: usize) -> Value {
     let mut items: Vec<Value> = Vec::new();
     for _ in 0..rng.usize(0..=ITEMS_MAX) {
-        let mut item = draw(of, rng, partial);
+        let mut item = draw_part(of, rng, levels);
         match kind {
             ListKind::Atomic => items.push(item),
             ListKind::Set if items.contains(&item) => {}
@@ -84,7 +95,7 @@ fn complete_key(of: &Shape, keys: &[String], item: &mut Value, rng: &mut Rng) {
     let Shape::Object { fields, .. } = of else { return };
     for field in fields.iter().filter(|field| keys.contains(&field.name)) {
         if item.get(&field.name).is_none() {
-            item[&field.name] = field.default.clone().unwrap_or_else(|| draw(&field.shape, rng, false));
+            item[&field.name] = field.default.clone().unwrap_or_else(|| draw(&field.shape, rng));
         }
     }
 }

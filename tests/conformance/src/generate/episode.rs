@@ -6,7 +6,7 @@ use std::sync::Arc;
 use fastrand::Rng;
 use serde_json::{Value, json};
 
-use super::draw::{draw, one_of, percent, pointers, spoil, strew_nulls};
+use super::draw::{draw, draw_part, one_of, percent, pointers, spoil, strew_nulls};
 use super::shape::{Field, ListKind, Shape};
 use super::sketch::{self, Target};
 use crate::case::{Case, Read, Send, Step};
@@ -18,6 +18,8 @@ const BUILTIN_KINDS: usize = 2;
 const NAMES: [&str; 2] = ["a", "b"];
 const MANAGERS: [&str; 3] = ["one", "two", "three"];
 const FINALIZERS: [&str; 2] = ["a.b/c", "a.b/d"];
+/// An object that others name as their owner; it stays.
+const OWNER: &str = "owner";
 /// The last object of each kind: a watch is read up to it.
 const LAST: &str = "last";
 
@@ -51,11 +53,16 @@ impl Generator {
                 targets.push(target);
             }
         }
-        let mut steps = Vec::new();
+        let owner = json!({ "metadata": { "name": OWNER } });
+        let mut steps = vec![Step::Send(with_body("POST $core/configmaps".to_owned(), None, owner))];
         for (index, target) in targets.iter().enumerate() {
             steps.push(send(format!("GET {}", target.path)));
             let watch = format!("GET {}?watch=1&resourceVersion=$rv", target.path);
             steps.push(Step::Send(Send { send: watch, watch: Some(format!("w{index}")), ..Send::default() }));
+        }
+        for (target, name) in targets.iter().flat_map(|target| NAMES.map(|name| (target, name))) {
+            let first = with_metadata(object(target, name, draw(&target.body, &mut rng)), &mut rng);
+            steps.push(Step::Send(with_body(format!("POST {}", target.path), None, first)));
         }
         for _ in 0..OPERATIONS {
             let target = one_of(&mut rng, &targets);
@@ -63,7 +70,7 @@ impl Generator {
         }
         for (index, target) in targets.iter().enumerate() {
             steps.push(send(format!("GET {}", target.path)));
-            let last = object(target, LAST, draw(&target.body, &mut rng, false));
+            let last = object(target, LAST, draw(&target.body, &mut rng));
             steps.push(Step::Send(with_body(format!("POST {}", target.path), None, last)));
             steps.push(Step::Read(Read { read: format!("w{index}"), events: None, to: Some(LAST.to_owned()) }));
         }
@@ -122,12 +129,20 @@ fn metadata(rng: &mut Rng) -> Value {
     for field in ["labels", "annotations"] {
         if percent(rng, 30) {
             let map = Shape::Map { of: Box::new(Shape::Text(vec!["1".to_owned(), "2".to_owned()])), atomic: false };
-            metadata[field] = draw(&map, rng, true);
+            metadata[field] = draw(&map, rng);
         }
     }
     if percent(rng, 15) {
         let names = FINALIZERS.iter().filter(|_| rng.bool()).collect::<Vec<_>>();
         metadata["finalizers"] = json!(names);
+    }
+    if percent(rng, 10) {
+        let mut owner =
+            json!({ "apiVersion": "v1", "kind": "ConfigMap", "name": OWNER, "uid": format!("$uid.{OWNER}") });
+        if rng.bool() {
+            owner["controller"] = json!(rng.bool());
+        }
+        metadata["ownerReferences"] = json!([owner]);
     }
     metadata
 }
@@ -156,16 +171,16 @@ fn operation(target: &Target, rng: &mut Rng) -> Send {
         return write_status(target, status, name, manager, rng);
     }
     let part = |rng: &mut Rng| {
-        if target.fixed { json!({}) } else { draw(&target.body, rng, true) }
+        if target.fixed { json!({}) } else { draw_part(&target.body, rng, target.levels()) }
     };
     match rng.usize(0..100) {
         0..15 => {
-            let whole = spoiled(draw(&target.body, rng, false), rng);
+            let whole = spoiled(draw(&target.body, rng), rng);
             let whole = with_metadata(object(target, name, whole), rng);
             with_body(format!("POST {}{}", target.path, query(options(rng))), None, whole)
         }
         15..30 if !target.fixed => {
-            let whole = spoiled(draw(&target.body, rng, false), rng);
+            let whole = spoiled(draw(&target.body, rng), rng);
             let mut whole = with_metadata(object(target, name, whole), rng);
             match rng.usize(0..10) {
                 0 => whole["metadata"]["resourceVersion"] = json!(format!("$rv0.{name}")),
@@ -182,7 +197,7 @@ fn operation(target: &Target, rng: &mut Rng) -> Send {
             with_body(format!("PATCH {path}{}", query(options(rng))), Some("merge"), patch)
         }
         42..52 => {
-            let patch = if target.fixed { json!([]) } else { json_patch(&draw(&target.body, rng, false), rng) };
+            let patch = if target.fixed { json!([]) } else { json_patch(&draw(&target.body, rng), rng) };
             with_body(format!("PATCH {path}{}", query("")), Some("json-patch"), patch)
         }
         52..60 if !target.custom => {
@@ -193,7 +208,8 @@ fn operation(target: &Target, rng: &mut Rng) -> Send {
         }
         60..90 => {
             let force = if percent(rng, 40) { "&force=true" } else { "" };
-            let applied = with_metadata(object(target, name, spoiled(part(rng), rng)), rng);
+            let body = if percent(rng, 40) { draw(&target.body, rng) } else { part(rng) };
+            let applied = with_metadata(object(target, name, spoiled(body, rng)), rng);
             with_body(format!("PATCH {path}{}", query(force)), Some("apply"), applied)
         }
         90..94 => with_body(
@@ -201,8 +217,18 @@ fn operation(target: &Target, rng: &mut Rng) -> Send {
             Some("merge"),
             json!({ "metadata": { "finalizers": null } }),
         ),
-        _ => Send { send: format!("DELETE {path}"), ..Send::default() },
+        _ => delete(path, name, rng),
     }
+}
+
+fn delete(path: String, name: &str, rng: &mut Rng) -> Send {
+    let preconditions = match rng.usize(0..6) {
+        0 => json!({ "uid": format!("$uid.{name}") }),
+        1 => json!({ "resourceVersion": format!("$rv0.{name}") }),
+        2 => json!({ "resourceVersion": format!("$rv.{name}") }),
+        _ => return Send { send: format!("DELETE {path}"), ..Send::default() },
+    };
+    with_body(format!("DELETE {path}"), None, json!({ "preconditions": preconditions }))
 }
 
 fn options(rng: &mut Rng) -> &'static str {
@@ -212,7 +238,7 @@ fn options(rng: &mut Rng) -> &'static str {
 
 fn write_status(target: &Target, status: &Shape, name: &str, manager: &str, rng: &mut Rng) -> Send {
     let path = format!("{}/{name}/status?fieldManager={manager}", target.path);
-    let mut body = object(target, name, json!({ "status": draw(status, rng, true) }));
+    let mut body = object(target, name, json!({ "status": draw_part(status, rng, target.levels()) }));
     match rng.usize(0..3) {
         0 => with_body(format!("PATCH {path}&force=true"), Some("apply"), body),
         1 => with_body(format!("PATCH {path}"), Some("apply"), body),

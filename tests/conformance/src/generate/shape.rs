@@ -61,7 +61,7 @@ impl Shape {
         let mut fields: Vec<Field> = Vec::new();
         for name in names.iter().take(rng.usize(2..=names.len())) {
             let shape = Self::random(rng, depth + 1);
-            let default = (rng.u8(..) < 50 && shape.may_have_default()).then(|| draw(&shape, rng, false));
+            let default = (rng.u8(..) < 50 && shape.may_have_default()).then(|| draw(&shape, rng));
             let required = default.is_none() && rng.u8(..) < 25;
             let nullable = rng.u8(..) < 40;
             fields.push(Field { name: (*name).to_owned(), shape, required, default, nullable });

@@ -23,6 +23,14 @@ pub(super) struct Target {
     pub fixed: bool,
 }
 
+impl Target {
+    /// How deep a part may leave out what is required: everywhere where the
+    /// schema says so, and not where only Go code would.
+    pub fn levels(&self) -> usize {
+        if self.custom { usize::MAX } else { 2 }
+    }
+}
+
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 struct Sketch {
