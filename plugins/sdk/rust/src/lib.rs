@@ -45,10 +45,13 @@
 //!     Ok(answer().child(ConfigMap { metadata: site.metadata }))
 //! }
 //! ```
-// Denied, not forbidden: the bindings that wit-bindgen writes need it.
+// Denied, not forbidden: the bindings that wit-bindgen writes need it, and so
+// does the allocator.
 #![deny(unsafe_code)]
 
 mod answer;
+#[cfg(target_family = "wasm")]
+mod arena;
 mod context;
 pub mod describe;
 mod error;
