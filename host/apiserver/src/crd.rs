@@ -8,10 +8,12 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
+use crate::deprecation;
 use crate::kinds::{Custom, GroupResource, Kind, ScalePaths};
 use crate::managed::{self, Writer};
 use crate::schema::Schema;
 use crate::server::State;
+use crate::table::PrinterColumn;
 
 pub(crate) use validate::validate;
 
@@ -263,11 +265,14 @@ fn kinds(at: &GroupResource, definition: &Value, metadata: &Arc<Schema>) -> Vec<
                 .map(|path| path.trim_start_matches('.').to_owned())
                 .collect(),
             builtin: None,
+            deprecation: deprecation::of_version(definition, version),
+            stored_at: None,
             custom: Some(Custom {
                 storage_version: storage_version.to_owned(),
                 storage_schema: Arc::clone(&storage_schema),
                 metadata: Arc::clone(metadata),
                 published: Arc::new(version["schema"]["openAPIV3Schema"].clone()),
+                columns: PrinterColumn::of_version(version),
                 terminating,
             }),
         }

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
+use http::Method;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
@@ -49,10 +50,17 @@ impl Documents {
 impl State {
     /// Answers a request for a document about the API.
     pub fn document(&mut self, target: &Target, call: &Call) -> Result<Answer, ApiError> {
-        let aggregated = call.accept.split(',').map(str::trim).any(|accepted| {
-            let has = |part: &str| accepted.split(';').any(|one| one.trim() == part);
-            has("g=apidiscovery.k8s.io") && has("v=v2")
-        });
+        let aggregated = call.accept.takes_aggregated_discovery();
+        let read_only = matches!(target, Target::CoreVersions | Target::Version | Target::Resources { .. });
+        if read_only && call.method != Method::GET {
+            return Err(ApiError::method_not_allowed());
+        }
+        if matches!(target, Target::OpenApiV2) {
+            return Ok(openapi::answer_v2(self, call));
+        }
+        if !call.accept.takes_documents() {
+            return Err(ApiError::no_representation(&["application/json", "application/yaml"]));
+        }
         match target {
             Target::CoreVersions if aggregated => Ok(self.aggregated(call, true)),
             Target::Groups if aggregated => Ok(self.aggregated(call, false)),
@@ -78,8 +86,11 @@ impl State {
                 Ok(json_answer(&resources(&self.registry, group, version)))
             }
             Target::OpenApi(path) => openapi::answer(self, path.as_deref(), call),
+            Target::Root => Ok(json_answer(&json!({ "paths": paths(&self.registry) }))),
             Target::Version => Ok(json_answer(&json!({
-                "major": "1", "minor": "36", "gitVersion": GIT_VERSION, "gitCommit": "", "gitTreeState": "",
+                "major": "1", "minor": "36", "emulationMajor": "1", "emulationMinor": "36",
+                "minCompatibilityMajor": "1", "minCompatibilityMinor": "35",
+                "gitVersion": GIT_VERSION, "gitCommit": "", "gitTreeState": "",
                 "buildDate": "1970-01-01T00:00:00Z", "goVersion": "", "compiler": "rustc", "platform": "linux/amd64",
             }))),
             _ => Err(ApiError::no_such_path()),
@@ -91,6 +102,21 @@ impl State {
         let (body, hash) = self.documents.get(&self.registry, name, |registry| aggregated(registry, core));
         tagged(call, AGGREGATED, body, &hash)
     }
+}
+
+/// Every path that leads somewhere by itself.
+fn paths(registry: &Registry) -> Vec<String> {
+    let documents =
+        ["/api", "/apis", "/apis/", "/healthz", "/livez", "/openapi/v2", "/openapi/v3", "/readyz", "/version"];
+    let mut paths: Vec<String> = documents.map(str::to_owned).to_vec();
+    for group in registry.groups() {
+        let root = if group.is_empty() { "/api".to_owned() } else { format!("/apis/{group}") };
+        paths.extend(registry.versions(group).iter().map(|version| format!("{root}/{version}")));
+        paths.push(root);
+    }
+    paths.sort();
+    paths.dedup();
+    paths
 }
 
 fn json_answer(value: &Value) -> Answer {
@@ -132,8 +158,12 @@ fn resources(registry: &Registry, group: &str, version: &str) -> Value {
 fn resource_entries(kind: &Kind) -> Vec<Value> {
     let mut main = json!({
         "name": kind.at.resource, "singularName": kind.singular, "namespaced": kind.namespaced,
-        "kind": kind.kind, "verbs": kind.verbs, "storageVersionHash": storage_version_hash(kind),
+        "kind": kind.kind, "verbs": kind.verbs,
     });
+    // What cannot be read is not stored.
+    if kind.verbs.iter().any(|verb| verb == "get") {
+        main["storageVersionHash"] = Value::from(storage_version_hash(kind));
+    }
     if !kind.short_names.is_empty() {
         main["shortNames"] = Value::from(kind.short_names.clone());
     }

@@ -7,14 +7,45 @@ use std::sync::Arc;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
+use crate::deprecation;
+use crate::event_forms;
+use crate::field_selector;
+use crate::request::ResourcePath;
+use crate::reviews;
 use crate::schema::Schema;
 use crate::status_error::{ApiError, Subject};
+use crate::table::PrinterColumn;
 
 /// The built-in kinds, written by `data/generate.py` from a real server.
 const BUILTIN: &str = include_str!("../data/builtin.json");
 
 /// The component that describes every kind's metadata.
 const OBJECT_META: &str = "io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta";
+
+/// The order in which the server lists its own groups: a name that stands for
+/// several kinds means the first one. Custom groups come after, as they come.
+const GROUPS: [&str; 20] = [
+    "",
+    "apps",
+    "events.k8s.io",
+    "authentication.k8s.io",
+    "authorization.k8s.io",
+    "autoscaling",
+    "batch",
+    "certificates.k8s.io",
+    "networking.k8s.io",
+    "policy",
+    "rbac.authorization.k8s.io",
+    "storage.k8s.io",
+    "admissionregistration.k8s.io",
+    "apiextensions.k8s.io",
+    "scheduling.k8s.io",
+    "coordination.k8s.io",
+    "node.k8s.io",
+    "discovery.k8s.io",
+    "resource.k8s.io",
+    "flowcontrol.apiserver.k8s.io",
+];
 
 /// The group and plural under which objects are stored, whatever their version.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -63,6 +94,10 @@ pub(crate) struct Kind {
     pub custom: Option<Custom>,
     /// Set for the others.
     pub builtin: Option<Builtin>,
+    /// What every request for this version is warned of.
+    pub deprecation: Option<String>,
+    /// Set where the objects are stored under another group's name.
+    pub stored_at: Option<GroupResource>,
 }
 
 /// What only a built-in kind has.
@@ -85,11 +120,18 @@ pub(crate) struct Custom {
     pub metadata: Arc<Schema>,
     /// The schema as published in `/openapi/v3`.
     pub published: Arc<Value>,
+    /// What a table of its objects shows.
+    pub columns: Vec<PrinterColumn>,
     /// The definition is being deleted: nothing may be created.
     pub terminating: bool,
 }
 
 impl Kind {
+    /// Where the objects are stored.
+    pub fn place(&self) -> &GroupResource {
+        self.stored_at.as_ref().unwrap_or(&self.at)
+    }
+
     pub fn api_version(&self) -> String {
         if self.at.group.is_empty() { self.version.clone() } else { format!("{}/{}", self.at.group, self.version) }
     }
@@ -168,6 +210,9 @@ impl Registry {
             let kind = kind.into_kind(&registry.components);
             registry.insert(kind);
         }
+        for kind in reviews::kinds() {
+            registry.insert(kind);
+        }
         registry
     }
 
@@ -176,6 +221,7 @@ impl Registry {
         kind.id = self.next_id;
         if !self.groups.contains(&kind.at.group) {
             self.groups.push(kind.at.group.clone());
+            self.groups.sort_by_key(|group| GROUPS.iter().position(|known| known == group).unwrap_or(GROUPS.len()));
         }
         self.kinds.insert((kind.at.clone(), kind.version.clone()), Arc::new(kind));
         self.revision += 1;
@@ -237,6 +283,11 @@ impl Registry {
         })
     }
 
+    /// What a request for a path is warned of.
+    pub fn deprecation(&self, path: &ResourcePath) -> Option<String> {
+        self.find(&path.group, &path.version, &path.resource).ok()?.deprecation.clone()
+    }
+
     /// Any version of a stored resource: enough to delete or to look inside.
     pub fn any_version(&self, at: &GroupResource) -> Option<Arc<Kind>> {
         let versions = self.kinds.iter().filter(|((of, _), _)| of == at).map(|(_, kind)| kind);
@@ -268,7 +319,7 @@ impl Registry {
 }
 
 /// How Kubernetes ranks versions: stable, beta, alpha, each by number, then the rest.
-fn rank(version: &str) -> (u8, u64, u64) {
+pub(crate) fn rank(version: &str) -> (u8, u64, u64) {
     let parsed = || -> Option<(u8, u64, u64)> {
         let rest = version.strip_prefix('v')?;
         let digits = rest.find(|c: char| !c.is_ascii_digit()).unwrap_or(rest.len());
@@ -291,7 +342,8 @@ impl BuiltinKind {
             status: ".status.replicas".to_owned(),
             selector: None,
         });
-        let selectable = selectable_fields(&self.kind).iter().map(|field| (*field).to_owned()).collect();
+        let selectable =
+            field_selector::of_builtin(&self.kind, &self.group).iter().map(|field| (*field).to_owned()).collect();
         Kind {
             id: 0,
             at: GroupResource::new(&self.group, &self.plural),
@@ -299,6 +351,8 @@ impl BuiltinKind {
             status: self.subresources.iter().any(|name| name == "status"),
             counts_generation: self.generation,
             custom: None,
+            deprecation: deprecation::of_builtin(&self.group, &self.kind),
+            stored_at: event_forms::stored_at(&self.group, &self.plural),
             builtin: Some(Builtin {
                 unwritten: schema.unwritten(),
                 component: self.schema,
@@ -315,42 +369,6 @@ impl BuiltinKind {
             scale,
             selectable,
         }
-    }
-}
-
-/// Field selectors of built-in kinds; the server has them in code, not in its documents.
-fn selectable_fields(kind: &str) -> &'static [&'static str] {
-    match kind {
-        "Pod" => &[
-            "spec.nodeName",
-            "spec.restartPolicy",
-            "spec.schedulerName",
-            "spec.serviceAccountName",
-            "spec.hostNetwork",
-            "status.phase",
-            "status.podIP",
-            "status.nominatedNodeName",
-        ],
-        "Event" => &[
-            "involvedObject.kind",
-            "involvedObject.namespace",
-            "involvedObject.name",
-            "involvedObject.uid",
-            "involvedObject.apiVersion",
-            "involvedObject.resourceVersion",
-            "involvedObject.fieldPath",
-            "reason",
-            "reportingComponent",
-            "source",
-            "type",
-        ],
-        "Secret" => &["type"],
-        "Namespace" => &["status.phase"],
-        "Node" => &["spec.unschedulable"],
-        "ReplicaSet" => &["status.replicas"],
-        "Job" => &["status.successful"],
-        "Service" => &["spec.clusterIP", "spec.type"],
-        _ => &[],
     }
 }
 

@@ -8,22 +8,30 @@
 //! equal seed and clock leave equal objects.
 #![forbid(unsafe_code)]
 
+mod accept;
 mod builtin_rules;
 mod controllers;
 mod crd;
+mod deprecation;
 mod discovery;
 mod document;
+mod event_forms;
+mod field_selector;
 mod fields;
 mod go_print;
 mod go_time;
 mod ids;
 mod kinds;
+mod listener;
 mod managed;
 mod meta;
 mod openapi;
 mod patch;
+mod present;
+mod protobuf;
 mod quantity;
 mod request;
+mod reviews;
 mod scale;
 mod schema;
 mod selector;
@@ -31,6 +39,7 @@ mod server;
 mod status_error;
 mod storage;
 mod strategic;
+mod table;
 mod verbs;
 mod view;
 mod watch;

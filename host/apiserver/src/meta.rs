@@ -219,7 +219,7 @@ fn is_name_part(text: &str) -> bool {
 }
 
 /// What is wrong with a label key, an annotation key or a finalizer.
-fn key_faults(key: &str) -> Vec<String> {
+pub(crate) fn key_faults(key: &str) -> Vec<String> {
     let mut faults = Vec::new();
     let name = match key.split_once('/') {
         None => key,
@@ -246,6 +246,14 @@ fn key_faults(key: &str) -> Vec<String> {
     faults
 }
 
+/// What is wrong with the value of a label.
+pub(crate) fn label_value_fault(value: &str) -> Option<String> {
+    if value.len() > LABEL_LENGTH_MAX {
+        return Some(format!("must be no more than {LABEL_LENGTH_MAX} bytes"));
+    }
+    (!value.is_empty() && !is_name_part(value)).then(|| LABEL_VALUE.to_owned())
+}
+
 /// The parts that a new and a changed object share.
 fn validate_parts(object: &Value) -> Vec<Cause> {
     let metadata = &object["metadata"];
@@ -254,11 +262,8 @@ fn validate_parts(object: &Value) -> Vec<Cause> {
     for (key, value) in entries("labels") {
         causes.extend(key_faults(key).iter().map(|wrong| Cause::invalid("metadata.labels", key.as_str(), wrong)));
         let value = value.as_str().unwrap_or_default();
-        if value.len() > LABEL_LENGTH_MAX {
-            let wrong = format!("must be no more than {LABEL_LENGTH_MAX} bytes");
+        if let Some(wrong) = label_value_fault(value) {
             causes.push(Cause::invalid("metadata.labels", value, &wrong));
-        } else if !value.is_empty() && !is_name_part(value) {
-            causes.push(Cause::invalid("metadata.labels", value, LABEL_VALUE));
         }
     }
     for (key, _) in entries("annotations") {

@@ -1,6 +1,7 @@
 //! `/openapi/v3`: an index with a hash for each group and version, and their
 //! documents: the components of the kinds, with the paths that lead to them.
 
+use bytes::Bytes;
 use serde_json::{Map, Value, json};
 
 use crate::discovery::{group_version, tagged};
@@ -10,6 +11,10 @@ use crate::status_error::ApiError;
 use crate::verbs::{Answer, Call};
 use crate::view;
 
+/// The type in which kubectl asks for version 2, and a document of it that
+/// holds its own version number and nothing else.
+const PROTOBUF_V2: &str = "application/com.github.proto-openapi.spec.v2@v1.0+protobuf";
+const NOTHING_V2: &[u8] = b"\x0a\x032.0";
 const OBJECT_META: &str = "io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta";
 
 pub(crate) fn answer(state: &mut State, path: Option<&str>, call: &Call) -> Result<Answer, ApiError> {
@@ -30,6 +35,33 @@ pub(crate) fn answer(state: &mut State, path: Option<&str>, call: &Call) -> Resu
     let (group, version) = found.ok_or_else(ApiError::no_such_path)?;
     let (body, hash) = documents.get(registry, path, |registry| document(registry, &group, &version));
     Ok(tagged(call, "application/json", body, &hash))
+}
+
+/// `/openapi/v2`, for clients that look there when version 3 lacks a kind. In
+/// protobuf, which kubectl asks for, it says that it has none.
+pub(crate) fn answer_v2(state: &mut State, call: &Call) -> Answer {
+    if call.accept.takes(PROTOBUF_V2) {
+        let (body, hash) = (Bytes::from_static(NOTHING_V2), "v2");
+        return tagged(call, PROTOBUF_V2, body, hash);
+    }
+    let State { documents, registry, .. } = state;
+    let (body, hash) = documents.get(registry, "openapi v2", document_v2);
+    tagged(call, "application/json", body, &hash)
+}
+
+fn document_v2(registry: &Registry) -> Value {
+    let mut definitions = Map::new();
+    for (group, version) in versions(registry) {
+        if let Some(schemas) = document(registry, &group, &version)["components"]["schemas"].as_object_mut() {
+            definitions.extend(std::mem::take(schemas));
+        }
+    }
+    let text = Value::Object(definitions).to_string().replace("#/components/schemas/", "#/definitions/");
+    let definitions: Value = serde_json::from_str(&text).expect("it was written in the line above");
+    json!({
+        "swagger": "2.0", "info": { "title": "Kubernetes", "version": "v1.36.3" },
+        "paths": {}, "definitions": definitions,
+    })
 }
 
 fn versions(registry: &Registry) -> Vec<(String, String)> {

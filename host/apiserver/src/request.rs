@@ -14,6 +14,8 @@ pub(crate) struct ResourcePath {
     pub resource: String,
     pub name: Option<String>,
     pub subresource: Option<String>,
+    /// Below `watch/`, where watches were before they were lists with a parameter.
+    pub watching: bool,
 }
 
 /// Where a path leads.
@@ -33,6 +35,9 @@ pub(crate) enum Target {
     Resource(ResourcePath),
     /// `/openapi/v3`: the index, or the document of `apis/GROUP/VERSION`.
     OpenApi(Option<String>),
+    OpenApiV2,
+    /// `/`: all paths.
+    Root,
     Version,
     /// `/healthz`, `/readyz`, `/livez` and what lies below them.
     Health,
@@ -41,9 +46,11 @@ pub(crate) enum Target {
 
 impl Target {
     pub fn parse(path: &str) -> Self {
-        let decoded: Vec<String> = path.split('/').filter(|part| !part.is_empty()).map(decode).collect();
-        let parts: Vec<&str> = decoded.iter().map(String::as_str).collect();
+        // An escaped slash separates like any other, as in Go.
+        let decoded = decode(path);
+        let parts: Vec<&str> = decoded.split('/').filter(|part| !part.is_empty()).collect();
         match parts.as_slice() {
+            [] => Self::Root,
             ["api"] => Self::CoreVersions,
             ["apis"] => Self::Groups,
             ["apis", group] => Self::Group((*group).to_owned()),
@@ -51,6 +58,7 @@ impl Target {
             ["apis", group, version, rest @ ..] => Self::below(group, version, rest),
             ["openapi", "v3"] => Self::OpenApi(None),
             ["openapi", "v3", rest @ ..] => Self::OpenApi(Some(rest.join("/"))),
+            ["openapi", "v2"] => Self::OpenApiV2,
             ["version"] => Self::Version,
             ["healthz" | "readyz" | "livez", ..] => Self::Health,
             _ => Self::Unknown,
@@ -62,8 +70,7 @@ impl Target {
             let (name, subresource) = match rest {
                 [] => (None, None),
                 [name] => (Some(*name), None),
-                [name, subresource] => (Some(*name), Some(*subresource)),
-                _ => return Self::Unknown,
+                [name, subresource @ ..] => (Some(*name), Some(subresource.join("/"))),
             };
             Self::Resource(ResourcePath {
                 group: group.to_owned(),
@@ -71,10 +78,15 @@ impl Target {
                 namespace: namespace.map(str::to_owned),
                 resource: resource.to_owned(),
                 name: name.map(str::to_owned),
-                subresource: subresource.map(str::to_owned),
+                subresource,
+                watching: false,
             })
         };
         match rest {
+            ["watch", rest @ ..] if !rest.is_empty() => match Self::below(group, version, rest) {
+                Self::Resource(path) => Self::Resource(ResourcePath { watching: true, ..path }),
+                _ => Self::Unknown,
+            },
             [] => Self::Resources { group: group.to_owned(), version: version.to_owned() },
             // A namespace's own subresources, not resources inside of it.
             ["namespaces", name, sub @ ("status" | "finalize")] => at(None, "namespaces", &[name, sub]),
@@ -84,10 +96,10 @@ impl Target {
     }
 }
 
-/// A path segment without its percent-escapes.
-fn decode(segment: &str) -> String {
+/// A path without its percent-escapes.
+fn decode(path: &str) -> String {
     // A plus sign is itself in a path and a space in a form.
-    let form = format!("={}", segment.replace('+', "%2B"));
+    let form = format!("={}", path.replace('+', "%2B").replace('&', "%26"));
     form_urlencoded::parse(form.as_bytes()).map(|(_, value)| value.into_owned()).collect()
 }
 
@@ -151,6 +163,14 @@ mod tests {
     }
 
     #[test]
+    fn the_old_path_of_a_watch_leads_to_what_is_watched() {
+        let found = resource("/apis/apps/v1/watch/namespaces/x/deployments/d");
+        assert!(found.watching);
+        assert_eq!((found.resource.as_str(), found.name.as_deref()), ("deployments", Some("d")));
+        assert!(!resource("/api/v1/namespaces/watch/pods").watching);
+    }
+
+    #[test]
     fn other_paths_lead_to_discovery_or_nowhere() {
         assert_eq!(Target::parse("/apis/"), Target::Groups);
         assert_eq!(Target::parse("/apis/apps"), Target::Group("apps".into()));
@@ -159,6 +179,8 @@ mod tests {
         assert_eq!(Target::parse("/openapi/v3/apis/apps/v1"), Target::OpenApi(Some("apis/apps/v1".into())));
         assert_eq!(Target::parse("/readyz/etcd"), Target::Health);
         assert_eq!(Target::parse("/foo"), Target::Unknown);
+        assert_eq!(Target::parse("/"), Target::Root);
+        assert_eq!(Target::parse("/openapi/v2"), Target::OpenApiV2);
     }
 
     #[test]

@@ -26,7 +26,8 @@ pub(crate) fn serve(state: &mut State, kind: &Arc<Kind>, name: &Name<'_>, call: 
         _ => return Err(ApiError::method_not_allowed()),
     }
     let mut new = live.clone();
-    set(&mut new, &paths.spec, scale["spec"]["replicas"].clone());
+    // A Go client leaves out a count of zero.
+    set(&mut new, &paths.spec, Value::from(scale["spec"]["replicas"].as_i64().unwrap_or_default()));
     if let Some(version) = scale["metadata"]["resourceVersion"].as_str().filter(|version| !version.is_empty()) {
         new["metadata"]["resourceVersion"] = Value::from(version);
     }
@@ -52,10 +53,12 @@ fn scale_of(object: &Value, paths: &ScalePaths) -> Value {
     if let Some(selector) = selector {
         status["selector"] = Value::from(selector);
     }
-    json!({
-        "kind": "Scale", "apiVersion": "autoscaling/v1", "metadata": metadata,
-        "spec": { "replicas": number(&paths.spec) }, "status": status,
-    })
+    // In the spec a count of zero does not show, in the status it does.
+    let spec = match number(&paths.spec) {
+        0 => json!({}),
+        wanted => json!({ "replicas": wanted }),
+    };
+    json!({ "kind": "Scale", "apiVersion": "autoscaling/v1", "metadata": metadata, "spec": spec, "status": status })
 }
 
 fn equalities(labels: &Map<String, Value>) -> String {

@@ -1,7 +1,8 @@
-//! Label and field selectors: parsing with the server's refusals, and matching.
+//! Label selectors: parsing with the server's refusals, and matching.
 
 use serde_json::Value;
 
+use crate::meta;
 use crate::status_error::ApiError;
 
 /// A parsed label selector; empty matches everything.
@@ -137,6 +138,18 @@ fn tokens(text: &str) -> Vec<Token> {
     out
 }
 
+/// What a label is compared with has to be what a label may be.
+fn check_values(key: &str, values: &[String]) -> Result<(), ApiError> {
+    for (index, value) in values.iter().enumerate() {
+        if let Some(fault) = meta::label_value_fault(value) {
+            return Err(ApiError::bad_request(format!(
+                "unable to parse requirement: values[{index}][{key}]: Invalid value: {value:?}: {fault}"
+            )));
+        }
+    }
+    Ok(())
+}
+
 struct Parser {
     tokens: Vec<Token>,
     at: usize,
@@ -162,11 +175,21 @@ impl Parser {
             self.at -= 1;
             return Err(unexpected(self.peek(), "identifier"));
         };
+        let faults = meta::key_faults(&key);
+        if !faults.is_empty() {
+            return Err(ApiError::bad_request(format!(
+                "unable to parse requirement: <nil>: Invalid value: {key:?}: {}",
+                faults.join("; ")
+            )));
+        }
         let test = match self.peek() {
-            Token::Comma | Token::End if absent => Test::Absent,
+            _ if absent => Test::Absent,
             Token::Comma | Token::End => Test::Exists,
             _ => self.test()?,
         };
+        if let Test::In(values) | Test::NotIn(values) = &test {
+            check_values(&key, values)?;
+        }
         Ok(Requirement { key, test })
     }
 
@@ -230,61 +253,6 @@ impl Parser {
     }
 }
 
-/// A parsed field selector: each named field equals, or does not equal, a text.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct FieldSelector(Vec<(String, bool, String)>);
-
-impl FieldSelector {
-    /// `known` are the fields that the kind can be selected by, besides name and namespace.
-    pub fn parse(text: &str, namespaced: bool, known: &[String], custom: bool) -> Result<Self, ApiError> {
-        let mut terms = Vec::new();
-        for term in text.split(',').filter(|term| !term.is_empty()) {
-            let split = term
-                .split_once("!=")
-                .map(|(field, value)| (field, false, value))
-                .or_else(|| term.split_once("==").map(|(field, value)| (field, true, value)))
-                .or_else(|| term.split_once('=').map(|(field, value)| (field, true, value)));
-            let Some((field, equal, value)) = split else {
-                return Err(ApiError::bad_request(format!("invalid selector: '{text}'; can't understand '{term}'")));
-            };
-            let everywhere = field == "metadata.name" || (namespaced && field == "metadata.namespace");
-            if !everywhere && !known.iter().any(|known| known == field) {
-                return Err(unknown_field(field, custom));
-            }
-            terms.push((field.to_owned(), equal, value.to_owned()));
-        }
-        Ok(Self(terms))
-    }
-
-    pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-
-    pub fn matches(&self, object: &Value) -> bool {
-        self.0.iter().all(|(field, equal, value)| (text_at(object, field) == *value) == *equal)
-    }
-}
-
-fn unknown_field(field: &str, custom: bool) -> ApiError {
-    if custom {
-        return ApiError::bad_request(format!("field label not supported: {field}"));
-    }
-    ApiError::bad_request(format!(
-        "{field:?} is not a known field selector: only \"metadata.name\", \"metadata.namespace\""
-    ))
-}
-
-/// What a selector compares: scalars as text, anything absent as the empty text.
-fn text_at(object: &Value, field: &str) -> String {
-    let found = field.trim_start_matches('.').split('.').try_fold(object, |at, step| at.get(step));
-    match found {
-        Some(Value::String(text)) => text.clone(),
-        Some(Value::Number(number)) => number.to_string(),
-        Some(Value::Bool(flag)) => flag.to_string(),
-        _ => String::new(),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use serde_json::json;
@@ -324,18 +292,10 @@ mod tests {
     fn a_malformed_selector_is_refused_in_the_servers_words() {
         let error = LabelSelector::parse("a===b").unwrap_err();
         assert_eq!(error.message, "unable to parse requirement: found '=', expected: identifier");
-    }
-
-    #[test]
-    fn an_unknown_field_is_refused_by_name() {
-        let error = FieldSelector::parse("data.x=b", true, &[], false).unwrap_err();
-        assert_eq!(
-            error.message,
-            "\"data.x\" is not a known field selector: only \"metadata.name\", \"metadata.namespace\""
-        );
-        let known = ["spec.nodeName".to_owned()];
-        let selector = FieldSelector::parse("spec.nodeName!=,metadata.name=p", true, &known, false).unwrap();
-        assert!(selector.matches(&json!({ "metadata": { "name": "p" }, "spec": { "nodeName": "n" } })));
-        assert!(!selector.matches(&json!({ "metadata": { "name": "p" }, "spec": {} })));
+        let error = LabelSelector::parse("!a=b").unwrap_err();
+        assert_eq!(error.message, "found '=', expected: ',' or 'end of string'");
+        for text in ["a/b/c", "/x", "x/", "a=-b", "a in (b,-c)", "%$"] {
+            assert_eq!(LabelSelector::parse(text).unwrap_err().code, 400, "{text}");
+        }
     }
 }

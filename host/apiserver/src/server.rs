@@ -121,11 +121,15 @@ impl ApiServer {
         self.inner.config.token.as_deref()
     }
 
-    /// Decides one request.
-    pub(crate) fn answer(&self, target: Target, call: Call) -> Result<Answer, ApiError> {
+    /// Decides one request; and what its client is to be warned of in any case.
+    pub(crate) fn answer(&self, target: Target, call: Call) -> (Result<Answer, ApiError>, Option<String>) {
         let mut state = self.state();
+        let deprecation = match &target {
+            Target::Resource(path) => state.registry.deprecation(path),
+            _ => None,
+        };
         let answer = match target {
-            Target::Resource(path) => verbs::resource(self, &mut state, path, &call),
+            Target::Resource(path) => verbs::resource(self, &mut state, path, call),
             Target::Health => Ok(Answer::text("ok")),
             Target::Unknown => Err(ApiError::no_such_path()),
             other => state.document(&other, &call),
@@ -133,7 +137,7 @@ impl ApiServer {
         if self.inner.config.collecting == Collecting::WithEachWrite {
             controllers::settle(&mut state);
         }
-        answer
+        (answer, deprecation)
     }
 }
 
@@ -182,7 +186,7 @@ impl State {
 
     /// An object in the version of a kind.
     pub fn view(&self, kind: &Kind, key: &str) -> Option<(Arc<Stored>, Value)> {
-        let stored = self.storage.get(&kind.at, key)?;
+        let stored = self.storage.get(kind.place(), key)?;
         let value = crate::view::of(kind, &stored);
         Some((stored, value))
     }

@@ -138,9 +138,14 @@ impl ApiError {
         Self::new(405, "MethodNotAllowed", message).with(Map::new())
     }
 
-    pub fn not_acceptable() -> Self {
-        let message = "only the following media types are accepted: application/json, application/yaml, application/vnd.kubernetes.protobuf";
+    pub fn not_acceptable(message: impl Into<String>) -> Self {
         Self::new(406, "NotAcceptable", message)
+    }
+
+    /// A media type that no handler of the path has.
+    pub fn no_representation(available: &[&str]) -> Self {
+        let message = format!("406: Not Acceptable\n\nAvailable representations: {}", available.join(", "));
+        Self::new(406, "NotAcceptable", message).with(Map::new())
     }
 
     pub fn unsupported_media_type(accepted: &[&str]) -> Self {
@@ -158,6 +163,12 @@ impl ApiError {
 
     pub fn too_large(limit_bytes: usize) -> Self {
         Self::new(413, "RequestEntityTooLarge", format!("Request entity too large: limit is {limit_bytes}"))
+    }
+
+    /// A request that took too long to arrive.
+    pub fn timed_out() -> Self {
+        let message = "Timeout: request did not complete within the allotted timeout";
+        Self::new(504, "Timeout", message).with(Map::new())
     }
 
     /// `deleting`: what is there is on its way out.

@@ -3,6 +3,7 @@
 
 pub(crate) mod create;
 pub(crate) mod delete;
+mod list_options;
 mod patch;
 mod read;
 mod update;
@@ -16,9 +17,11 @@ use serde_json::Value;
 
 pub(crate) use writing::WriteOptions;
 
+use crate::accept::Accept;
 use crate::kinds::Kind;
 use crate::managed;
 use crate::request::{Query, ResourcePath};
+use crate::reviews;
 use crate::server::{ApiServer, State};
 use crate::status_error::ApiError;
 use crate::view::{self, Representation};
@@ -33,31 +36,13 @@ pub(crate) struct Call {
     pub method: Method,
     pub query: Query,
     pub content_type: String,
-    /// The `Accept` header as sent.
-    pub accept: String,
+    pub accept: Accept,
+    /// What of an object the client asked to see, once the kind is known.
+    pub representation: Representation,
     pub if_none_match: String,
     /// What `fieldManager` is when it is not given: the user agent up to its version.
     pub agent: String,
     pub body: Bytes,
-}
-
-impl Call {
-    /// What the client asks to see, by its `Accept` header.
-    pub fn representation(&self) -> Result<Representation, ApiError> {
-        for media_type in self.accept.split(',').map(str::trim) {
-            let mut parts = media_type.split(';').map(str::trim);
-            let essence = parts.next().unwrap_or_default();
-            if !matches!(essence, "" | "*/*" | "application/*" | "application/json") {
-                continue;
-            }
-            match parts.find_map(|part| part.strip_prefix("as=")) {
-                None => return Ok(Representation::Whole),
-                Some("PartialObjectMetadata" | "PartialObjectMetadataList") => return Ok(Representation::Metadata),
-                Some(_) => {}
-            }
-        }
-        Err(ApiError::not_acceptable())
-    }
 }
 
 /// What a request is answered with.
@@ -93,9 +78,10 @@ impl Answer {
 
     /// An object as the client asked to see it.
     pub fn object(call: &Call, code: u16, object: &Value) -> Result<Self, ApiError> {
-        let body = match call.representation()? {
-            Representation::Whole => view::to_bytes(object),
-            Representation::Metadata => view::to_bytes(&view::metadata_only(object)),
+        let body = match call.representation {
+            Representation::Metadata(version) => view::to_bytes(&view::metadata_only(object, version)),
+            // Nobody prints a table of what was just written.
+            Representation::Whole | Representation::Table(..) => view::to_bytes(object),
         };
         Ok(Self::json(code, body))
     }
@@ -147,9 +133,14 @@ pub(crate) fn resource(
     server: &ApiServer,
     state: &mut State,
     path: ResourcePath,
-    call: &Call,
+    mut call: Call,
 ) -> Result<Answer, ApiError> {
     let kind = state.registry.find(&path.group, &path.version, &path.resource)?;
+    let watching = path.watching || (path.name.is_none() && call.query.flag("watch"));
+    let is_list = path.name.is_none() && call.method == Method::GET && !watching;
+    let include_object = call.query.get("includeObject").unwrap_or_default();
+    call.representation = call.accept.representation(&kind, is_list, include_object)?;
+    let call = &call;
     if kind.namespaced && path.namespace.is_none() && (path.name.is_some() || call.method == Method::POST) {
         return Err(if kind.custom.is_some() { ApiError::no_such_path() } else { ApiError::method_not_allowed() });
     }
@@ -157,12 +148,24 @@ pub(crate) fn resource(
         return Err(ApiError::no_such_resource());
     }
     let namespace = path.namespace.as_deref();
+    if kind.verbs == ["create"] {
+        return match (&path.name, &call.method) {
+            (None, &Method::POST) => reviews::create(state, &kind, call),
+            (None, _) => Err(ApiError::method_not_allowed()),
+            (Some(_), _) => Err(ApiError::no_such_resource()),
+        };
+    }
+    if watching && call.method == Method::GET {
+        return read::watch(server, state, &kind, namespace, path.name.as_deref(), call);
+    }
     let Some(name) = path.name.as_deref() else {
         return match call.method {
-            Method::GET if call.query.flag("watch") => read::watch(server, state, &kind, namespace, call),
             Method::GET => read::list(state, &kind, namespace, call),
             Method::POST => create::create(state, &kind, namespace, call),
-            Method::DELETE if kind.verbs.iter().any(|verb| verb == "deletecollection") => {
+            Method::DELETE
+                if kind.namespaced == namespace.is_some()
+                    && kind.verbs.iter().any(|verb| verb == "deletecollection") =>
+            {
                 delete::collection(state, &kind, namespace, call)
             }
             _ => Err(ApiError::method_not_allowed()),

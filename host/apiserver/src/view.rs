@@ -4,12 +4,15 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use jiff::Timestamp;
 use serde::Serialize;
 use serde::ser::SerializeMap;
 use serde_json::{Map, Value, json};
 
+use crate::event_forms;
 use crate::kinds::Kind;
 use crate::storage::Stored;
+use crate::table::{Printer, RowObject};
 
 /// What a client wants to see of an object.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -17,7 +20,25 @@ pub(crate) enum Representation {
     #[default]
     Whole,
     /// `PartialObjectMetadata`.
-    Metadata,
+    Metadata(MetaVersion),
+    Table(MetaVersion, RowObject),
+}
+
+/// The version of `meta.k8s.io` in which that is answered.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) enum MetaVersion {
+    #[default]
+    V1,
+    V1Beta1,
+}
+
+impl MetaVersion {
+    pub fn api_version(self) -> &'static str {
+        match self {
+            Self::V1 => "meta.k8s.io/v1",
+            Self::V1Beta1 => "meta.k8s.io/v1beta1",
+        }
+    }
 }
 
 /// The object in the version of the kind.
@@ -32,7 +53,15 @@ pub(crate) fn of(kind: &Kind, stored: &Stored) -> Value {
             kind.schema.prune(&mut value);
         }
     }
+    if kind.stored_at.is_some() {
+        event_forms::to_new(&mut value);
+    }
     value
+}
+
+/// Whether objects are answered just as they are stored.
+fn is_as_stored(kind: &Kind) -> bool {
+    kind.custom.is_none() && kind.stored_at.is_none()
 }
 
 /// The object as it is stored: in the storage version, and only what that knows.
@@ -43,31 +72,48 @@ pub(crate) fn to_storage(kind: &Kind, mut value: Value) -> Value {
         value["apiVersion"] = Value::from(format!("{}/{}", kind.at.group, custom.storage_version));
         custom.storage_schema.prune(&mut value);
     }
+    if kind.stored_at.is_some() {
+        event_forms::to_stored(&mut value);
+    }
     value
 }
 
 /// The text of an object, from the cache where it was rendered before.
-pub(crate) fn text(kind: &Kind, stored: &Arc<Stored>, representation: Representation) -> Bytes {
-    if representation == Representation::Metadata {
-        return to_bytes(&metadata_only(&stored.object));
+pub(crate) fn text(kind: &Kind, stored: &Stored, representation: Representation, now: Timestamp) -> Bytes {
+    match representation {
+        Representation::Whole => {}
+        Representation::Metadata(version) => return to_bytes(&metadata_only(&stored.object, version)),
+        Representation::Table(version, row_object) => {
+            return Printer { kind, version, row_object, now }.one(&of(kind, stored), true);
+        }
     }
     if let Some(text) = stored.cached_text(kind.id) {
         return text;
     }
-    let text = if kind.custom.is_some() { to_bytes(&of(kind, stored)) } else { to_bytes(&stored.object) };
+    let text = if is_as_stored(kind) { to_bytes(&stored.object) } else { to_bytes(&of(kind, stored)) };
     stored.cache_text(kind.id, text.clone());
     text
 }
 
-pub(crate) fn metadata_only(object: &Value) -> Value {
-    json!({ "kind": "PartialObjectMetadata", "apiVersion": "meta.k8s.io/v1", "metadata": object["metadata"] })
+pub(crate) fn metadata_only(object: &Value, version: MetaVersion) -> Value {
+    json!({ "kind": "PartialObjectMetadata", "apiVersion": version.api_version(), "metadata": object["metadata"] })
 }
 
 /// A list answer. Items of built-in kinds carry no apiVersion and kind.
-pub(crate) fn list(kind: &Kind, items: &[Arc<Stored>], metadata: &Value, representation: Representation) -> Bytes {
+pub(crate) fn list(
+    kind: &Kind,
+    items: &[Arc<Stored>],
+    metadata: &Value,
+    representation: Representation,
+    now: Timestamp,
+) -> Bytes {
     let (list_kind, api_version) = match representation {
         Representation::Whole => (kind.list_kind.clone(), kind.api_version()),
-        Representation::Metadata => ("PartialObjectMetadataList".to_owned(), "meta.k8s.io/v1".to_owned()),
+        Representation::Metadata(version) => ("PartialObjectMetadataList".to_owned(), version.api_version().to_owned()),
+        Representation::Table(version, row_object) => {
+            let objects: Vec<Value> = items.iter().map(|stored| of(kind, stored)).collect();
+            return Printer { kind, version, row_object, now }.list(objects.iter(), metadata);
+        }
     };
     let head = json!({ "kind": list_kind, "apiVersion": api_version, "metadata": metadata });
     let mut out = to_bytes(&head).to_vec();
@@ -78,10 +124,16 @@ pub(crate) fn list(kind: &Kind, items: &[Arc<Stored>], metadata: &Value, represe
             out.push(b',');
         }
         match (&stored.object, representation) {
-            (Value::Object(object), Representation::Whole) if kind.custom.is_none() => {
+            (Value::Object(object), Representation::Whole) if is_as_stored(kind) => {
                 out.extend_from_slice(&to_bytes(&WithoutType(object)));
             }
-            _ => out.extend_from_slice(&text(kind, stored, representation)),
+            (Value::Object(_), Representation::Whole) if kind.custom.is_none() => {
+                let object = of(kind, stored);
+                out.extend_from_slice(
+                    &object.as_object().map(|object| to_bytes(&WithoutType(object))).unwrap_or_default(),
+                );
+            }
+            _ => out.extend_from_slice(&text(kind, stored, representation, now)),
         }
     }
     out.extend_from_slice(b"]}");

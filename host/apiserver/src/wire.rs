@@ -1,45 +1,31 @@
-//! HTTP: the tower service, and the listener that serves it with HTTP/1.1 and
-//! HTTP/2 on a socket.
+//! HTTP: the tower service, which makes a call of each request.
 
 use std::convert::Infallible;
 use std::future::Future;
-use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
-use futures::StreamExt;
-use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, ETAG, IF_NONE_MATCH, USER_AGENT, VARY, WARNING};
-use http::{HeaderMap, HeaderValue, Request, Response, StatusCode};
-use http_body::{Body, Frame};
-use http_body_util::combinators::UnsyncBoxBody;
-use http_body_util::{BodyExt, Full, LengthLimitError, Limited, StreamBody};
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use hyper_util::server::conn::auto;
-use hyper_util::server::graceful::GracefulShutdown;
-use hyper_util::service::TowerToHyperService;
-use tokio::net::TcpListener;
+use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, IF_NONE_MATCH, USER_AGENT};
+use http::{HeaderMap, Request, Response};
+use http_body::Body;
+use http_body_util::{BodyExt, LengthLimitError, Limited};
 use tower::{BoxError, Service};
 
+use crate::accept::Accept;
+use crate::present::{AnswerBody, Presentation};
+use crate::protobuf;
 use crate::request::{Query, Target};
 use crate::server::ApiServer;
 use crate::status_error::ApiError;
-use crate::verbs::{Answer, Call};
-use crate::view;
+use crate::verbs::Call;
+use crate::view::Representation;
 
 /// The largest request body: the real server's limit for a resource.
 const BODY_BYTES_MAX: usize = 3 * 1024 * 1024;
-/// How long a connection may take to send a request's head, so that half-open
-/// ones do not pile up.
-const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
-/// How long watches and slow answers may go on once the server shuts down.
-const SHUTDOWN_GRACE: Duration = Duration::from_secs(1);
-/// How long to wait when a connection cannot be accepted, which is mostly for
-/// want of file descriptors.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
-
-type AnswerBody = UnsyncBoxBody<Bytes, Infallible>;
+/// How long a body may take to arrive: the real server's `--request-timeout`.
+pub(crate) const BODY_TIMEOUT: Duration = Duration::from_secs(60);
 
 impl<B> Service<Request<B>> for ApiServer
 where
@@ -67,138 +53,70 @@ impl ApiServer {
         B::Error: Into<BoxError>,
     {
         let (head, body) = request.into_parts();
-        let target = Target::parse(head.uri.path());
-        if let Err(error) = self.authenticate(&head.headers) {
-            return refusal(&error);
-        }
-        let body = match Limited::new(body, BODY_BYTES_MAX).collect().await {
-            Ok(collected) => collected.to_bytes(),
-            Err(error) if error.is::<LengthLimitError>() => return refusal(&ApiError::too_large(BODY_BYTES_MAX)),
-            Err(error) => return refusal(&ApiError::bad_request(format!("unable to read the body: {error}"))),
+        let query = Query::parse(head.uri.query().unwrap_or_default());
+        let accept = Accept::parse(header(&head.headers, ACCEPT));
+        let presentation = Presentation::of(&head.headers, &query, &accept);
+        let call = async {
+            self.authenticate(&head.headers)?;
+            let body = read(body).await?;
+            let essence = header(&head.headers, CONTENT_TYPE).split(';').next().unwrap_or_default().trim();
+            let (content_type, body) = plain(essence.to_owned(), body)?;
+            let agent = header(&head.headers, USER_AGENT).split('/').next().unwrap_or_default();
+            Ok(Call {
+                method: head.method.clone(),
+                query,
+                content_type,
+                accept,
+                representation: Representation::default(),
+                if_none_match: header(&head.headers, IF_NONE_MATCH).to_owned(),
+                agent: if agent.is_empty() { "unknown".to_owned() } else { agent.to_owned() },
+                body,
+            })
         };
-        let header = |name| head.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
-        let essence = header(CONTENT_TYPE).split(';').next().unwrap_or_default().trim().to_owned();
-        let agent = header(USER_AGENT).split('/').next().unwrap_or_default();
-        let call = Call {
-            method: head.method.clone(),
-            query: Query::parse(head.uri.query().unwrap_or_default()),
-            content_type: essence,
-            accept: header(ACCEPT).to_owned(),
-            if_none_match: header(IF_NONE_MATCH).to_owned(),
-            agent: if agent.is_empty() { "unknown".to_owned() } else { agent.to_owned() },
-            body,
-        };
-        match self.answer(target, call) {
-            Ok(answer) => accept(answer),
-            Err(error) => refusal(&error),
+        match call.await {
+            Ok(call) => {
+                let (answer, deprecation) = self.answer(Target::parse(head.uri.path()), call);
+                presentation.response(answer, deprecation)
+            }
+            Err(error) => presentation.response(Err(error), None),
         }
     }
 
     fn authenticate(&self, headers: &HeaderMap) -> Result<(), ApiError> {
         let Some(token) = self.token() else { return Ok(()) };
-        let given = headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok()).unwrap_or_default();
+        let given = header(headers, AUTHORIZATION);
         if given.strip_prefix("Bearer ") == Some(token) { Ok(()) } else { Err(ApiError::unauthorized()) }
     }
+}
 
-    /// Serves on a socket until `shutdown` resolves; then idle connections are
-    /// closed, and running ones, watches among them, after a short grace.
-    ///
-    /// # Errors
-    /// None at present; a connection's failure ends that connection alone.
-    pub async fn serve(self, listener: TcpListener, shutdown: impl Future<Output = ()>) -> io::Result<()> {
-        let mut builder = auto::Builder::new(TokioExecutor::new());
-        builder.http1().timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT);
-        builder.http2().timer(TokioTimer::new());
-        let graceful = GracefulShutdown::new();
-        let mut connections = tokio::task::JoinSet::new();
-        tokio::pin!(shutdown);
-        loop {
-            let accepted = tokio::select! {
-                biased;
-                () = &mut shutdown => break,
-                accepted = listener.accept() => accepted,
-                Some(_) = connections.join_next() => continue,
-            };
-            let Ok((socket, _)) = accepted else {
-                tokio::time::sleep(ACCEPT_PAUSE).await;
-                continue;
-            };
-            // Watches write small events that must not wait for each other.
-            if let Err(error) = socket.set_nodelay(true) {
-                tracing::debug!(%error, "a connection keeps its delay");
-            }
-            let service = TowerToHyperService::new(self.clone());
-            let connection = builder.serve_connection(TokioIo::new(socket), service).into_owned();
-            let connection = graceful.watch(connection);
-            connections.spawn(async move {
-                if let Err(error) = connection.await {
-                    tracing::debug!(error, "a connection ended early");
-                }
-            });
-        }
-        drop(listener);
-        if tokio::time::timeout(SHUTDOWN_GRACE, graceful.shutdown()).await.is_err() {
-            tracing::debug!("connections were cut at the end of the grace");
-        }
-        connections.shutdown().await;
-        Ok(())
+/// A body in protobuf becomes JSON, if its kind has a layout there; custom
+/// kinds have none, and are refused as such by their verbs.
+fn plain(content_type: String, body: Bytes) -> Result<(String, Bytes), ApiError> {
+    if content_type != protobuf::MEDIA_TYPE {
+        return Ok((content_type, body));
+    }
+    match protobuf::to_json(&body) {
+        Ok(json) => Ok(("application/json".to_owned(), json)),
+        Err(protobuf::Error::UnknownKind(_)) => Ok((content_type, body)),
+        Err(error) => Err(ApiError::bad_request(format!("the object provided is unrecognized: {error}"))),
     }
 }
 
-fn full(body: Bytes) -> AnswerBody {
-    Full::new(body).boxed_unsync()
-}
-
-fn build(code: u16, content_type: &str, body: AnswerBody) -> Response<AnswerBody> {
-    let mut response = Response::new(body);
-    *response.status_mut() = StatusCode::from_u16(code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    if let Ok(value) = content_type.parse() {
-        response.headers_mut().insert(CONTENT_TYPE, value);
-    }
-    response
-}
-
-fn refusal(error: &ApiError) -> Response<AnswerBody> {
-    if error.plain {
-        let body = Bytes::from(format!("{}\n", error.message));
-        return build(error.code, "text/plain; charset=utf-8", full(body));
-    }
-    build(error.code, "application/json", full(view::to_bytes(&error.to_status())))
-}
-
-/// What a client needs to ask again only for what has changed.
-fn tag(response: &mut Response<AnswerBody>, etag: &str) {
-    response.headers_mut().insert(VARY, HeaderValue::from_static("Accept"));
-    if let Ok(etag) = etag.parse() {
-        response.headers_mut().insert(ETAG, etag);
+/// A body of bounded length, in bounded time.
+async fn read<B>(body: B) -> Result<Bytes, ApiError>
+where
+    B: Body<Data = Bytes>,
+    B::Error: Into<BoxError>,
+{
+    let collected = tokio::time::timeout(BODY_TIMEOUT, Limited::new(body, BODY_BYTES_MAX).collect());
+    match collected.await {
+        Ok(Ok(collected)) => Ok(collected.to_bytes()),
+        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(ApiError::too_large(BODY_BYTES_MAX)),
+        Ok(Err(error)) => Err(ApiError::bad_request(format!("unable to read the body: {error}"))),
+        Err(_) => Err(ApiError::timed_out()),
     }
 }
 
-fn accept(answer: Answer) -> Response<AnswerBody> {
-    match answer {
-        Answer::Body { code, content_type, etag, warnings, body } => {
-            let mut response = build(code, content_type, full(body));
-            if let Some(etag) = etag {
-                tag(&mut response, &etag);
-            }
-            for warning in warnings {
-                let quoted = format!("299 - \"{}\"", warning.replace('\\', "\\\\").replace('"', "\\\""));
-                if let Ok(value) = quoted.parse() {
-                    response.headers_mut().append(WARNING, value);
-                }
-            }
-            response
-        }
-        Answer::NotModified { etag } => {
-            // No content type: a client's cache would lay it over the one it has.
-            let mut response = Response::new(full(Bytes::new()));
-            *response.status_mut() = StatusCode::NOT_MODIFIED;
-            tag(&mut response, &etag);
-            response
-        }
-        Answer::Watch(watch) => {
-            let frames = watch.into_stream().map(|bytes| Ok(Frame::data(bytes)));
-            build(200, "application/json", StreamBody::new(frames).boxed_unsync())
-        }
-    }
+fn header(headers: &HeaderMap, name: http::HeaderName) -> &str {
+    headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
 }

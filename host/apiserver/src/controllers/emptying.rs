@@ -17,12 +17,12 @@ pub(super) fn namespace(state: &mut State, name: &str) {
     }
     let mut left = 0;
     for kind in state.registry.resources().into_iter().filter(|kind| kind.namespaced) {
-        for (key, object) in state.storage.list(&kind.at, Some(name)) {
+        for (key, object) in state.storage.list(kind.place(), Some(name)) {
             if !object.is_deleting() {
                 remove_or_mark(state, &kind, &key, Propagation::Background);
             }
         }
-        left += state.storage.list(&kind.at, Some(name)).len();
+        left += state.storage.list(kind.place(), Some(name)).len();
     }
     if left > 0 {
         // What is held by finalizers is noted again when it goes.

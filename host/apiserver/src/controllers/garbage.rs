@@ -68,7 +68,7 @@ fn look(state: &State, reference: &Value, namespace: Option<&str>) -> Owner {
         (true, None) => return Owner::Unknown,
         (false, _) => text("name").to_owned(),
     };
-    match state.storage.get(&kind.at, &key) {
+    match state.storage.get(kind.place(), &key) {
         Some(owner) if owner.uid() == text("uid") => {
             let foreground = meta::finalizers(&owner.object).iter().any(|one| one == FOREGROUND);
             if owner.is_deleting() && foreground { Owner::Waiting } else { Owner::Solid }

@@ -83,13 +83,13 @@ pub(super) fn store(
     writing::validate(kind, &new, None, None, meta::validate_new(kind, &new))?;
     let name = meta::text(&new, "name").to_owned();
     let key = super::Name { namespace, name: &name }.key();
-    if let Some(present) = state.storage.get(&kind.at, &key) {
+    if let Some(present) = state.storage.get(kind.place(), &key) {
         return Err(ApiError::already_exists(kind.resource_subject(&name), present.is_deleting()));
     }
     if options.dry_run {
         return Ok(new);
     }
-    state.put(&kind.at, &key, view::to_storage(kind, new));
+    state.put(kind.place(), &key, view::to_storage(kind, new));
     let (_, created) = state.view(kind, &key).expect("stored in the line above");
     if crd::is_definition(&kind.at) {
         crd::accept(state, &key);
@@ -130,5 +130,5 @@ pub(crate) fn namespace(state: &mut State, name: &str) {
     meta::start(&mut new, None, uid, now);
     writing::default(&kind, &mut new);
     builtin_rules::prepare_new(state, &kind, &mut new).expect("a namespace is refused nothing");
-    state.put(&kind.at, name, new);
+    state.put(kind.place(), name, new);
 }

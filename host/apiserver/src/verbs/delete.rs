@@ -118,7 +118,7 @@ pub(super) fn delete(state: &mut State, kind: &Arc<Kind>, name: &Name<'_>, call:
     let options = DeleteOptions::parse(call)?;
     let key = name.key();
     let stored =
-        state.storage.get(&kind.at, &key).ok_or_else(|| ApiError::not_found(kind.resource_subject(name.name)))?;
+        state.storage.get(kind.place(), &key).ok_or_else(|| ApiError::not_found(kind.resource_subject(name.name)))?;
     if kind.is("", "namespaces") && IMMORTAL.contains(&name.name) {
         return Err(ApiError::forbidden(kind.resource_subject(name.name), "this namespace may not be deleted"));
     }
@@ -189,16 +189,16 @@ fn fate(kind: &Kind, stored: &Stored, propagation: Propagation, now: &str) -> Fa
 
 /// Removes an object, or marks it as being deleted where something holds it.
 pub(crate) fn remove_or_mark(state: &mut State, kind: &Arc<Kind>, key: &str, propagation: Propagation) {
-    let Some(stored) = state.storage.get(&kind.at, key) else {
+    let Some(stored) = state.storage.get(kind.place(), key) else {
         return;
     };
     match fate(kind, &stored, propagation, &state.now_text()) {
         Fate::Gone => {
-            state.remove(&kind.at, key, stored.object.clone());
+            state.remove(kind.place(), key, stored.object.clone());
         }
         Fate::Unchanged => {}
         Fate::Marked(object) => {
-            state.put(&kind.at, key, object);
+            state.put(kind.place(), key, object);
         }
     }
 }
@@ -236,9 +236,8 @@ pub(super) fn collection(
     call: &Call,
 ) -> Result<Answer, ApiError> {
     let options = DeleteOptions::parse(call)?;
-    let representation = call.representation()?;
     let filter = read::filter(kind, namespace, call)?;
-    let collection = state.storage.collection(&kind.at);
+    let collection = state.storage.collection(kind.place());
     let (keys, items): (Vec<String>, Vec<Arc<Stored>>) = in_namespace(collection.objects(), namespace)
         .filter(|(_, stored)| filter.matches(stored))
         .map(|(key, stored)| (key.clone(), Arc::clone(stored)))
@@ -252,5 +251,5 @@ pub(super) fn collection(
             remove_or_mark(state, kind, &key, options.propagation);
         }
     }
-    Ok(Answer::json(200, view::list(kind, &items, &metadata, representation)))
+    Ok(Answer::json(200, view::list(kind, &items, &metadata, call.representation, state.now)))
 }

@@ -1,5 +1,6 @@
 //! get, list and the start of a watch.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -7,23 +8,27 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
 
+use super::list_options::{self, ListOptions, Match};
 use super::{Answer, Call, Name};
+use crate::field_selector::FieldSelector;
 use crate::kinds::Kind;
-use crate::selector::{FieldSelector, LabelSelector};
+use crate::selector::LabelSelector;
 use crate::server::{ApiServer, State};
-use crate::status_error::{ApiError, Cause, Subject};
+use crate::status_error::ApiError;
 use crate::storage::{Stored, in_namespace};
 use crate::view;
 use crate::watch::{Filter, Start, Watch, WatchOptions};
 
 pub(super) fn get(state: &State, kind: &Kind, name: &Name<'_>, call: &Call) -> Result<Answer, ApiError> {
-    let representation = call.representation()?;
-    version(call, "resourceVersion")?;
+    let asked = list_options::version(&call.query)?.unwrap_or_default();
+    if asked > state.storage.version() {
+        return Err(ApiError::too_new(asked, state.storage.version()));
+    }
     let stored = state
         .storage
-        .get(&kind.at, &name.key())
+        .get(kind.place(), &name.key())
         .ok_or_else(|| ApiError::not_found(kind.resource_subject(name.name)))?;
-    Ok(Answer::json(200, view::text(kind, &stored, representation)))
+    Ok(Answer::json(200, view::text(kind, &stored, call.representation, state.now)))
 }
 
 /// The selectors of a list, a watch or a deletecollection.
@@ -31,25 +36,16 @@ pub(super) fn filter(kind: &Kind, namespace: Option<&str>, call: &Call) -> Resul
     Ok(Filter {
         namespace: namespace.map(str::to_owned),
         labels: LabelSelector::parse(call.query.get("labelSelector").unwrap_or_default())?,
-        fields: FieldSelector::parse(
-            call.query.get("fieldSelector").unwrap_or_default(),
-            kind.namespaced,
-            &kind.selectable,
-            kind.custom.is_some(),
-        )?,
+        fields: FieldSelector::parse(call.query.get("fieldSelector").unwrap_or_default(), kind)?,
     })
 }
 
 pub(super) fn list(state: &mut State, kind: &Kind, namespace: Option<&str>, call: &Call) -> Result<Answer, ApiError> {
-    let representation = call.representation()?;
+    let options = ListOptions::parse(call, false)?;
     let filter = filter(kind, namespace, call)?;
-    let limit = call.query.number::<usize>("limit")?.filter(|limit| *limit > 0);
-    let wanted = wanted_version(state, call)?;
-    let page = match call.query.get("continue") {
-        Some(token) => Page::parse(token)?,
-        None => Page { version: wanted, after: None },
-    };
     let latest = state.storage.version();
+    let now = state.now;
+    let page = Page::of(&options, latest)?;
     let (objects, version) = snapshot(state, kind, page.version, latest)?;
     let matching = in_namespace(&objects, namespace)
         .skip_while(|(key, _)| page.after.as_ref().is_some_and(|after| *key <= after))
@@ -58,7 +54,7 @@ pub(super) fn list(state: &mut State, kind: &Kind, namespace: Option<&str>, call
     let mut last_key = None;
     let mut left = 0_usize;
     for (key, stored) in matching {
-        if limit.is_some_and(|limit| items.len() == limit) {
+        if page.limit.is_some_and(|limit| items.len() == limit) {
             left += 1;
         } else {
             items.push(Arc::clone(stored));
@@ -71,90 +67,84 @@ pub(super) fn list(state: &mut State, kind: &Kind, namespace: Option<&str>, call
         metadata["continue"] = Value::from("");
     }
     if let (true, Some(after)) = (left > 0, last_key) {
-        metadata["continue"] = Value::from(Page { version: Some(version), after: Some(after) }.token());
+        metadata["continue"] = Value::from(token(version, &after));
         if filter.labels.is_empty() && filter.fields.is_empty() {
             metadata["remainingItemCount"] = Value::from(left);
         }
     }
-    Ok(Answer::json(200, view::list(kind, &items, &metadata, representation)))
+    Ok(Answer::json(200, view::list(kind, &items, &metadata, call.representation, now)))
 }
 
-/// The version that `resourceVersionMatch=Exact` asks for; any other request is
-/// answered with the latest state, which is never older than what it accepts.
-fn wanted_version(state: &State, call: &Call) -> Result<Option<u64>, ApiError> {
-    let asked = version(call, "resourceVersion")
-        .map_err(|error| ApiError::bad_request(format!("invalid resource version: {}", error.message)))?;
-    let latest = state.storage.version();
-    match (asked, call.query.get("resourceVersionMatch")) {
-        (Some(asked), _) if asked > latest => Err(ApiError::too_new(asked, latest)),
-        (Some(asked), Some("Exact")) if asked > 0 => Ok(Some(asked)),
-        (Some(0), Some("Exact")) => Err(list_options_error(
-            "resourceVersionMatch",
-            "resourceVersionMatch \"exact\" is forbidden for resourceVersion \"0\"",
-        )),
-        (None, Some(_)) => Err(list_options_error(
-            "resourceVersionMatch",
-            "resourceVersionMatch is forbidden unless resourceVersion is provided",
-        )),
-        // A page of an older client: it means the same list from the start.
-        _ => Ok(None),
-    }
-}
+/// The objects of a collection, by their keys; copied only where they are of old.
+type Objects<'a> = Cow<'a, BTreeMap<String, Arc<Stored>>>;
 
 /// The objects at a version, or now.
-fn snapshot(
-    state: &mut State,
+fn snapshot<'a>(
+    state: &'a mut State,
     kind: &Kind,
     version: Option<u64>,
     latest: u64,
-) -> Result<(BTreeMap<String, Arc<Stored>>, u64), ApiError> {
-    let collection = state.storage.collection(&kind.at);
+) -> Result<(Objects<'a>, u64), ApiError> {
+    let collection = state.storage.collection(kind.place());
     let Some(version) = version.filter(|version| *version != latest) else {
-        return Ok((collection.objects().clone(), latest));
+        return Ok((Cow::Borrowed(collection.objects()), latest));
     };
     let objects = collection.at(version).ok_or_else(|| {
         ApiError::expired(
             "The provided continue parameter is too old to display a consistent list result. You can start a new list without the continue parameter, or use the continue token in this response to retrieve the remainder of the results. Continuing with the provided token results in an inconsistent list - objects that were created, modified, or deleted between the time the first chunk was returned and now may show up in the list.",
         )
     })?;
-    Ok((objects, version))
+    Ok((Cow::Owned(objects), version))
 }
 
-/// Where a list goes on: after a key, as of a version.
+/// What part of a list is wanted, and as of when.
 struct Page {
+    /// None for now.
     version: Option<u64>,
+    /// After this key.
     after: Option<String>,
+    limit: Option<usize>,
 }
 
 impl Page {
-    fn token(&self) -> String {
-        let token = json!({ "v": "meta.k8s.io/v1", "rv": self.version, "start": self.after });
-        URL_SAFE_NO_PAD.encode(token.to_string())
-    }
-
-    fn parse(token: &str) -> Result<Self, ApiError> {
-        let refused = || ApiError::bad_request("invalid continue token: continue key is not valid");
-        let bytes = URL_SAFE_NO_PAD.decode(token.trim_end_matches('=')).map_err(|_| refused())?;
-        let token: Value = serde_json::from_slice(&bytes).map_err(|_| refused())?;
-        let after = token["start"].as_str().ok_or_else(refused)?.to_owned();
-        let version = token["rv"].as_u64().ok_or_else(refused)?;
-        Ok(Self { version: Some(version), after: Some(after) })
+    fn of(options: &ListOptions, latest: u64) -> Result<Self, ApiError> {
+        if let Some(token) = &options.continues {
+            let (version, after) = parse_token(token)?;
+            if options.version.unwrap_or_default() > 0 {
+                return Err(ApiError::bad_request("specifying resource version is not allowed when using continue"));
+            }
+            return Ok(Self { version: Some(version), after: Some(after), limit: options.limit });
+        }
+        let asked = options.version.unwrap_or_default();
+        if asked > latest {
+            return Err(ApiError::too_new(asked, latest));
+        }
+        // A page of a version that is named without a rule is of that version.
+        let exact = options.version_match == Some(Match::Exact)
+            || (options.version_match.is_none() && options.limit.is_some() && asked > 0);
+        // Version 0 asks for the cache, which has no pages.
+        let from_cache = options.version == Some(0) && options.version_match.is_none();
+        Ok(Self { version: exact.then_some(asked), after: None, limit: options.limit.filter(|_| !from_cache) })
     }
 }
 
-/// A resourceVersion parameter.
-fn version(call: &Call, key: &str) -> Result<Option<u64>, ApiError> {
-    let Some(text) = call.query.get(key) else { return Ok(None) };
-    text.parse().map(Some).map_err(|_| {
-        ApiError::internal(format!(
-            "{key}: Invalid value: {text:?}: strconv.ParseUint: parsing {text:?}: invalid syntax"
-        ))
-    })
+/// From where a list goes on: a key, as of a version.
+fn token(version: u64, after: &str) -> String {
+    URL_SAFE_NO_PAD.encode(json!({ "v": "meta.k8s.io/v1", "rv": version, "start": after }).to_string())
 }
 
-fn list_options_error(field: &str, why: &str) -> ApiError {
-    let subject = Subject { group: "meta.k8s.io", what: "ListOptions", name: "" };
-    ApiError::invalid(subject, &[Cause::forbidden(field, why)])
+fn parse_token(token: &str) -> Result<(u64, String), ApiError> {
+    let refused = || ApiError::bad_request("invalid continue token: continue key is not valid");
+    let bytes = URL_SAFE_NO_PAD.decode(token.trim_end_matches('=')).map_err(|_| refused())?;
+    if let Some(first) = bytes.first().filter(|first| **first != b'{') {
+        let first = char::from(*first);
+        return Err(ApiError::bad_request(format!(
+            "invalid continue token: continue key is not valid: invalid character {first:?} looking for beginning of value"
+        )));
+    }
+    let token: Value = serde_json::from_slice(&bytes).map_err(|_| refused())?;
+    let after = token["start"].as_str().ok_or_else(refused)?.to_owned();
+    Ok((token["rv"].as_u64().ok_or_else(refused)?, after))
 }
 
 pub(super) fn watch(
@@ -162,38 +152,31 @@ pub(super) fn watch(
     state: &mut State,
     kind: &Arc<Kind>,
     namespace: Option<&str>,
+    name: Option<&str>,
     call: &Call,
 ) -> Result<Answer, ApiError> {
-    let filter = filter(kind, namespace, call)?;
-    let asked = version(call, "resourceVersion")?.unwrap_or(0);
-    let initial = call.query.get("sendInitialEvents").is_some().then(|| call.query.flag("sendInitialEvents"));
-    if initial.is_some() && call.query.get("resourceVersionMatch") != Some("NotOlderThan") {
-        return Err(list_options_error(
-            "resourceVersionMatch",
-            "sendInitialEvents requires setting resourceVersionMatch to NotOlderThan",
+    if call.accept.prefers_yaml() {
+        return Err(ApiError::not_acceptable(
+            "only the following media types are accepted: application/json;stream=watch, application/vnd.kubernetes.protobuf;stream=watch",
         ));
     }
-    if initial.is_none() && call.query.get("resourceVersionMatch").is_some() {
-        return Err(list_options_error(
-            "resourceVersionMatch",
-            "resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided",
-        ));
-    }
-    let bookmarks = call.query.flag("allowWatchBookmarks");
-    let start = match (initial, asked) {
-        (Some(true), _) => Start::InitialEvents { marked: bookmarks },
-        // From nowhere: what exists comes first, as additions.
-        (None, 0) => Start::InitialEvents { marked: false },
-        (Some(false), 0) => Start::Now,
-        (_, asked) => Start::After(asked),
+    let options = ListOptions::parse(call, true)?;
+    let asked = options.version.unwrap_or_default();
+    let start = match (options.initial_events, asked) {
+        (true, asked) => Start::InitialEvents { at_least: asked },
+        (false, 0) => Start::Now,
+        (false, asked) => Start::After(asked),
     };
+    let mut filter = filter(kind, namespace, call)?;
+    if let Some(name) = name {
+        filter.fields.add_name(name);
+    }
     let options = WatchOptions {
         filter,
         start,
-        bookmarks,
-        timeout_seconds: call.query.number("timeoutSeconds")?.filter(|seconds| *seconds > 0),
-        representation: call.representation()?,
+        bookmarks: options.bookmarks,
+        timeout_seconds: options.timeout_seconds,
+        representation: call.representation,
     };
-    let watch = Watch::start(server.clone(), state, Arc::clone(kind), options);
-    Ok(Answer::Watch(Box::new(watch)))
+    Ok(Answer::Watch(Box::new(Watch::start(server.clone(), state, Arc::clone(kind), options))))
 }

@@ -129,12 +129,12 @@ impl Change<'_> {
         let key = self.name.key();
         if is_released(kind, &new) {
             // What watches are told last is what was stored, finalizer and all.
-            if let Some(stored) = state.storage.get(&kind.at, &key) {
-                state.remove(&kind.at, &key, stored.object.clone());
+            if let Some(stored) = state.storage.get(kind.place(), &key) {
+                state.remove(kind.place(), &key, stored.object.clone());
             }
             return Ok((200, new));
         }
-        state.put(&kind.at, &key, view::to_storage(kind, new));
+        state.put(kind.place(), &key, view::to_storage(kind, new));
         let (_, stored) = state.view(kind, &key).expect("stored in the line above");
         if crd::is_definition(&self.kind.at) {
             crd::accept(state, &key);

@@ -101,7 +101,12 @@ impl Client {
 
     /// A watch whose events are read one by one.
     pub async fn watch(&self, path: &str) -> Events {
-        let request = Request::builder().uri(path).body(Full::new(Bytes::new())).unwrap();
+        self.watch_as(path, "application/json").await
+    }
+
+    /// A watch in another representation.
+    pub async fn watch_as(&self, path: &str, accept: &str) -> Events {
+        let request = Request::builder().uri(path).header("accept", accept).body(Full::new(Bytes::new())).unwrap();
         let response = self.0.clone().oneshot(request).await.unwrap();
         assert_eq!(response.status(), 200);
         let frames = BodyStream::new(response.into_body());
