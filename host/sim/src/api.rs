@@ -18,6 +18,18 @@ pub struct Refused {
     answer: Value,
 }
 
+impl Refused {
+    /// The HTTP status of the answer.
+    pub fn status(&self) -> u16 {
+        self.status
+    }
+
+    /// The answer, mostly a `Status`.
+    pub fn answer(&self) -> &Value {
+        &self.answer
+    }
+}
+
 /// A person's client of a world's API.
 #[derive(Clone)]
 pub struct Api(ApiServer);
@@ -40,6 +52,11 @@ impl Api {
     /// Merges a patch into an object.
     pub async fn merge(&self, path: &str, patch: &Value) -> Result<Value, Refused> {
         self.send(Method::PATCH, path, "application/merge-patch+json", Some(patch)).await
+    }
+
+    /// Applies an object; the query of the path says for which manager.
+    pub async fn apply(&self, path: &str, object: &Value) -> Result<Value, Refused> {
+        self.send(Method::PATCH, path, "application/apply-patch+yaml", Some(object)).await
     }
 
     /// Deletes an object.

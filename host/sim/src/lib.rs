@@ -14,9 +14,11 @@
 mod api;
 mod clock;
 mod env;
+pub mod located;
 mod log;
 pub mod oracle;
 mod refusal;
+pub mod scenario;
 pub mod wire;
 mod world;
 

@@ -32,6 +32,25 @@ impl Entry {
         writes(&self.method)
     }
 
+    /// The request in the words of a person: when, who, what and the answer, but
+    /// for managers, preconditions and other queries.
+    pub fn in_short(&self) -> String {
+        let place = self.path.split('?').next().unwrap_or_default();
+        let answer = self.status.map_or_else(|| "lost".to_owned(), |status| status.to_string());
+        format!("{:>9.3} s  host {}  {} {place}: {answer}", self.at.as_secs_f64(), self.process, self.method)
+    }
+
+    /// The plural name of what it watches, if it is a watch.
+    pub fn watches(&self) -> Option<&str> {
+        let (place, query) = self.path.split_once('?')?;
+        query.contains("watch=true").then(|| place.rsplit('/').next().unwrap_or_default())
+    }
+
+    /// Whether it is about an Event.
+    pub fn is_about_an_event(&self) -> bool {
+        self.path.starts_with("/apis/events.k8s.io/")
+    }
+
     /// Whether it is about a Lease.
     pub fn is_about_a_lease(&self) -> bool {
         is_about_a_lease(&self.path)

@@ -8,9 +8,9 @@ use clap::{Args, Parser, Subcommand};
 #[derive(Parser, Debug)]
 #[command(version, about, long_about = None)]
 pub struct Cli {
-    /// What is logged: a level, or tracing directives such as `info,trimtab_engine=debug`.
-    #[arg(long, global = true, env = "TRIMTAB_LOG", default_value = "info")]
-    pub log: String,
+    /// What is logged: a level, or tracing directives such as `info,trimtab_engine=debug`; by default `info`, of `test` nothing.
+    #[arg(long, global = true, env = "TRIMTAB_LOG", value_name = "DIRECTIVES")]
+    pub log: Option<String>,
     /// What to do.
     #[command(subcommand)]
     pub command: Command,
@@ -25,6 +25,8 @@ pub enum Command {
     Dev(DevArgs),
     /// The story of the host, each line of it checked as it is told.
     Demo(DemoArgs),
+    /// Play scenarios: tests of plugins that need no cluster.
+    Test(TestArgs),
     /// Say whether a file is a plugin, what it says of itself and what it would be allowed.
     Check(CheckArgs),
     /// Compile a plugin; the host runs this as a child process, so that a bad file harms nobody.
@@ -107,6 +109,29 @@ pub struct DemoArgs {
     /// The folder of the example's manifests.
     #[arg(long, value_name = "DIR")]
     pub manifests: PathBuf,
+}
+
+/// Flags of `trimtab test`.
+#[derive(Args, Debug)]
+pub struct TestArgs {
+    /// Scenarios, and folders in which they lie.
+    #[arg(default_value = ".", value_name = "FILE|DIR")]
+    pub paths: Vec<PathBuf>,
+    /// Chooses all that is left to chance; one seed gives one run.
+    #[arg(long, default_value_t = 1, value_name = "N")]
+    pub seed: u64,
+    /// Write what was found into exact expectations and numbers of writes.
+    #[arg(long)]
+    pub update: bool,
+    /// Write the results there, as JUnit's XML.
+    #[arg(long, value_name = "FILE")]
+    pub junit: Option<PathBuf>,
+    /// Play only scenarios whose name contains this.
+    #[arg(long, value_name = "TEXT")]
+    pub filter: Option<String>,
+    /// Where compiled code is kept; a local disk, readable by this user alone.
+    #[arg(long, env = "TRIMTAB_CACHE", value_name = "DIR")]
+    pub cache: Option<PathBuf>,
 }
 
 /// Flags of `trimtab check`.

@@ -11,6 +11,7 @@ mod os_env;
 mod run;
 mod signals;
 mod telemetry;
+mod test;
 mod wiring;
 
 use std::process::ExitCode;
@@ -20,11 +21,13 @@ use trimtab_wasm::CompileLimits;
 
 fn main() -> ExitCode {
     let cli = cli::Cli::parse();
-    telemetry::start(&cli.log);
+    let quiet = matches!(cli.command, cli::Command::Test(_));
+    telemetry::start(cli.log.as_deref().unwrap_or(if quiet { "off" } else { "info" }));
     let done = match cli.command {
         cli::Command::Run(args) => run::main(args),
         cli::Command::Dev(args) => dev::main(args),
         cli::Command::Demo(args) => demo::main(args),
+        cli::Command::Test(args) => return test::main(&args),
         cli::Command::Check(args) => check::main(args),
         cli::Command::Compile(args) => {
             return trimtab_wasm::compile(&args.input, &args.output, CompileLimits::default());

@@ -131,7 +131,8 @@ fn identity() -> String {
     format!("{host}_{:016x}", OsEnv.random())
 }
 
-fn default_cache() -> anyhow::Result<PathBuf> {
+/// Where compiled code is kept, unless a flag says where.
+pub fn default_cache() -> anyhow::Result<PathBuf> {
     let home = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from);
     let home = home.or_else(|| std::env::var_os("HOME").map(|home| Path::new(&home).join(".cache")));
     match home {

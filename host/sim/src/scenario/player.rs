@@ -1,0 +1,138 @@
+//! A scenario's steps in a world: each is done, and then the world comes to rest.
+
+use std::{sync::Arc, time::Duration};
+
+use trimtab_wasm::Wasm;
+
+use super::{
+    Action, Plugins, Scenario,
+    cluster::{Cluster, Undone},
+    stage::Stage,
+    swap,
+};
+use crate::{
+    log::Entry,
+    world::{Broken, World},
+};
+
+/// For how long nothing must have been written for the next step to begin: a
+/// step's last consequences are written within milliseconds, but a new kind may
+/// be noticed by the poll of discovery alone, each two seconds.
+const REST: Duration = Duration::from_secs(3);
+/// How long a step may take to come to rest; what still writes then, writes for
+/// ever.
+const REST_MAX: Duration = Duration::from_secs(600);
+
+/// Plays steps.
+pub struct Player<'a> {
+    /// Where.
+    pub world: World,
+    /// Its objects.
+    pub cluster: Cluster,
+    stage: &'a Stage,
+    plugins: Plugins,
+    /// When each step that was played began, by its index.
+    pub began: Vec<(usize, Duration)>,
+}
+
+/// Why a step came to no end.
+#[derive(Debug, thiserror::Error)]
+pub enum Stuck {
+    /// It could not be done.
+    #[error(transparent)]
+    Undone(#[from] Undone),
+    /// The world it was done in is broken.
+    #[error(transparent)]
+    Broken(#[from] Broken),
+}
+
+impl<'a> Player<'a> {
+    /// A world in which this will go wrong, with nothing in it yet.
+    pub fn new(scenario: &Scenario, stage: &'a Stage, wasm: Arc<Wasm>, seed: u64) -> Self {
+        let world = World::new(seed, None, wasm);
+        let cluster = Cluster::new(world.api.clone());
+        Self { world, cluster, stage, plugins: scenario.plugins.clone(), began: Vec::new() }
+    }
+
+    /// Starts a host with the scenario's plugins, and waits until it leads.
+    pub async fn begin(&mut self) -> Result<(), Broken> {
+        self.world.put_folder(self.stage.folder(&self.plugins));
+        self.world.start_host();
+        self.rest().await
+    }
+
+    /// Does what a step says, and waits for its consequences. What is expected
+    /// is not looked at here.
+    pub async fn play(&mut self, index: usize, action: &Action) -> Result<(), Stuck> {
+        self.began.push((index, self.world.clock().elapsed()));
+        self.act(action).await?;
+        Ok(self.rest().await?)
+    }
+
+    async fn act(&mut self, action: &Action) -> Result<(), Stuck> {
+        let cluster = &mut self.cluster;
+        match action {
+            Action::Apply(manifests) => {
+                for manifest in manifests {
+                    cluster.apply(manifest).await?;
+                }
+            }
+            Action::Patch(patches) => {
+                for (of, patch) in patches {
+                    cluster.merge(of, patch).await?;
+                }
+            }
+            Action::Label(labels) => {
+                for (of, marks) in labels {
+                    cluster.mark(of, "labels", marks).await?;
+                }
+            }
+            Action::Annotate(annotations) => {
+                for (of, marks) in annotations {
+                    cluster.mark(of, "annotations", marks).await?;
+                }
+            }
+            Action::Delete(references) => {
+                for of in references {
+                    cluster.delete(of).await?;
+                }
+            }
+            Action::Report(references, outcome) => {
+                let now = self.world.clock().timestamp().to_string();
+                for of in references {
+                    cluster.report(of, *outcome, &now).await?;
+                }
+            }
+            Action::Advance(time) => self.world.pass(*time).await?,
+            Action::Swap(files) => {
+                swap(&mut self.plugins, files);
+                self.world.put_folder(self.stage.folder(&self.plugins));
+            }
+            Action::Expect(_) => {}
+        }
+        Ok(())
+    }
+
+    /// Lets time pass until nothing has been written for a while.
+    async fn rest(&mut self) -> Result<(), Broken> {
+        let began = self.world.clock().elapsed();
+        loop {
+            let now = self.world.clock().elapsed();
+            let last = self.world.log().writes_since(began).pop();
+            let until = last.as_ref().map_or(began, |last| last.at) + REST;
+            match last {
+                _ if until <= now => return Ok(()),
+                Some(last) if now - began >= REST_MAX => return Err(Broken::Restless(last.into())),
+                _ => self.world.pass(until - now).await?,
+            }
+        }
+    }
+
+    /// The writes since then that an author counts: children, statuses and
+    /// marks, but no Leases and no Events.
+    pub fn writes_since(&self, since: Duration) -> Vec<Entry> {
+        let mut writes = self.world.log().writes_since(since);
+        writes.retain(|write| !write.is_about_an_event());
+        writes
+    }
+}
