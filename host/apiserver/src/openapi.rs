@@ -11,9 +11,10 @@ use crate::status_error::ApiError;
 use crate::verbs::{Answer, Call};
 use crate::view;
 
-/// The type in which kubectl asks for version 2, and a document of it that
-/// holds its own version number and nothing else.
+/// The type in which kubectl asks for version 2, that in which it is answered,
+/// and a document of it that holds its own version number and nothing else.
 const PROTOBUF_V2: &str = "application/com.github.proto-openapi.spec.v2@v1.0+protobuf";
+const PROTOBUF_V2_ANSWER: &str = "application/com.github.proto-openapi.spec.v2.v1.0+protobuf";
 const NOTHING_V2: &[u8] = b"\x0a\x032.0";
 const OBJECT_META: &str = "io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta";
 
@@ -42,7 +43,7 @@ pub(crate) fn answer(state: &mut State, path: Option<&str>, call: &Call) -> Resu
 pub(crate) fn answer_v2(state: &mut State, call: &Call) -> Answer {
     if call.accept.takes(PROTOBUF_V2) {
         let (body, hash) = (Bytes::from_static(NOTHING_V2), "v2");
-        return tagged(call, PROTOBUF_V2, body, hash);
+        return tagged(call, PROTOBUF_V2_ANSWER, body, hash);
     }
     let State { documents, registry, .. } = state;
     let (body, hash) = documents.get(registry, "openapi v2", document_v2);
