@@ -8,12 +8,15 @@ mod fill;
 mod pods;
 mod rules;
 mod services;
+mod warnings;
 
 use serde_json::Value;
 
 pub(crate) use defaults::default;
 pub(crate) use fill::{prepare_change, prepare_new};
-pub(crate) use rules::validate;
+pub(crate) use rules::{selects, validate};
+
+pub(crate) use warnings::warnings;
 
 use crate::kinds::Kind;
 use crate::schema::FieldError;
@@ -24,7 +27,9 @@ use crate::schema::FieldError;
 pub(crate) fn keep_real(found: &mut Vec<FieldError>) {
     let written = |field: &str| field.starts_with("spec.") || field.starts_with("roleRef");
     let real = ["FieldValueRequired", "FieldValueNotSupported"];
-    found.retain(|error| real.contains(&error.reason) && written(&error.field));
+    // Items of an enumeration are checked in code.
+    let item = |error: &FieldError| error.reason == "FieldValueNotSupported" && error.field.ends_with(']');
+    found.retain(|error| real.contains(&error.reason) && written(&error.field) && !item(error));
 }
 
 /// Kinds whose deletion is answered with the object and not with a `Status`.

@@ -4,6 +4,7 @@
 
 mod emptying;
 mod garbage;
+mod protection;
 
 use crate::crd;
 use crate::kinds::GroupResource;
@@ -25,6 +26,8 @@ pub(crate) enum Work {
     Namespace(String),
     /// A definition being deleted.
     Definition(String),
+    /// A deleted claim or volume that may still be used.
+    Protected(Place),
 }
 
 /// Does what was noted, and what follows from it, until nothing is left.
@@ -37,6 +40,7 @@ pub(crate) fn settle(state: &mut State) {
             Work::Waiting(place) => garbage::finish(state, &place),
             Work::Namespace(name) => emptying::namespace(state, &name),
             Work::Definition(name) => emptying::definition(state, &name),
+            Work::Protected(place) => protection::release(state, &place),
         }
     }
 }
@@ -62,6 +66,9 @@ pub(crate) fn note_put(state: &mut State, at: &GroupResource, key: &str, before:
     if meta::finalizers(&stored.object).iter().any(|one| one == FOREGROUND || one == ORPHAN) {
         state.work.push_back(Work::Waiting(place));
     }
+    if protection::protects(at) {
+        state.work.push_back(Work::Protected((at.clone(), key.to_owned())));
+    }
     if *at == namespaces() {
         state.work.push_back(Work::Namespace(key.to_owned()));
     } else if crd::is_definition(at) {
@@ -74,6 +81,7 @@ pub(crate) fn note_removed(state: &mut State, at: &GroupResource, key: &str, rem
     state.work.push_back(Work::Vanished(removed.uid().to_owned()));
     let owners: Vec<&str> = owner_uids(&removed.object).collect();
     note_waiting_owners(state, &owners);
+    protection::note_removed(state, at, key);
     if let Some((namespace, _)) = key.split_once('/') {
         let terminating = state.storage.get(&namespaces(), namespace).is_some_and(|stored| stored.is_deleting());
         if terminating {

@@ -93,11 +93,7 @@ pub(crate) fn accept(state: &mut State, name: &str) {
     let Some(stored) = state.storage.get(&definitions(), name) else { return };
     let (live, mut new) = (&stored.object, stored.object.clone());
     let now = state.now_text();
-    let conflict = conflict(state, live);
-    let names = match conflict {
-        None => live["spec"]["names"].clone(),
-        Some(_) => live["status"]["acceptedNames"].clone(),
-    };
+    let (names, conflict) = acceptable(state, live);
     new["status"]["acceptedNames"] = names;
     let (accepted, established) = match &conflict {
         None => (
@@ -158,27 +154,46 @@ fn set_condition(definition: &mut Value, of: &str, (status, reason, message): (&
     }
 }
 
-/// The first name that another definition of the group has, with the reason
-/// that the server gives.
-fn conflict(state: &State, definition: &Value) -> Option<(&'static str, String)> {
-    let (group, own) = (definition["spec"]["group"].as_str()?, defined(definition)?);
+/// The names of a definition that no other one of its group has, and the last
+/// one that is taken, with the reason that the server gives.
+fn acceptable(state: &State, definition: &Value) -> (Value, Option<(&'static str, String)>) {
+    let own = defined(definition);
     let kinds = state.registry.resources();
-    let others: Vec<_> = kinds.iter().filter(|kind| kind.at.group == group && kind.at != own).collect();
-    let names = &definition["spec"]["names"];
-    let text = |field: &str| names[field].as_str().unwrap_or_default();
-    let kind_taken = |name: &str| others.iter().any(|kind| kind.kind == name || kind.list_kind == name);
-    let name_taken = |name: &str| {
+    let others: Vec<_> = kinds
+        .iter()
+        .filter(|kind| own.as_ref().is_some_and(|own| kind.at.group == own.group && kind.at != *own))
+        .collect();
+    let resource_taken = |name: &str| {
         others.iter().any(|kind| {
             kind.at.resource == name || kind.singular == name || kind.short_names.iter().any(|short| short == name)
         })
     };
-    let short_names = names["shortNames"].as_array().into_iter().flatten().filter_map(Value::as_str);
-    let resources = [("PluralConflict", text("plural")), ("SingularConflict", text("singular"))];
-    let resources = resources.into_iter().chain(short_names.map(|name| ("ShortNamesConflict", name)));
-    let taken = resources.filter(|(_, name)| name_taken(name));
-    let kinds = [("KindConflict", text("kind")), ("ListKindConflict", text("listKind"))];
-    let taken = taken.chain(kinds.into_iter().filter(|(_, name)| kind_taken(name)));
-    taken.map(|(reason, name)| (reason, name.to_owned())).next()
+    let kind_taken = |name: &str| others.iter().any(|kind| kind.kind == name || kind.list_kind == name);
+    let mut names = definition["spec"]["names"].clone();
+    let mut conflict = None;
+    for (field, reason) in [
+        ("plural", "PluralConflict"),
+        ("singular", "SingularConflict"),
+        ("shortNames", "ShortNamesConflict"),
+        ("kind", "KindConflict"),
+        ("listKind", "ListKindConflict"),
+    ] {
+        let given = match &names[field] {
+            Value::Array(items) => items.iter().filter_map(Value::as_str).map(str::to_owned).collect(),
+            one => Vec::from_iter(one.as_str().map(str::to_owned)),
+        };
+        let of_kind = matches!(field, "kind" | "listKind");
+        let taken = given.into_iter().find(|name| if of_kind { kind_taken(name) } else { resource_taken(name) });
+        let Some(taken) = taken else { continue };
+        conflict = Some((reason, taken));
+        let shown = matches!(field, "plural" | "kind");
+        if shown {
+            names[field] = Value::from("");
+        } else if let Some(names) = names.as_object_mut() {
+            names.remove(field);
+        }
+    }
+    (names, conflict)
 }
 
 /// Says that a definition is being deleted.
@@ -258,6 +273,7 @@ fn kinds(at: &GroupResource, definition: &Value, metadata: &Arc<Schema>) -> Vec<
                 status: scale["statusReplicasPath"].as_str().unwrap_or(".status.replicas").to_owned(),
                 selector: scale["labelSelectorPath"].as_str().map(str::to_owned),
             }),
+            actions: Vec::new(),
             counts_generation: true,
             schema: schema_of(version),
             selectable: texts(&version["selectableFields"], Some("jsonPath"))

@@ -47,6 +47,9 @@ const GROUPS: [&str; 20] = [
     "flowcontrol.apiserver.k8s.io",
 ];
 
+/// Subresources that are neither an object's status nor its scale.
+const ACTIONS: [&str; 2] = ["binding", "eviction"];
+
 /// The group and plural under which objects are stored, whatever their version.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct GroupResource {
@@ -85,6 +88,8 @@ pub(crate) struct Kind {
     pub verbs: Vec<String>,
     pub status: bool,
     pub scale: Option<ScalePaths>,
+    /// Those that are something else again: `binding`, `eviction`.
+    pub actions: Vec<String>,
     /// Whether `metadata.generation` counts the changes.
     pub counts_generation: bool,
     pub schema: Arc<Schema>,
@@ -353,6 +358,7 @@ impl BuiltinKind {
             custom: None,
             deprecation: deprecation::of_builtin(&self.group, &self.kind),
             stored_at: event_forms::stored_at(&self.group, &self.plural),
+            actions: self.subresources.into_iter().filter(|name| ACTIONS.contains(&name.as_str())).collect(),
             builtin: Some(Builtin {
                 unwritten: schema.unwritten(),
                 component: self.schema,

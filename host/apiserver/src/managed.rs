@@ -149,7 +149,7 @@ pub(crate) fn apply(
         return Err(ApplyError::BadRequest(message));
     }
     fit(schema, applied, "patch", Duplicates::Refused)?;
-    let blank = blank_like(applied);
+    let blank = blank_like(schema, applied);
     let before = live.unwrap_or(&blank);
     fit(schema, before, "live", Duplicates::Allowed)?;
     let mut managers =
@@ -195,11 +195,11 @@ pub(crate) fn apply(
 /// and no other's, what it removed is nobody's. Returns the new object.
 ///
 /// `managedFields` of the new object count if they can be read; `[{}]` ends the
-/// tracking, as does `[]` for built-in kinds.
+/// tracking.
 pub(crate) fn update(schema: &Schema, live: Option<&Value>, mut new: Value, writer: &Writer<'_>) -> Value {
     let mut managers = match writer.subresource {
         Some(_) => live_managers(live),
-        None => stated_managers(schema, live, &new),
+        None => stated_managers(live, &new),
     };
     Managers::default().set_on(&mut new);
     schema.tidy_metadata(&mut new);
@@ -207,7 +207,7 @@ pub(crate) fn update(schema: &Schema, live: Option<&Value>, mut new: Value, writ
     if managers.is_empty() && exists {
         return new;
     }
-    let blank = blank_like(&new);
+    let blank = blank_like(schema, &new);
     let before = live.unwrap_or(&blank);
     let fits = |object| typed::check(schema, object, Duplicates::Allowed).is_ok();
     if !fits(before) || !fits(&new) {
@@ -246,6 +246,19 @@ pub(crate) fn keep_times(live: &Value, new: &mut Value) {
     }
 }
 
+/// The object without the times of what was written through a subresource.
+pub(crate) fn without_time_of(subresource: &str, mut object: Value) -> Value {
+    for entry in entries_mut(&mut object).iter_mut().filter(|entry| entry["subresource"] == subresource) {
+        if let Some(entry) = entry.as_object_mut() {
+            entry.remove("time");
+        }
+    }
+    if let Ok(managers) = Managers::of(&object) {
+        managers.set_on(&mut object);
+    }
+    object
+}
+
 fn entries_mut(object: &mut Value) -> &mut [Value] {
     let entries = object.pointer_mut("/metadata/managedFields");
     entries.and_then(Value::as_array_mut).map_or(&mut [], Vec::as_mut_slice)
@@ -257,15 +270,9 @@ fn live_managers(live: Option<&Value>) -> Managers {
 
 /// The managers that a request states, or the live ones where it leaves them
 /// out or states nonsense.
-fn stated_managers(schema: &Schema, live: Option<&Value>, new: &Value) -> Managers {
+fn stated_managers(live: Option<&Value>, new: &Value) -> Managers {
     let stated = new.pointer("/metadata/managedFields").and_then(Value::as_array);
-    // A custom resource loses an empty list as it is decoded.
-    let ends = |entries: &Vec<Value>| match entries.as_slice() {
-        [] => schema.is_builtin(),
-        [only] => *only == json!({}),
-        _ => false,
-    };
-    if stated.is_some_and(ends) {
+    if stated.is_some_and(|entries| entries.as_slice() == [json!({})]) {
         return Managers::default();
     }
     match Managers::of(new) {
@@ -287,9 +294,13 @@ fn fit(schema: &Schema, object: &Value, which: &str, duplicates: Duplicates) -> 
     })
 }
 
-/// An object that is of this kind and nothing else.
-fn blank_like(object: &Value) -> Value {
-    json!({"apiVersion": object["apiVersion"], "kind": object["kind"]})
+/// An object that is of this kind and nothing else; of a built-in kind, it has
+/// what shows although nobody wrote it.
+fn blank_like(schema: &Schema, object: &Value) -> Value {
+    let mut blank = if schema.is_builtin() { schema.unwritten() } else { json!({}) };
+    blank["apiVersion"] = object["apiVersion"].clone();
+    blank["kind"] = object["kind"].clone();
+    blank
 }
 
 fn record_update(

@@ -53,7 +53,7 @@ pub(crate) fn set_finalizers(object: &mut Value, finalizers: &[String]) {
 /// The fields that the server fills in for a new object.
 pub(crate) fn start(object: &mut Value, namespace: Option<&str>, uid: String, now: String) {
     let metadata = of_mut(object);
-    for field in ["deletionTimestamp", "deletionGracePeriodSeconds", "selfLink", "generation", "resourceVersion"] {
+    for field in ["deletionTimestamp", "deletionGracePeriodSeconds", "selfLink", "resourceVersion"] {
         metadata.remove(field);
     }
     metadata.insert("uid".to_owned(), Value::from(uid));

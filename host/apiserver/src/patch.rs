@@ -1,6 +1,6 @@
 //! JSON patches: read, and done.
 
-use json_patch::{Patch, PatchOperation};
+use json_patch::{AddOperation, Patch, PatchOperation, ReplaceOperation};
 use serde_json::Value;
 
 use crate::document::{self, Document, Format};
@@ -36,6 +36,22 @@ pub(crate) fn document<'a>(
     Ok(document)
 }
 
+/// Does the operations, in order. As in the real server, what is replaced need
+/// not be there, if there is a map for it.
 pub(crate) fn json(object: &mut Value, operations: &[PatchOperation]) -> Result<(), ApiError> {
-    json_patch::patch(object, operations).map_err(|_| ApiError::patch_failed())
+    for operation in operations {
+        let operation = match operation {
+            PatchOperation::Replace(replace) if is_missing_field(object, replace) => {
+                PatchOperation::Add(AddOperation { path: replace.path.clone(), value: replace.value.clone() })
+            }
+            other => other.clone(),
+        };
+        json_patch::patch(object, &[operation]).map_err(|_| ApiError::patch_failed())?;
+    }
+    Ok(())
+}
+
+fn is_missing_field(object: &Value, replace: &ReplaceOperation) -> bool {
+    let parent = replace.path.parent().and_then(|parent| object.pointer(parent.as_str()));
+    parent.is_some_and(Value::is_object) && object.pointer(replace.path.as_str()).is_none()
 }

@@ -42,6 +42,7 @@ pub(crate) fn kinds() -> Vec<Kind> {
             verbs: vec!["create".to_owned()],
             status: false,
             scale: None,
+            actions: Vec::new(),
             counts_generation: false,
             schema: Arc::clone(&schema),
             selectable: Vec::new(),

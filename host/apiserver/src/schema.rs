@@ -1,9 +1,10 @@
 //! What is known of a kind's fields: read from a CRD's structural schema or
 //! from a server's OpenAPI components, and asked in three ways: which fields
 //! are kept and defaulted (`prune`), which values are allowed (`validate`),
-//! and how parts merge (`shape`). Built-in kinds are Go structs besides
+//! (with `expressions`), and how parts merge (`shape`). Built-in kinds are Go structs besides
 //! (`structs`).
 
+mod expressions;
 mod parse;
 mod prune;
 mod shape;
@@ -14,9 +15,11 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
+pub(crate) use expressions::compile;
 pub(crate) use shape::{ListView, MapView, ScalarType, Shape};
 pub(crate) use validate::FieldError;
 
+use expressions::Expression;
 use structs::{Form, Zero};
 use validate::Rules;
 
@@ -61,6 +64,8 @@ struct Node {
     /// `x-kubernetes-map-type: atomic`.
     atomic_map: bool,
     rules: Rules,
+    /// `x-kubernetes-validations`.
+    expressions: Vec<Expression>,
     /// The name of the Go type, for what has one: `v1.PodSpec`.
     name: Option<String>,
     zero: Zero,
@@ -105,6 +110,11 @@ pub(crate) enum ListType {
 }
 
 impl Schema {
+    /// Has it rules that are expressions?
+    pub(crate) fn has_expressions(&self) -> bool {
+        self.nodes.iter().any(|node| !node.expressions.is_empty())
+    }
+
     pub(crate) fn root(&self) -> NodeId {
         self.root
     }

@@ -157,10 +157,15 @@ pub(crate) struct State {
     pub now: Timestamp,
 }
 
+/// A time as Kubernetes writes it: whole seconds.
+pub(crate) fn kube_time(time: Timestamp) -> String {
+    time.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
+}
+
 impl State {
     /// The time as Kubernetes writes it: whole seconds.
     pub fn now_text(&self) -> String {
-        self.now.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
+        kube_time(self.now)
     }
 
     /// Stores an object, and lets those who follow from it know.

@@ -219,6 +219,14 @@ impl ApiError {
         error
     }
 
+    /// An eviction that a disruption budget does not allow now.
+    pub fn disruption_refused(why: &str) -> Self {
+        let message = "Cannot evict pod as it would violate the pod's disruption budget.";
+        let causes = json!([{ "reason": "DisruptionBudget", "message": why }]);
+        let details = [("causes".to_owned(), causes), ("retryAfterSeconds".to_owned(), Value::from(10))];
+        Self::new(429, "TooManyRequests", message).with(Map::from_iter(details))
+    }
+
     /// Refused fields; `subject.what` is the kind.
     pub fn invalid(subject: Subject<'_>, causes: &[Cause]) -> Self {
         // The server lists each distinct failure once in the message and every one in the causes.

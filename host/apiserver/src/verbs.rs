@@ -1,6 +1,7 @@
 //! The verbs on resources: what a request carries, which verb it is, and what
 //! it is answered with.
 
+mod actions;
 pub(crate) mod create;
 pub(crate) mod delete;
 mod list_options;
@@ -86,13 +87,11 @@ impl Answer {
         Ok(Self::json(code, body))
     }
 
-    pub fn with_warnings(self, given: Vec<String>) -> Self {
-        match self {
-            Self::Body { code, content_type, etag, body, .. } => {
-                Self::Body { code, content_type, etag, warnings: given, body }
-            }
-            other => other,
+    pub fn with_warnings(mut self, given: Vec<String>) -> Self {
+        if let Self::Body { warnings, .. } = &mut self {
+            warnings.extend(given);
         }
+        self
     }
 }
 
@@ -123,8 +122,13 @@ pub(crate) fn change_scaled(
 ) -> Result<Value, ApiError> {
     let options = WriteOptions::parse(call, "UpdateOptions")?;
     let author = writing::Author::new(state, kind, &options, Some("scale"));
-    let new = managed::update(&kind.schema, Some(live), new, &author.writer());
-    let change = update::Change { kind, name, subresource: Some("scale"), options: &options, must_be_versioned: true };
+    // The real server keeps no account of who scaled a custom object, and of the
+    // others not when.
+    let new = match kind.custom {
+        Some(_) => new,
+        None => managed::without_time_of("scale", managed::update(&kind.schema, Some(live), new, &author.writer())),
+    };
+    let change = update::Change { kind, name, subresource: Some("scale"), options: &options };
     Ok(change.store(state, live, new)?.1)
 }
 
@@ -178,6 +182,9 @@ pub(crate) fn resource(
         Some("status") if kind.status => {}
         Some("scale") if kind.scale.is_some() => return crate::scale::serve(state, &kind, &name, call),
         Some("finalize") if kind.is("", "namespaces") => {}
+        Some(action) if kind.actions.iter().any(|one| one == action) => {
+            return actions::serve(state, &kind, &name, action, call);
+        }
         Some(_) if kind.custom.is_some() => return Err(ApiError::not_found(kind.resource_subject(name.name))),
         Some(_) => return Err(ApiError::no_such_resource()),
     }

@@ -136,7 +136,7 @@ async fn a_deleted_definition_takes_its_objects_along() {
     let (code, marked) = api.delete(&definition).await;
     assert_eq!((code, marked["metadata"]["deletionTimestamp"].is_string()), (200, true));
     assert_eq!(api.get(&format!("{SITES}/b")).await.0, 404);
-    assert_eq!(api.post(SITES, site("c", json!({ "image": "x" }))).await.0, 405);
+    assert_eq!(api.post(SITES, site("c", json!({ "image": "x" }))).await.0, 403);
     api.patch(&format!("{SITES}/a"), MERGE, json!({ "metadata": { "finalizers": null } })).await;
     assert_eq!(api.get(&definition).await.0, 404);
     assert_eq!(api.get(SITES).await, (404, json!("404 page not found\n")));

@@ -31,7 +31,13 @@ pub(crate) fn default(kind: &Kind, object: &mut Value) {
             let capacity = object["status"]["capacity"].clone();
             or_insert(&mut object["status"], "allocatable", capacity);
         }
-        "Pod" => default_bare_pod(&mut object["spec"]),
+        "Pod" => {
+            default_bare_pod(&mut object["spec"]);
+            let address = object["status"]["podIP"].clone();
+            if is_set(&address) {
+                or_insert(&mut object["status"], "podIPs", json!([{ "ip": address }]));
+            }
+        }
         "PersistentVolume" => or_insert(&mut object["status"], "phase", json!("Pending")),
         "PersistentVolumeClaim" => or_insert(&mut object["status"], "phase", json!("Pending")),
         "Deployment" => {
@@ -45,6 +51,7 @@ pub(crate) fn default(kind: &Kind, object: &mut Value) {
             for claim in items_mut(object.pointer_mut("/spec/volumeClaimTemplates")) {
                 claim["apiVersion"] = Value::from("v1");
                 claim["kind"] = Value::from("PersistentVolumeClaim");
+                or_insert(&mut claim["status"], "phase", json!("Pending"));
             }
         }
         "DaemonSet" => {
@@ -57,6 +64,9 @@ pub(crate) fn default(kind: &Kind, object: &mut Value) {
                 or_insert(&mut object["spec"], "selector", labels.clone());
                 or_insert(&mut object["metadata"], "labels", labels);
             }
+        }
+        "LimitRange" => {
+            items_mut(object.pointer_mut("/spec/limits")).for_each(default_limit);
         }
         "Job" => default_job(object),
         "Service" => default_service(object),
@@ -112,16 +122,11 @@ fn default_pod(spec: &mut Map<String, Value>) {
             volume.insert("emptyDir".to_owned(), json!({}));
         }
     }
-    let host_network = spec.get("hostNetwork") == Some(&Value::Bool(true));
     for field in ["containers", "initContainers"] {
         for container in items_mut(spec.get_mut(field)) {
             let image = container["image"].as_str().unwrap_or_default();
             let policy = if pulls_always(image) { "Always" } else { "IfNotPresent" };
             or_insert(container, "imagePullPolicy", json!(policy));
-            for port in items_mut(container.get_mut("ports")).filter(|_| host_network) {
-                let number = port["containerPort"].clone();
-                or_insert(port, "hostPort", number);
-            }
         }
     }
 }
@@ -131,8 +136,13 @@ fn default_bare_pod(spec: &mut Value) {
     if let Some(spec) = spec.as_object_mut() {
         spec.entry("enableServiceLinks").or_insert(Value::Bool(true));
     }
+    let host_network = spec["hostNetwork"] == Value::Bool(true);
     for field in ["containers", "initContainers"] {
         for container in items_mut(spec.get_mut(field)) {
+            for port in items_mut(container.get_mut("ports")).filter(|_| host_network) {
+                let number = port["containerPort"].clone();
+                or_insert(port, "hostPort", number);
+            }
             // What is limited is requested.
             let limits = container["resources"]["limits"].clone();
             if is_set(&limits) {
@@ -149,6 +159,20 @@ fn pulls_always(image: &str) -> bool {
         return false;
     }
     name.split_once(':').is_none_or(|(_, tag)| tag == "latest")
+}
+
+/// What a container is limited to where it does not say so is the most that it
+/// may have, and it requests as much as it is limited to.
+fn default_limit(limit: &mut Value) {
+    if limit["type"] != "Container" {
+        return;
+    }
+    for (field, from) in [("default", "max"), ("defaultRequest", "default"), ("defaultRequest", "min")] {
+        let values = limit[from].clone();
+        if is_set(&values) {
+            fill(limit, field, values);
+        }
+    }
 }
 
 fn default_job(object: &mut Value) {
@@ -202,6 +226,11 @@ fn default_service(object: &mut Value) {
     for port in items_mut(spec.get_mut("ports")) {
         let number = port["port"].clone();
         or_insert(port, "targetPort", number);
+    }
+    for ingress in items_mut(object.pointer_mut("/status/loadBalancer/ingress")) {
+        if is_set(&ingress["ip"]) {
+            or_insert(ingress, "ipMode", json!("VIP"));
+        }
     }
 }
 

@@ -37,6 +37,7 @@ pub(crate) fn prepare_new(state: &mut State, kind: &Kind, object: &mut Value) ->
             object["status"] = json!({ "phase": "Pending" });
         }
         "DaemonSet" => object["metadata"]["annotations"][defaults::TEMPLATE_GENERATION] = Value::from("1"),
+        "StatefulSet" => drop_gated(object, None),
         "Job" => select_by_uid(object),
         "Service" => services::allot(state, object)?,
         _ => {}
@@ -55,10 +56,20 @@ pub(crate) fn prepare_change(state: &mut State, kind: &Kind, new: &mut Value, li
             let now = before + i64::from(changed);
             new["metadata"]["annotations"][defaults::TEMPLATE_GENERATION] = Value::from(now.to_string());
         }
+        "StatefulSet" => drop_gated(new, Some(live)),
         "Pod" => pods::keep(new, live),
         _ => {}
     }
     Ok(())
+}
+
+/// A field whose feature is not on is only kept where it is already.
+fn drop_gated(object: &mut Value, live: Option<&Value>) {
+    let at = "/spec/updateStrategy/rollingUpdate";
+    let kept = live.and_then(|live| live.pointer(at)).is_some_and(|rolling| rolling.get("maxUnavailable").is_some());
+    if let Some(rolling) = object.pointer_mut(at).and_then(Value::as_object_mut).filter(|_| !kept) {
+        rolling.remove("maxUnavailable");
+    }
 }
 
 fn protect(object: &mut Value, finalizer: &str) {

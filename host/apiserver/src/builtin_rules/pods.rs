@@ -134,6 +134,15 @@ fn check_volumes<'a>(volumes: &'a Value, path: &str, causes: &mut Vec<Cause>) ->
     let mut names = Vec::new();
     for (index, volume) in items(volumes).iter().enumerate() {
         let name = volume["name"].as_str().unwrap_or_default();
+        let sources = volume.as_object().into_iter().flatten().map(|(field, _)| field.as_str());
+        let mut sources: Vec<&str> = sources.filter(|field| *field != "name").collect();
+        // The server looks at an empty folder first.
+        sources.sort_by_key(|source| *source != "emptyDir");
+        if let [_, second, ..] = sources.as_slice() {
+            let why = "may not specify more than 1 volume type";
+            causes.push(Cause::forbidden(format!("{path}[{index}].{second}"), why));
+            continue;
+        }
         check_name(name, &format!("{path}[{index}].name"), &mut names, causes);
     }
     names

@@ -19,8 +19,8 @@ const SEALED: [(&str, &[&str]); 11] = [
     ("ReplicaSet", &["spec.selector"]),
     ("RuntimeClass", &["handler"]),
     ("Secret", &["type"]),
-    ("StorageClass", &["reclaimPolicy", "volumeBindingMode"]),
-    ("PriorityClass", &["value", "preemptionPolicy"]),
+    ("StorageClass", &["parameters", "provisioner", "volumeBindingMode"]),
+    ("PriorityClass", &["preemptionPolicy"]),
 ];
 
 /// Everything that is wrong with an object, or with what it was changed to.
@@ -47,14 +47,62 @@ fn check_alone(kind: &Kind, new: &Value) -> Vec<Cause> {
             causes.push(Cause::invalid("spec", Value::Null, wrong));
         }
         "Secret" => causes.extend(check_secret(new)),
-        "ConfigMap" => causes.extend(check_keys(new, &["data", "binaryData"])),
+        "ConfigMap" => {
+            causes.extend(check_keys(new, &["data", "binaryData"]));
+            let data = new["data"].as_object().into_iter().flatten();
+            let twice = data.filter(|(key, _)| new["binaryData"].get(key.as_str()).is_some());
+            causes.extend(twice.map(|(key, _)| {
+                Cause::invalid(format!("data[{key}]"), key.as_str(), "duplicate of key present in binaryData")
+            }));
+        }
+        "Event" if new["apiVersion"] == "v1" => {
+            let namespace = &new["involvedObject"]["namespace"];
+            if is_set(namespace) && *namespace != new["metadata"]["namespace"] {
+                let wrong = "does not match event.namespace";
+                causes.push(Cause::invalid("involvedObject.namespace", namespace.clone(), wrong));
+            }
+        }
+        "Lease" => {
+            if let Some(seconds) = new["spec"]["leaseDurationSeconds"].as_i64().filter(|seconds| *seconds <= 0) {
+                causes.push(Cause::invalid("spec.leaseDurationSeconds", seconds, "must be greater than 0"));
+            }
+        }
+        "Namespace" => {
+            let phase = &new["status"]["phase"];
+            if *phase == "Terminating" && new["metadata"].get("deletionTimestamp").is_none() {
+                let wrong = "may only be 'Active' if `deletionTimestamp` is empty";
+                causes.push(Cause::invalid("status.Phase", phase.clone(), wrong));
+            }
+        }
+        "PersistentVolumeClaim" => causes.extend(check_new_claim(&new["spec"])),
+        "Role" | "ClusterRole" => {
+            for (index, rule) in items(&new["rules"]).iter().enumerate() {
+                if !is_set(&rule["verbs"]) {
+                    let why = "verbs must contain at least one value";
+                    causes.push(Cause::required(format!("rules[{index}].verbs"), why));
+                }
+            }
+        }
         "StorageClass" if !is_set(&new["provisioner"]) => causes.push(Cause::required("provisioner", "")),
         "HorizontalPodAutoscaler" => causes.extend(check_autoscaler(&new["spec"])),
         "PodDisruptionBudget" => {
             let spec = &new["spec"];
             if spec.get("minAvailable").is_some() && spec.get("maxUnavailable").is_some() {
                 let wrong = "minAvailable and maxUnavailable cannot be both set";
-                causes.push(Cause::invalid("spec", spec.clone(), wrong));
+                let (least, most) = (&spec["minAvailable"], &spec["maxUnavailable"]);
+                let shown = format!(
+                    "{{\"MinAvailable\":{least},\"Selector\":{},\"MaxUnavailable\":{most},\"UnhealthyPodEvictionPolicy\":{}}}",
+                    spec["selector"], spec["unhealthyPodEvictionPolicy"]
+                );
+                let message = format!("Invalid value: {shown}: {wrong}");
+                causes.push(Cause { reason: "FieldValueInvalid", message, field: "spec".to_owned() });
+            }
+        }
+        "Pod" => {
+            let policy = &new["spec"]["restartPolicy"];
+            if !matches!(policy.as_str(), Some("Always" | "OnFailure" | "Never")) {
+                let known = ["Always", "OnFailure", "Never"];
+                causes.push(Cause::unsupported("spec.restartPolicy", policy, &known));
             }
         }
         "Service" => causes.extend(check_service(&new["spec"])),
@@ -68,6 +116,11 @@ fn check_alone(kind: &Kind, new: &Value) -> Vec<Cause> {
         if always.contains(&kind.kind.as_str()) && is_set(policy) && policy != "Always" {
             causes.push(Cause::unsupported(format!("{field}.restartPolicy"), policy, &["Always"]));
         }
+    }
+    if kind.kind == "Deployment" && new["spec"]["strategy"]["type"] == "Recreate" {
+        let rolling = &new["spec"]["strategy"]["rollingUpdate"];
+        let why = "may not be specified when strategy `type` is 'Recreate'";
+        causes.extend((!rolling.is_null()).then(|| Cause::forbidden("spec.strategy.rollingUpdate", why)));
     }
     if ["Deployment", "ReplicaSet", "StatefulSet", "ReplicationController"].contains(&kind.kind.as_str())
         && let Some(replicas) = new["spec"]["replicas"].as_i64().filter(|replicas| *replicas < 0)
@@ -85,16 +138,18 @@ fn check_change(kind: &Kind, new: &Value, live: &Value) -> Vec<Cause> {
         "Pod" => causes.extend(pods::check_change(new, live)),
         "PersistentVolumeClaim" => causes.extend(check_claim(new, live)),
         "RoleBinding" | "ClusterRoleBinding" if new["roleRef"] != live["roleRef"] => {
-            causes.push(Cause::invalid("roleRef", new["roleRef"].clone(), "cannot change roleRef"));
+            // Quoted in the server's own form, in which fields have Go's names.
+            let role = &new["roleRef"];
+            let shown = json!({ "APIGroup": role["apiGroup"], "Kind": role["kind"], "Name": role["name"] });
+            causes.push(Cause::invalid("roleRef", shown, "cannot change roleRef"));
         }
         "Service" => causes.extend(check_address(new, live)),
+        "PriorityClass" if new["value"] != live["value"] => {
+            causes.push(Cause::forbidden("value", "may not be changed in an update."));
+        }
         "StatefulSet" => causes.extend(check_stateful(new, live)),
-        "StorageClass" => {
-            for field in ["parameters", "provisioner"] {
-                if new.get(field) != live.get(field) {
-                    causes.push(Cause::forbidden(field, &format!("updates to {field} are forbidden.")));
-                }
-            }
+        "StorageClass" if new["reclaimPolicy"] != live["reclaimPolicy"] => {
+            causes.push(Cause::forbidden("reclaimPolicy", "updates to reclaimPolicy are forbidden."));
         }
         _ => {}
     }
@@ -167,10 +222,15 @@ fn check_selector(new: &Value) -> Vec<Cause> {
         let who = new["kind"].as_str().unwrap_or_default().to_lowercase();
         return vec![Cause::invalid("spec.selector", value, &format!("empty selector is invalid for {who}"))];
     }
+    if selects(selector, labels) { Vec::new() } else { vec![mismatch()] }
+}
+
+/// Whether labels are selected. Nothing selects nothing, an empty selector all.
+pub(crate) fn selects(selector: &Value, labels: &Value) -> bool {
     let wanted = selector["matchLabels"].as_object();
-    let matches = wanted.into_iter().flatten().all(|(key, value)| labels.get(key) == Some(value));
-    let expressions = items(&selector["matchExpressions"]).iter().all(|one| fits(one, labels));
-    if matches && expressions { Vec::new() } else { vec![mismatch()] }
+    selector.is_object()
+        && wanted.into_iter().flatten().all(|(key, value)| labels.get(key) == Some(value))
+        && items(&selector["matchExpressions"]).iter().all(|one| fits(one, labels))
 }
 
 fn fits(expression: &Value, labels: &Value) -> bool {
@@ -216,10 +276,16 @@ fn check_autoscaler(spec: &Value) -> Vec<Cause> {
         causes.push(Cause::invalid("spec.minReplicas", least, "must be greater than or equal to 1"));
     }
     if most < 1 {
-        causes.push(Cause::invalid("spec.maxReplicas", most, "must be greater than 0"));
+        causes.push(Cause::required("spec.maxReplicas", "must be set and greater than 0"));
     }
     if most < least {
         causes.push(Cause::invalid("spec.maxReplicas", most, "must be greater than or equal to `minReplicas`"));
+    }
+    let target = &spec["scaleTargetRef"];
+    if is_set(&target["kind"]) && !target["apiVersion"].as_str().is_some_and(|version| version.contains('/')) {
+        let given = target["apiVersion"].as_str().unwrap_or_default();
+        let wrong = "apiVersion must specify API group";
+        causes.push(Cause::invalid("spec.scaleTargetRef.apiVersion", given, wrong));
     }
     causes
 }
@@ -234,14 +300,20 @@ fn check_service(spec: &Value) -> Vec<Cause> {
     if external && !is_set(&spec["externalName"]) {
         causes.push(Cause::required("spec.externalName", ""));
     }
+    let mut names = Vec::new();
     for (index, port) in ports.iter().enumerate() {
-        if ports.len() > 1 && !is_set(&port["name"]) {
+        let name = port["name"].as_str().unwrap_or_default();
+        if ports.len() > 1 && name.is_empty() {
             causes.push(Cause::required(format!("spec.ports[{index}].name"), ""));
+        } else if !name.is_empty() && names.contains(&name) {
+            causes.push(Cause::duplicate(format!("spec.ports[{index}].name"), name));
         }
-        let number = port["port"].as_i64().unwrap_or(0);
-        if !(1..=65_535).contains(&number) {
-            let wrong = "must be between 1 and 65535, inclusive";
-            causes.push(Cause::invalid(format!("spec.ports[{index}].port"), number, wrong));
+        names.push(name);
+        for field in ["port", "targetPort"] {
+            if let Some(number) = port[field].as_i64().filter(|number| !(1..=65_535).contains(number)) {
+                let wrong = "must be between 1 and 65535, inclusive";
+                causes.push(Cause::invalid(format!("spec.ports[{index}].{field}"), number, wrong));
+            }
         }
     }
     causes
@@ -256,6 +328,21 @@ fn check_address(new: &Value, live: &Value) -> Option<Cause> {
     let (new_address, live_address) = (address(new), address(live));
     (new_address != live_address)
         .then(|| Cause::invalid("spec.clusterIPs[0]", new["spec"]["clusterIPs"].clone(), "may not change once set"))
+}
+
+fn check_new_claim(spec: &Value) -> Vec<Cause> {
+    let mut causes = Vec::new();
+    let known = ["ReadOnlyMany", "ReadWriteMany", "ReadWriteOnce", "ReadWriteOncePod"];
+    let modes = items(&spec["accessModes"]);
+    if modes.is_empty() {
+        causes.push(Cause::required("spec.accessModes", "at least 1 access mode is required"));
+    }
+    let strange = modes.iter().filter(|mode| !mode.as_str().is_some_and(|mode| known.contains(&mode)));
+    causes.extend(strange.map(|mode| Cause::unsupported("spec.accessModes", mode, &known)));
+    if !is_set(&spec["resources"]["requests"]["storage"]) {
+        causes.push(Cause::required("spec.resources[storage]", ""));
+    }
+    causes
 }
 
 fn check_claim(new: &Value, live: &Value) -> Option<Cause> {

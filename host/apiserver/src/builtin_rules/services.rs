@@ -108,8 +108,28 @@ pub(super) fn keep(state: &mut State, new: &mut Value, live: &Value) -> Result<(
         }
         keep_ports(new, live);
     }
+    drop_of_former_type(new, live);
     allot_address_if_new(state, new, live);
     allot_ports(state, new)
+}
+
+/// What only another type has goes with it, unless the update changed it too.
+fn drop_of_former_type(new: &mut Value, live: &Value) {
+    let has_ports = |object: &Value| matches!(object["spec"]["type"].as_str(), Some("NodePort" | "LoadBalancer"));
+    if has_ports(new) || !has_ports(live) {
+        return;
+    }
+    let before = items(&live["spec"]["ports"]).to_vec();
+    for port in items_mut(new.pointer_mut("/spec/ports")) {
+        if before.iter().any(|one| one["nodePort"] == port["nodePort"]) {
+            port.as_object_mut().map(|port| port.remove("nodePort"));
+        }
+    }
+    for field in ["externalTrafficPolicy", "healthCheckNodePort", "allocateLoadBalancerNodePorts"] {
+        if new["spec"][field] == live["spec"][field] {
+            new["spec"].as_object_mut().map(|spec| spec.remove(field));
+        }
+    }
 }
 
 fn allot_address_if_new(state: &mut State, new: &mut Value, live: &Value) {

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use crate::kinds::Kind;
+use crate::managed::{self, Writer};
 use crate::meta;
 use crate::server::State;
 use crate::storage::Place;
@@ -127,10 +128,22 @@ fn orphan(state: &mut State, dependent: &Place, uid: &str) {
 
 fn set_references(state: &mut State, place: &Place, references: Vec<Value>) {
     let Some(stored) = state.storage.get(&place.0, &place.1) else { return };
+    let Some(kind) = state.registry.any_version(&place.0) else { return };
     let mut object = stored.object.clone();
     let metadata = meta::of_mut(&mut object);
     metadata.insert("ownerReferences".to_owned(), Value::from(references));
     meta::drop_empty(metadata);
+    // The collector is a client like any other, and gives up what it takes out.
+    let (api_version, now) = (kind.api_version(), state.now_text());
+    let writer = Writer {
+        manager: "kube-controller-manager",
+        api_version: &api_version,
+        subresource: None,
+        reset_fields: &[],
+        versions: &[],
+        now: &now,
+    };
+    let object = managed::update(&kind.schema, Some(&stored.object), object, &writer);
     state.put(&place.0, &place.1, object);
 }
 

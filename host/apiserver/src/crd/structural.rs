@@ -3,9 +3,9 @@
 //! the real server.
 
 use regex::Regex;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
-use crate::schema::Schema;
+use crate::schema::{self, Schema};
 use crate::status_error::Cause;
 
 /// What a schema is the schema of, which decides what it must say.
@@ -39,11 +39,16 @@ impl Checker {
             self.causes.push(Cause::invalid(path, schema.clone(), "must be an object"));
             return;
         };
+        if fields.contains_key("$ref") {
+            self.causes.push(Cause::forbidden(format!("{path}.$ref"), "$ref is not supported"));
+            return;
+        }
         self.check_type(fields, path, of);
         self.check_forbidden(fields, path);
         self.check_extensions(fields, path);
         self.check_list(fields, path);
         self.check_embedded(fields, path);
+        self.check_expressions(fields, path);
         self.check_values(schema, fields, path);
         if of == Of::Root {
             self.check_metadata(fields, path);
@@ -128,9 +133,6 @@ impl Checker {
         if has_properties && fields.get("additionalProperties").is_some_and(|other| *other != false) {
             let why = "additionalProperties and properties are mutual exclusive";
             self.causes.push(Cause::forbidden(format!("{path}.additionalProperties"), why));
-        }
-        if fields.contains_key("$ref") {
-            self.causes.push(Cause::forbidden(format!("{path}.$ref"), "$ref is not supported"));
         }
         if is_on(fields, "uniqueItems") {
             let why = "uniqueItems cannot be set to true since the runtime complexity becomes quadratic";
@@ -249,6 +251,23 @@ impl Checker {
         }
     }
 
+    /// Rules must be expressions. What they may speak of is not checked.
+    fn check_expressions(&mut self, fields: &Map<String, Value>, path: &str) {
+        for (index, rule) in list(fields, "x-kubernetes-validations").iter().enumerate() {
+            let (source, field) = (text_of(rule, "rule"), format!("{path}.x-kubernetes-validations[{index}].rule"));
+            if source.trim().is_empty() {
+                self.causes.push(Cause::required(field, "rule is not specified"));
+            } else if let Err(error) = schema::compile(source) {
+                let shown = json!({
+                    "Rule": source, "Message": text_of(rule, "message"),
+                    "MessageExpression": text_of(rule, "messageExpression"), "Reason": rule["reason"],
+                    "FieldPath": text_of(rule, "fieldPath"), "OptionalOldSelf": rule["optionalOldSelf"],
+                });
+                self.causes.push(Cause::invalid(field, shown, &format!("compilation failed: {error}")));
+            }
+        }
+    }
+
     fn check_metadata(&mut self, fields: &Map<String, Value>, path: &str) {
         let metadata = fields.get("properties").and_then(|all| all.get("metadata")).and_then(Value::as_object);
         let Some(metadata) = metadata else { return };
@@ -262,6 +281,10 @@ impl Checker {
             self.causes.push(Cause::forbidden(format!("{path}.properties[metadata]"), why));
         }
     }
+}
+
+fn text_of<'a>(value: &'a Value, name: &str) -> &'a str {
+    value[name].as_str().unwrap_or_default()
 }
 
 fn text<'a>(fields: &'a Map<String, Value>, name: &str) -> &'a str {
@@ -278,8 +301,6 @@ fn is_on(fields: &Map<String, Value>, name: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
 
     /// The field, without the schema's path, and the message of what is wrong

@@ -3,9 +3,9 @@
 
 use std::collections::BTreeSet;
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
-use super::{storage_version, structural, version_name, versions};
+use super::{structural, version_name, versions};
 use crate::meta;
 use crate::schema::Schema;
 use crate::status_error::Cause;
@@ -28,7 +28,7 @@ pub(crate) fn validate(new: &Value) -> Vec<Cause> {
     causes.extend(check_names(&spec["names"]));
     causes.extend(check_conversion(&spec["conversion"]));
     let stored = &new["status"]["storedVersions"];
-    let storage = storage_version(new);
+    let storage = versions(new).filter(|version| version["storage"] == true).last().map_or("", version_name);
     match stored.as_array() {
         None => {
             causes.push(Cause::invalid("status.storedVersions", Value::Null, "must have at least one stored version"))
@@ -141,29 +141,36 @@ fn check_versions(definition: &Value) -> Vec<Cause> {
     let names: Vec<&str> = versions(definition).map(version_name).collect();
     let unique: BTreeSet<&str> = names.iter().copied().collect();
     if unique.len() < names.len() {
-        causes.push(Cause::invalid("spec.versions", shown(definition), "must contain unique version names"));
+        causes.push(wrong_versions(definition, "must contain unique version names"));
     }
     if versions(definition).filter(|version| version["storage"] == true).count() != 1 {
         let wrong = "must have exactly one version marked as storage version";
-        causes.push(Cause::invalid("spec.versions", shown(definition), wrong));
+        causes.push(wrong_versions(definition, wrong));
     }
     causes
 }
 
-/// The versions as the server quotes them: in its own form, where what they
-/// share is elsewhere.
-fn shown(definition: &Value) -> Value {
+/// Something that is wrong with the versions together, which the server quotes
+/// in its own form, without what they share.
+fn wrong_versions(definition: &Value, wrong: &str) -> Cause {
     let show = |version: &Value| {
-        json!({
-            "Name": version["name"], "Served": version["served"], "Storage": version["storage"],
-            "Deprecated": version["deprecated"].as_bool().unwrap_or(false),
-            "DeprecationWarning": version["deprecationWarning"], "Schema": null, "Subresources": null,
-            "AdditionalPrinterColumns": null, "SelectableFields": null,
-        })
+        format!(
+            "{{\"Name\":{},\"Served\":{},\"Storage\":{},\"Deprecated\":{},\"DeprecationWarning\":{},\"Schema\":null,\"Subresources\":null,\"AdditionalPrinterColumns\":null,\"SelectableFields\":null}}",
+            version["name"],
+            version["served"],
+            version["storage"],
+            version["deprecated"].as_bool().unwrap_or(false),
+            version["deprecationWarning"]
+        )
     };
-    match definition["spec"]["versions"].as_array() {
-        None => Value::Null,
-        Some(versions) => versions.iter().map(show).collect(),
+    let shown = match definition["spec"]["versions"].as_array() {
+        None => "null".to_owned(),
+        Some(versions) => format!("[{}]", versions.iter().map(show).collect::<Vec<_>>().join(",")),
+    };
+    Cause {
+        reason: "FieldValueInvalid",
+        message: format!("Invalid value: {shown}: {wrong}"),
+        field: "spec.versions".to_owned(),
     }
 }
 

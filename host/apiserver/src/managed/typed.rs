@@ -6,6 +6,7 @@ use std::fmt;
 use serde_json::{Map, Value};
 
 use crate::fields::{FieldSet, PathElement, Scalar};
+use crate::go_print::GoPrint;
 use crate::schema::{ListType, ListView, NodeId, ScalarType, Schema, Shape};
 
 /// A part of an object that does not fit its type.
@@ -40,36 +41,45 @@ pub(super) enum Duplicates {
 
 /// Does the object fit its schema, as far as merging is concerned?
 pub(super) fn check(schema: &Schema, value: &Value, duplicates: Duplicates) -> Result<(), Misfits> {
-    let mut checker = Checker { schema, duplicates, found: Vec::new() };
-    checker.visit(schema.root(), "", value);
+    let mut checker = Checker { schema, duplicates, path: String::new(), found: Vec::new() };
+    checker.visit(schema.root(), value);
     if checker.found.is_empty() { Ok(()) } else { Err(Misfits(checker.found)) }
 }
 
 struct Checker<'a> {
     schema: &'a Schema,
     duplicates: Duplicates,
+    /// Where the value stands that is looked at.
+    path: String,
     found: Vec<Misfit>,
 }
 
 impl Checker<'_> {
-    fn report(&mut self, path: &str, problem: String) {
-        let path = path.to_owned();
+    fn report(&mut self, problem: String) {
+        let path = self.path.clone();
         self.found.push(Misfit { path, problem });
     }
 
-    fn visit(&mut self, id: NodeId, path: &str, value: &Value) {
+    fn below(&mut self, step: &[&str], visit: impl FnOnce(&mut Self)) {
+        let here = self.path.len();
+        self.path.extend(step.iter().copied());
+        visit(self);
+        self.path.truncate(here);
+    }
+
+    fn visit(&mut self, id: NodeId, value: &Value) {
         match (self.schema.shape_of(id, value), value) {
             // `null` is a valid value of every type.
             (_, Value::Null) => {}
-            (Shape::Map, Value::Object(fields)) => self.visit_map(id, path, fields),
-            (Shape::List, Value::Array(items)) => self.visit_list(id, path, items),
-            (Shape::Map, other) => self.report(path, format!("expected map, got {}", go(other))),
-            (Shape::List, other) => self.report(path, format!("expected list, got {}", go(other))),
-            (Shape::Scalar, value) => self.visit_scalar(id, path, value),
+            (Shape::Map, Value::Object(fields)) => self.visit_map(id, fields),
+            (Shape::List, Value::Array(items)) => self.visit_list(id, items),
+            (Shape::Map, other) => self.report(format!("expected map, got {}", go(other))),
+            (Shape::List, other) => self.report(format!("expected list, got {}", go(other))),
+            (Shape::Scalar, value) => self.visit_scalar(id, value),
         }
     }
 
-    fn visit_scalar(&mut self, id: NodeId, path: &str, value: &Value) {
+    fn visit_scalar(&mut self, id: NodeId, value: &Value) {
         let problem = match (self.schema.scalar_of(id), value) {
             (Some(ScalarType::Numeric), Value::Number(_))
             | (Some(ScalarType::String), Value::String(_))
@@ -84,24 +94,23 @@ impl Checker<'_> {
             (Some(ScalarType::Boolean), value) => format!("expected boolean, got {}", go(value)),
             (_, value) => format!("expected any scalar, got {}", go(value)),
         };
-        self.report(path, problem);
+        self.report(problem);
     }
 
-    fn visit_map(&mut self, id: NodeId, path: &str, fields: &Map<String, Value>) {
+    fn visit_map(&mut self, id: NodeId, fields: &Map<String, Value>) {
         let schema = self.schema;
         let Some(map) = schema.map_of(id) else {
             return;
         };
         for (name, value) in fields {
-            let below = format!("{path}.{name}");
-            match map.field(name) {
-                Some(id) => self.visit(id, &below, value),
-                None => self.report(&below, "field not declared in schema".to_owned()),
-            }
+            self.below(&[".", name], |checker| match map.field(name) {
+                Some(id) => checker.visit(id, value),
+                None => checker.report("field not declared in schema".to_owned()),
+            });
         }
     }
 
-    fn visit_list(&mut self, id: NodeId, path: &str, items: &[Value]) {
+    fn visit_list(&mut self, id: NodeId, items: &[Value]) {
         let schema = self.schema;
         let Some(list) = schema.list_of(id) else {
             return;
@@ -114,19 +123,19 @@ impl Checker<'_> {
                 match step(schema, &list, item) {
                     Ok(step) => {
                         if self.duplicates == Duplicates::Refused && seen.contains(&step) {
-                            self.report(path, format!("duplicate entries for key {step}"));
+                            self.report(format!("duplicate entries for key {step}"));
                         }
                         let text = step.to_string();
                         seen.push(step);
                         text
                     }
                     Err(problem) => {
-                        self.report(path, format!("element {index}: {problem}"));
+                        self.report(format!("element {index}: {problem}"));
                         return;
                     }
                 }
             };
-            self.visit(list.items, &format!("{path}{step}"), item);
+            self.below(&[&step], |checker| checker.visit(list.items, item));
         }
     }
 }
@@ -237,7 +246,7 @@ fn fields_of(schema: &Schema, id: NodeId, value: &Value) -> (bool, FieldSet) {
 
 /// A value as Go prints a pointer to it.
 fn go(value: &Value) -> String {
-    format!("&{{{}}}", value.as_str().map_or_else(|| value.to_string(), str::to_owned))
+    format!("&{{{}}}", GoPrint(value))
 }
 
 /// The Go type of a value that is no number.

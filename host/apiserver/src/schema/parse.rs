@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use serde_json::{Map, Value, json};
 
+use super::expressions::Expression;
 use super::structs::{Form, Zero};
 use super::validate::Rules;
 use super::{Kind, ListType, Node, NodeId, Other, Schema, UNTYPED, unknown_types};
@@ -145,6 +146,7 @@ impl<'a> Parser<'a> {
             node.implied = self.implied()?;
         }
         node.rules = self.rules(object)?;
+        node.expressions = Expression::read(object)?;
         Ok(node)
     }
 

@@ -8,23 +8,21 @@ use super::{Node, NodeId, Other, Schema};
 impl Schema {
     /// Removes the fields that the schema does not know, and each `null` that
     /// may not be one and has no default. The server does this as it decodes a
-    /// request, before it defaults.
-    pub(crate) fn prune(&self, value: &mut Value) {
-        self.prune_node(Some(self.root), value, "", &mut |_| {});
+    /// request, before it defaults. Returns the paths of the unknown fields,
+    /// sorted.
+    pub(crate) fn prune(&self, value: &mut Value) -> Vec<String> {
+        let mut unknown = Vec::new();
+        self.prune_node(Some(self.root), value, &mut String::new(), &mut unknown);
         if !self.builtin {
             self.remove_nulls(self.root, value);
         }
+        unknown.sort();
+        unknown
     }
 
     /// The paths of the fields that [`Schema::prune`] would remove, sorted.
     pub(crate) fn unknown_fields(&self, value: &Value) -> Vec<String> {
-        let mut unknown = Vec::new();
-        let mut value = value.clone();
-        self.prune_node(Some(self.root), &mut value, "", &mut |path| {
-            unknown.push(path);
-        });
-        unknown.sort();
-        unknown
+        self.prune(&mut value.clone())
     }
 
     /// Fills in defaults, everywhere that the object has a place for them; a
@@ -67,35 +65,37 @@ impl Schema {
     }
 
     /// `None` is a part of which nothing is known: its maps become empty.
-    fn prune_node(&self, id: Option<NodeId>, value: &mut Value, path: &str, removed: &mut impl FnMut(String)) {
+    fn prune_node(&self, id: Option<NodeId>, value: &mut Value, path: &mut String, unknown: &mut Vec<String>) {
         let node = id.map(|id| self.node(id));
+        let here = path.len();
         match value {
-            Value::Object(fields) => {
-                let names: Vec<_> = fields.keys().cloned().collect();
-                for name in names {
-                    let below = join(path, &name);
-                    match self.fate(node, &name) {
-                        Fate::Keep => {}
-                        Fate::Remove => {
-                            fields.remove(&name);
-                            removed(below);
-                        }
-                        Fate::Prune(id) => {
-                            if let Some(value) = fields.get_mut(&name) {
-                                self.prune_node(id, value, &below, removed);
-                            }
-                        }
-                    }
+            Value::Object(fields) => fields.retain(|name, value| {
+                let fate = self.fate(node, name);
+                if matches!(fate, Fate::Keep) {
+                    return true;
                 }
-            }
+                if here > 0 {
+                    path.push('.');
+                }
+                path.push_str(name);
+                match fate {
+                    Fate::Prune(id) => self.prune_node(id, value, path, unknown),
+                    _ => unknown.push(path.clone()),
+                }
+                path.truncate(here);
+                !matches!(fate, Fate::Remove)
+            }),
             Value::Array(items) => {
-                let keeps = node.is_some_and(|node| node.preserves && node.items.is_none());
-                if keeps {
+                if node.is_some_and(|node| node.preserves && node.items.is_none()) {
                     return;
                 }
                 let id = node.and_then(|node| node.items);
-                for (index, item) in items.iter_mut().enumerate() {
-                    self.prune_node(id, item, &format!("{path}[{index}]"), removed);
+                for (index, item) in
+                    items.iter_mut().enumerate().filter(|(_, item)| item.is_object() || item.is_array())
+                {
+                    path.push_str(&format!("[{index}]"));
+                    self.prune_node(id, item, path, unknown);
+                    path.truncate(here);
                 }
             }
             _ => {}
@@ -207,12 +207,9 @@ fn tidy(resource: &mut Value) {
 }
 
 /// What becomes of a field.
+#[derive(Clone, Copy)]
 enum Fate {
     Keep,
     Remove,
     Prune(Option<NodeId>),
-}
-
-fn join(path: &str, name: &str) -> String {
-    if path.is_empty() { name.to_owned() } else { format!("{path}.{name}") }
 }

@@ -12,11 +12,14 @@ pub(super) use rules::Rules;
 
 use super::{Kind, Node, NodeId, Other, Schema};
 
+/// 2^53 - 1: what a float holds exactly, with all below it.
+const SAFE_MAX: f64 = 9_007_199_254_740_991.0;
+
 impl Schema {
     /// Every way in which the value breaks the schema; empty if it does not.
     pub(crate) fn validate(&self, value: &Value) -> Vec<FieldError> {
         let mut errors = Vec::new();
-        self.check(self.root, "", value, &mut errors);
+        self.check(self.root, &mut String::new(), value, &mut errors);
         // Go structs may hold an item twice: only applying such a list fails.
         if !self.builtin {
             self.check_lists(self.root, "", value, &mut errors);
@@ -29,7 +32,7 @@ impl Schema {
     pub(crate) fn validate_status(&self, value: &Value) -> Vec<FieldError> {
         let mut errors = Vec::new();
         if let (Some(&id), Some(status)) = (self.root_node().fields.get("status"), value.get("status")) {
-            self.check(id, "", status, &mut errors);
+            self.check(id, &mut String::new(), status, &mut errors);
         }
         for error in &mut errors {
             error.nest_under("status");
@@ -38,7 +41,7 @@ impl Schema {
         errors
     }
 
-    fn check(&self, id: NodeId, path: &str, value: &Value, errors: &mut Vec<FieldError>) {
+    fn check(&self, id: NodeId, path: &mut String, value: &Value, errors: &mut Vec<FieldError>) {
         let node = self.node(id);
         if !node.accepts(value) {
             errors.push(format::wrong_type(node, path, value));
@@ -60,7 +63,10 @@ impl Schema {
             Value::Array(items) => {
                 if let Some(id) = node.items {
                     for (index, item) in items.iter().enumerate() {
-                        self.check(id, &format!("{path}[{index}]"), item, errors);
+                        let here = path.len();
+                        path.push_str(&format!("[{index}]"));
+                        self.check(id, path, item, errors);
+                        path.truncate(here);
                     }
                 }
                 node.rules.check_length(path, items.len(), errors);
@@ -73,7 +79,7 @@ impl Schema {
         }
     }
 
-    fn check_fields(&self, node: &Node, path: &str, fields: &Map<String, Value>, errors: &mut Vec<FieldError>) {
+    fn check_fields(&self, node: &Node, path: &mut String, fields: &Map<String, Value>, errors: &mut Vec<FieldError>) {
         node.rules.check_size(path, fields.len(), errors);
         for (name, value) in fields {
             let id = match (node.fields.get(name), node.other) {
@@ -84,7 +90,13 @@ impl Schema {
                 }
                 (None, Other::Unstated | Other::Any) => continue,
             };
-            self.check(id, &child(path, name), value, errors);
+            let here = path.len();
+            if here > 0 {
+                path.push('.');
+            }
+            path.push_str(name);
+            self.check(id, path, value, errors);
+            path.truncate(here);
         }
         let resource = ["apiVersion", "kind"].into_iter().filter(|_| node.embedded);
         let required = node.rules.required.iter().map(String::as_str);
@@ -98,9 +110,9 @@ impl Schema {
     }
 
     /// `anyOf`, `oneOf`, `allOf` and `not`.
-    fn check_alternatives(&self, node: &Node, path: &str, value: &Value, errors: &mut Vec<FieldError>) {
-        let failures = |ids: &[NodeId]| -> Vec<Vec<FieldError>> {
-            let check = |&id| {
+    fn check_alternatives(&self, node: &Node, path: &mut String, value: &Value, errors: &mut Vec<FieldError>) {
+        let failures = |ids: &[NodeId], path: &mut String| -> Vec<Vec<FieldError>> {
+            let check = |&id: &NodeId| {
                 let mut errors = Vec::new();
                 self.check(id, path, value, &mut errors);
                 errors
@@ -108,12 +120,12 @@ impl Schema {
             ids.iter().map(check).collect()
         };
         let rules = &node.rules;
-        let any = failures(&rules.any_of);
+        let any = failures(&rules.any_of, path);
         if !any.is_empty() && any.iter().all(|errors| !errors.is_empty()) {
             errors.push(FieldError::composite(path, "must validate at least one schema (anyOf)"));
             errors.extend(closest(any));
         }
-        let one = failures(&rules.one_of);
+        let one = failures(&rules.one_of, path);
         let valid = one.iter().filter(|errors| errors.is_empty()).count();
         if !one.is_empty() && valid != 1 {
             let found = match valid {
@@ -126,7 +138,7 @@ impl Schema {
                 errors.extend(closest(one));
             }
         }
-        let all = failures(&rules.all_of);
+        let all = failures(&rules.all_of, path);
         let valid = all.iter().filter(|errors| errors.is_empty()).count();
         if valid != all.len() {
             let none = if valid == 0 { ". None validated" } else { "" };
@@ -135,7 +147,7 @@ impl Schema {
             errors.push(FieldError::composite(path, &rule));
         }
         if let Some(id) = rules.not
-            && failures(&[id]).iter().all(Vec::is_empty)
+            && failures(&[id], path).iter().all(Vec::is_empty)
         {
             errors.push(FieldError::composite(path, "must not validate the schema (not)"));
         }
@@ -162,8 +174,9 @@ impl Node {
             | (Kind::Number, Value::Number(_))
             | (Kind::Boolean, Value::Bool(_)) => true,
             (Kind::Integer | Kind::IntOrString, Value::Number(number)) => {
-                // 2.0 is an integer, as the server sees it.
-                number.as_f64().is_some_and(|number| number.fract() == 0.0)
+                // 2.0 is an integer, as the server sees it; what an int64 cannot hold is none.
+                let whole = |number: f64| number.fract() == 0.0 && number.abs() <= SAFE_MAX;
+                number.is_i64() || (number.is_f64() && number.as_f64().is_some_and(whole))
             }
             _ => false,
         }

@@ -22,17 +22,18 @@ pub(super) fn create(
     call: &Call,
 ) -> Result<Answer, ApiError> {
     let options = WriteOptions::parse(call, "CreateOptions")?;
-    let (new, warnings) = writing::decode(state, kind, call, &options)?;
+    let (new, mut warnings) = writing::decode(state, kind, call, &options)?;
     let given = meta::text(&new, "namespace");
     if !given.is_empty() && Some(given) != namespace {
         return Err(ApiError::bad_request(
             "the namespace of the provided object does not match the namespace sent on the request",
         ));
     }
-    if !meta::text(&new, "resourceVersion").is_empty() {
+    if !matches!(meta::text(&new, "resourceVersion"), "" | "0") {
         return Err(ApiError::internal("resourceVersion should not be set on objects to be created"));
     }
     let created = accept(state, kind, namespace, new, &options)?;
+    warnings.extend(builtin_rules::warnings(kind, &created));
     Ok(Answer::object(call, 201, &created)?.with_warnings(warnings))
 }
 
@@ -47,10 +48,14 @@ pub(super) fn accept(
     if let Some(namespace) = namespace {
         meta::of_mut(&mut new).insert("namespace".to_owned(), Value::from(namespace));
     }
+    // Nobody says when an object is deleted before it is there.
+    let metadata = meta::of_mut(&mut new);
+    for field in ["deletionTimestamp", "deletionGracePeriodSeconds"] {
+        metadata.remove(field);
+    }
     let author = Author::new(state, kind, options, None);
     writing::default(kind, &mut new);
-    let unwritten = kind.builtin.as_ref().map(|builtin| &builtin.unwritten);
-    let new = managed::update(&kind.schema, unwritten, new, &author.writer());
+    let new = managed::update(&kind.schema, None, new, &author.writer());
     store(state, kind, namespace, new, options)
 }
 
@@ -66,9 +71,7 @@ pub(super) fn store(
     let (uid, now) = (state.ids.uid(), state.now_text());
     meta::start(&mut new, namespace, uid, now);
     name(state, &mut new);
-    if kind.status && kind.custom.is_some() {
-        new.as_object_mut().map(|object| object.remove("status"));
-    }
+    reset_status(kind, &mut new);
     if kind.counts_generation {
         new["metadata"]["generation"] = Value::from(1);
     }
@@ -95,6 +98,20 @@ pub(super) fn store(
         crd::accept(state, &key);
     }
     Ok(created)
+}
+
+/// A new object says nothing of its status, where that is a subresource. Nodes
+/// are made by their kubelets, which know it.
+fn reset_status(kind: &Kind, new: &mut Value) {
+    if !kind.status || kind.is("", "nodes") {
+        return;
+    }
+    match kind.builtin.as_ref().and_then(|builtin| builtin.unwritten.get("status")) {
+        Some(unwritten) => new["status"] = unwritten.clone(),
+        None => {
+            new.as_object_mut().map(|object| object.remove("status"));
+        }
+    }
 }
 
 fn name(state: &mut State, new: &mut Value) {

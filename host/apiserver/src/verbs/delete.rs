@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use serde_json::{Value, json};
+use jiff::{SignedDuration, Timestamp};
+use serde_json::{Map, Value, json};
 
 use super::writing::WriteOptions;
 use super::{Answer, Call, Name, read};
@@ -10,7 +11,7 @@ use crate::builtin_rules;
 use crate::crd;
 use crate::kinds::Kind;
 use crate::meta;
-use crate::server::State;
+use crate::server::{State, kube_time};
 use crate::status_error::{ApiError, Cause};
 use crate::storage::{Stored, in_namespace};
 use crate::view;
@@ -38,6 +39,7 @@ pub(crate) enum Propagation {
 struct DeleteOptions {
     dry_run: bool,
     propagation: Propagation,
+    grace_seconds: Option<i64>,
     uid: Option<String>,
     resource_version: Option<String>,
 }
@@ -80,6 +82,7 @@ impl DeleteOptions {
         Ok(Self {
             dry_run: dry_run || body["dryRun"].as_array().is_some_and(|values| !values.is_empty()),
             propagation,
+            grace_seconds: body["gracePeriodSeconds"].as_i64().or(call.query.number("gracePeriodSeconds")?),
             uid: text("/preconditions/uid"),
             resource_version: text("/preconditions/resourceVersion"),
         })
@@ -132,38 +135,68 @@ pub(super) fn delete(state: &mut State, kind: &Arc<Kind>, name: &Name<'_>, call:
             json!({ "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "details": details });
         Answer::json(200, view::to_bytes(&status))
     };
-    match fate(kind, &stored, options.propagation, &state.now_text()) {
-        Fate::Gone if builtin_rules::answers_with_deleted(kind) => {
+    let deletion = Deletion { propagation: options.propagation, grace_seconds: options.grace_seconds };
+    let warnings = Vec::from_iter(warning(kind, options.propagation));
+    let answer = match fate(kind, &stored, deletion, state.now) {
+        Fate::Gone { last, .. } if builtin_rules::answers_with_deleted(kind) => {
             if !options.dry_run {
-                remove_or_mark(state, kind, &key, options.propagation);
+                remove_or_mark(state, kind, &key, deletion);
             }
-            Answer::object(call, 200, &stored.object)
+            Answer::object(call, 200, &last)?
         }
-        Fate::Gone if options.dry_run => Ok(removed()),
-        Fate::Marked(object) if options.dry_run => Answer::object(call, 200, &object),
+        Fate::Gone { .. } if options.dry_run => removed(),
+        Fate::Marked(object) if options.dry_run => Answer::object(call, 200, &object)?,
         _ => {
-            remove_or_mark(state, kind, &key, options.propagation);
+            remove_or_mark(state, kind, &key, deletion);
             match state.view(kind, &key) {
-                Some((_, marked)) => Answer::object(call, 200, &marked),
-                None => Ok(removed()),
+                Some((_, marked)) => Answer::object(call, 200, &marked)?,
+                None => removed(),
             }
         }
+    };
+    Ok(answer.with_warnings(warnings))
+}
+
+/// What a client that does not say what becomes of a job's pods should know.
+fn warning(kind: &Kind, propagation: Propagation) -> Option<String> {
+    (kind.is("batch", "jobs") && propagation == Propagation::Unstated).then(|| {
+        "child pods are preserved by default when jobs are deleted; set propagationPolicy=Background to remove them or set propagationPolicy=Orphan to suppress this warning".to_owned()
+    })
+}
+
+/// How an object is deleted.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Deletion {
+    pub propagation: Propagation,
+    /// How long a pod may take to end; its own wish where this is not given.
+    pub grace_seconds: Option<i64>,
+}
+
+impl From<Propagation> for Deletion {
+    fn from(propagation: Propagation) -> Self {
+        Self { propagation, grace_seconds: None }
     }
 }
 
 /// What a deletion makes of an object.
 enum Fate {
-    Gone,
+    /// It goes, after having been marked where that is seen.
+    Gone {
+        last: Value,
+        marked: bool,
+    },
     /// It is being deleted already, and nothing more is to be said.
     Unchanged,
     Marked(Value),
 }
 
-fn fate(kind: &Kind, stored: &Stored, propagation: Propagation, now: &str) -> Fate {
+fn fate(kind: &Kind, stored: &Stored, deletion: Deletion, now: Timestamp) -> Fate {
     let mut object = stored.object.clone();
     let mut finalizers = meta::finalizers(&object);
-    match propagation {
-        Propagation::Unstated if kind.is("batch", "jobs") => swap(&mut finalizers, FOREGROUND, ORPHAN),
+    match deletion.propagation {
+        Propagation::Unstated if kind.is("batch", "jobs") || kind.is("", "replicationcontrollers") => {
+            swap(&mut finalizers, FOREGROUND, ORPHAN);
+        }
         Propagation::Unstated => {}
         Propagation::Background => finalizers.retain(|one| one != FOREGROUND && one != ORPHAN),
         Propagation::Foreground => swap(&mut finalizers, ORPHAN, FOREGROUND),
@@ -173,28 +206,73 @@ fn fate(kind: &Kind, stored: &Stored, propagation: Propagation, now: &str) -> Fa
     if is_definition && !finalizers.iter().any(|one| one == crd::CLEANUP_FINALIZER) {
         finalizers.push(crd::CLEANUP_FINALIZER.to_owned());
     }
-    if finalizers.is_empty() && !kind.is("", "namespaces") {
-        return Fate::Gone;
+    let changed = finalizers != meta::finalizers(&object);
+    meta::set_finalizers(&mut object, &finalizers);
+    if kind.is("", "pods") {
+        return pod_fate(object, stored, deletion.grace_seconds, changed, now);
     }
-    if stored.is_deleting() && finalizers == meta::finalizers(&object) {
+    if finalizers.is_empty() && !kind.is("", "namespaces") {
+        return Fate::Gone { last: stored.object.clone(), marked: false };
+    }
+    if stored.is_deleting() && !changed {
         return Fate::Unchanged;
     }
-    meta::set_finalizers(&mut object, &finalizers);
     mark(kind, &mut object, stored, now);
     if is_definition {
-        crd::mark_terminating(&mut object, now);
+        crd::mark_terminating(&mut object, &kube_time(now));
     }
     Fate::Marked(object)
 }
 
+/// A pod that runs somewhere is given time to end; its kubelet then deletes it
+/// without any.
+fn pod_fate(mut object: Value, stored: &Stored, asked: Option<i64>, changed: bool, now: Timestamp) -> Fate {
+    let before = object["metadata"]["deletionGracePeriodSeconds"].as_i64();
+    let grace = match before {
+        Some(before) if stored.is_deleting() => match asked {
+            Some(asked) if asked < before => asked.max(0),
+            _ if changed => before,
+            _ => return Fate::Unchanged,
+        },
+        _ => grace_of(&object, asked),
+    };
+    if !stored.is_deleting() {
+        count_generation(meta::of_mut(&mut object));
+    }
+    let started = object["metadata"]["deletionTimestamp"].as_str().and_then(|text| text.parse::<Timestamp>().ok());
+    let started = started.map_or(now, |end| end - SignedDuration::from_secs(before.unwrap_or(0)));
+    let end = started + SignedDuration::from_secs(grace);
+    let metadata = meta::of_mut(&mut object);
+    metadata.insert("deletionTimestamp".to_owned(), Value::from(kube_time(end)));
+    metadata.insert("deletionGracePeriodSeconds".to_owned(), Value::from(grace));
+    if grace == 0 && meta::finalizers(&object).is_empty() {
+        return Fate::Gone { last: object, marked: true };
+    }
+    Fate::Marked(object)
+}
+
+/// How long a pod has to end: nothing where there is nothing to be ended.
+fn grace_of(pod: &Value, asked: Option<i64>) -> i64 {
+    let runs = pod["spec"]["nodeName"].as_str().is_some_and(|node| !node.is_empty());
+    let ended = matches!(pod["status"]["phase"].as_str(), Some("Succeeded" | "Failed"));
+    if !runs || ended {
+        return 0;
+    }
+    let wanted = asked.or_else(|| pod["spec"]["terminationGracePeriodSeconds"].as_i64()).unwrap_or(0);
+    if wanted < 0 { 1 } else { wanted }
+}
+
 /// Removes an object, or marks it as being deleted where something holds it.
-pub(crate) fn remove_or_mark(state: &mut State, kind: &Arc<Kind>, key: &str, propagation: Propagation) {
+pub(crate) fn remove_or_mark(state: &mut State, kind: &Arc<Kind>, key: &str, deletion: impl Into<Deletion>) {
     let Some(stored) = state.storage.get(kind.place(), key) else {
         return;
     };
-    match fate(kind, &stored, propagation, &state.now_text()) {
-        Fate::Gone => {
-            state.remove(kind.place(), key, stored.object.clone());
+    match fate(kind, &stored, deletion.into(), state.now) {
+        Fate::Gone { last, marked } => {
+            if marked {
+                state.put(kind.place(), key, last.clone());
+            }
+            state.remove(kind.place(), key, last);
         }
         Fate::Unchanged => {}
         Fate::Marked(object) => {
@@ -203,12 +281,12 @@ pub(crate) fn remove_or_mark(state: &mut State, kind: &Arc<Kind>, key: &str, pro
     }
 }
 
-fn mark(kind: &Kind, object: &mut Value, stored: &Stored, now: &str) {
+fn mark(kind: &Kind, object: &mut Value, stored: &Stored, now: Timestamp) {
     if stored.is_deleting() {
         return;
     }
     let metadata = meta::of_mut(object);
-    metadata.insert("deletionTimestamp".to_owned(), Value::from(now));
+    metadata.insert("deletionTimestamp".to_owned(), Value::from(kube_time(now)));
     if kind.is("", "namespaces") {
         object["status"]["phase"] = Value::from("Terminating");
         return;
@@ -217,6 +295,10 @@ fn mark(kind: &Kind, object: &mut Value, stored: &Stored, now: &str) {
         return;
     }
     metadata.insert("deletionGracePeriodSeconds".to_owned(), Value::from(0));
+    count_generation(metadata);
+}
+
+fn count_generation(metadata: &mut Map<String, Value>) {
     if let Some(generation) = metadata.get("generation").and_then(Value::as_i64).filter(|number| *number > 0) {
         metadata.insert("generation".to_owned(), Value::from(generation + 1));
     }
@@ -248,7 +330,8 @@ pub(super) fn collection(
     }
     if !options.dry_run {
         for key in keys {
-            remove_or_mark(state, kind, &key, options.propagation);
+            let deletion = Deletion { propagation: options.propagation, grace_seconds: options.grace_seconds };
+            remove_or_mark(state, kind, &key, deletion);
         }
     }
     Ok(Answer::json(200, view::list(kind, &items, &metadata, call.representation, state.now)))

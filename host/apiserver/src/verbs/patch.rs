@@ -7,6 +7,7 @@ use serde_json::{Map, Value};
 use super::update::Change;
 use super::writing::{self, Author, FieldValidation};
 use super::{Answer, Call, Name, WriteOptions, create};
+use crate::builtin_rules;
 use crate::document::{self, Document, Format};
 use crate::go_print::GoPrint;
 use crate::kinds::Kind;
@@ -17,6 +18,7 @@ use crate::server::State;
 use crate::status_error::{ApiError, Cause, Subject};
 use crate::strategic;
 
+const APPLY: &str = "application/apply-patch+yaml";
 const STRATEGIC: &str = "application/strategic-merge-patch+json";
 
 pub(super) fn patch(
@@ -27,9 +29,13 @@ pub(super) fn patch(
     call: &Call,
 ) -> Result<Answer, ApiError> {
     let options = WriteOptions::parse(call, "PatchOptions")?;
+    if options.force && call.content_type != APPLY {
+        let cause = Cause::forbidden("force", "may not be specified for non-apply patch");
+        return Err(writing::options_error("PatchOptions", &[cause]));
+    }
     let target = Target { kind, name, subresource, call, options: &options };
     match call.content_type.as_str() {
-        "application/apply-patch+yaml" => apply(state, &target),
+        APPLY => apply(state, &target),
         "application/json-patch+json" => {
             let operations = patch::json_operations(&call.body)?;
             let repeated = Document::read(&call.body, Format::Json).map(|document| document.complaints(&[]));
@@ -119,15 +125,16 @@ fn modify(
     let quoted = |new: &Value| edit.quoted.clone().unwrap_or_else(|| new.to_string());
     check_type(state, kind, name, &mut new, quoted)?;
     let shown = new.clone();
-    let (new, warnings) = writing::read(kind, Document::of(new), edit.repeated, options)
+    let (new, mut warnings) = writing::read(kind, Document::of(new), edit.repeated, options)
         .map_err(|error| unfit_patch(&error, quoted(&shown)))?;
     check_place(name, &new)?;
     let mut new = new;
     writing::default(kind, &mut new);
     let author = Author::new(state, kind, options, subresource);
     let new = managed::update(&kind.schema, Some(&live), new, &author.writer());
-    let change = Change { kind, name, subresource, options, must_be_versioned: true };
+    let change = Change { kind, name, subresource, options };
     let (code, object) = change.store(state, &live, new)?;
+    warnings.extend(builtin_rules::warnings(kind, &object));
     Ok(Answer::object(call, code, &object)?.with_warnings(warnings))
 }
 
@@ -176,7 +183,7 @@ fn apply(state: &mut State, target: &Target<'_>) -> Result<Answer, ApiError> {
         let cause = Cause::required("fieldManager", "is required for apply patch");
         return Err(writing::options_error("PatchOptions", &[cause]));
     }
-    let (applied, warnings) = read_applied(call, options)?;
+    let (applied, mut warnings) = read_applied(call, options)?;
     check_applied(kind, name, &applied)?;
     let live = state.view(kind, &name.key()).map(|(_, live)| live);
     let author = Author::new(state, kind, options, subresource);
@@ -188,12 +195,14 @@ fn apply(state: &mut State, target: &Target<'_>) -> Result<Answer, ApiError> {
         let mut new = merged(kind, None, &applied, &author, options.force)?;
         writing::settle(kind, &mut new)?;
         let created = create::store(state, kind, name.namespace, new, options)?;
+        warnings.extend(builtin_rules::warnings(kind, &created));
         return Ok(Answer::object(call, 201, &created)?.with_warnings(warnings));
     };
     let mut new = merged(kind, Some(&live), &applied, &author, options.force)?;
     writing::settle(kind, &mut new)?;
-    let change = Change { kind, name, subresource, options, must_be_versioned: true };
+    let change = Change { kind, name, subresource, options };
     let (code, object) = change.store(state, &live, new)?;
+    warnings.extend(builtin_rules::warnings(kind, &object));
     Ok(Answer::object(call, code, &object)?.with_warnings(warnings))
 }
 

@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::writing::{self, Author};
 use super::{Answer, Call, Name, WriteOptions, create};
@@ -26,7 +26,7 @@ pub(super) fn update(
     call: &Call,
 ) -> Result<Answer, ApiError> {
     let options = WriteOptions::parse(call, "UpdateOptions")?;
-    let (mut new, warnings) = writing::decode(state, kind, call, &options)?;
+    let (mut new, mut warnings) = writing::decode(state, kind, call, &options)?;
     check_name(name, &mut new)?;
     let Some((stored, live)) = state.view(kind, &name.key()) else {
         if subresource.is_some() || !builtin_rules::created_by_update(kind) {
@@ -39,14 +39,9 @@ pub(super) fn update(
     writing::default(kind, &mut new);
     let author = Author::new(state, kind, &options, subresource);
     let new = managed::update(&kind.schema, Some(&live), new, &author.writer());
-    let change = Change {
-        kind,
-        name,
-        subresource,
-        options: &options,
-        must_be_versioned: builtin_rules::must_be_versioned(kind),
-    };
+    let change = Change { kind, name, subresource, options: &options };
     let (code, object) = change.store(state, &live, new)?;
+    warnings.extend(builtin_rules::warnings(kind, &object));
     Ok(Answer::object(call, code, &object)?.with_warnings(warnings))
 }
 
@@ -99,8 +94,6 @@ pub(super) struct Change<'a> {
     pub name: &'a Name<'a>,
     pub subresource: Option<&'a str>,
     pub options: &'a WriteOptions,
-    /// Custom kinds are not updated without a resourceVersion; a patch brings the live one.
-    pub must_be_versioned: bool,
 }
 
 impl Change<'_> {
@@ -146,7 +139,7 @@ impl Change<'_> {
         let subject = self.kind.resource_subject(self.name.name);
         let given = meta::text(new, "resourceVersion");
         if given.is_empty() || given == "0" {
-            if !self.must_be_versioned {
+            if !builtin_rules::must_be_versioned(self.kind) {
                 return Ok(());
             }
             let cause = Cause::invalid("metadata.resourceVersion", 0, "must be specified for an update");
@@ -172,6 +165,20 @@ impl Change<'_> {
             }
         };
         match self.subresource {
+            None if self.kind.is("", "namespaces") => {
+                keep(new, "spec");
+                keep(new, "status");
+            }
+            Some("finalize") => {
+                let finalizers = new["spec"]["finalizers"].take();
+                let managers = new["metadata"]["managedFields"].take();
+                *new = live.clone();
+                if managers.is_array() {
+                    new["metadata"]["managedFields"] = managers;
+                }
+                let any = finalizers.as_array().is_some_and(|all| !all.is_empty());
+                new["spec"] = if any { json!({ "finalizers": finalizers }) } else { json!({}) };
+            }
             None if self.kind.status => keep(new, "status"),
             Some("status") if self.kind.custom.is_some() => {
                 let (status, managers) = (new.get("status").cloned(), new["metadata"].get("managedFields").cloned());
@@ -197,7 +204,8 @@ impl Change<'_> {
     /// The generation counts what is neither metadata nor, where that is a
     /// subresource, status.
     fn count_generation(&self, live: &Value, new: &mut Value) {
-        if !self.kind.counts_generation {
+        // A priority class counts its making only.
+        if !self.kind.counts_generation || self.kind.is("scheduling.k8s.io", "priorityclasses") {
             return;
         }
         let counted = |object: &Value| {
@@ -208,7 +216,16 @@ impl Change<'_> {
             };
             fields.into_iter().filter(|(field, _)| wanted(field)).collect::<Vec<_>>()
         };
-        if counted(live) != counted(new) {
+        let also = match self.kind.kind.as_str() {
+            "Deployment" if self.kind.custom.is_none() => "annotations",
+            "EndpointSlice" if self.kind.custom.is_none() => "labels",
+            _ => "",
+        };
+        let noted = |object: &Value| object["metadata"].get(also).cloned();
+        let changed = counted(live) != counted(new) || noted(live) != noted(new);
+        // What is written through its status counts for nothing there.
+        let elsewhere = self.subresource == Some("status") && self.kind.builtin.is_some();
+        if changed && !elsewhere {
             let generation = live["metadata"]["generation"].as_i64().unwrap_or(0);
             new["metadata"]["generation"] = Value::from(generation + 1);
         }

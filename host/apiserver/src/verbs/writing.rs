@@ -3,21 +3,25 @@
 
 use std::sync::Arc;
 
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use super::Call;
 use crate::builtin_rules;
 use crate::crd;
 use crate::document::{self, Document, Format};
+use crate::go_print::GoPrint;
 use crate::kinds::Kind;
 use crate::managed::Writer;
 use crate::meta;
-use crate::schema::Schema;
+use crate::schema::{FieldError, Schema};
 use crate::server::State;
 use crate::status_error::{ApiError, Cause, Subject};
 
 /// 2^53: up to here a float holds every whole number.
 const WHOLE_MAX: f64 = 9_007_199_254_740_992.0;
+
+/// The longest name that a manager may have.
+const MANAGER_BYTES_MAX: usize = 128;
 
 /// What is done about fields that the schema does not know.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,16 +53,18 @@ impl WriteOptions {
             Some("Strict") => FieldValidation::Strict,
             Some("Ignore") => FieldValidation::Ignore,
             Some(other) => {
-                let cause = Cause::unsupported("fieldValidation", &Value::from(other), &["Ignore", "Strict", "Warn"]);
+                let cause =
+                    Cause::unsupported("fieldValidation", &Value::from(other), &["", "Ignore", "Strict", "Warn"]);
                 return Err(options_error(options, &[cause]));
             }
         };
-        Ok(Self {
-            dry_run: !dry_run.is_empty(),
-            manager: call.query.get("fieldManager").unwrap_or(&call.agent).to_owned(),
-            force: call.query.flag("force"),
-            fields,
-        })
+        let manager = call.query.get("fieldManager").unwrap_or(&call.agent);
+        if manager.len() > MANAGER_BYTES_MAX {
+            let message = format!("Too long: may not be more than {MANAGER_BYTES_MAX} bytes");
+            let cause = Cause { reason: "FieldValueTooLong", message, field: "fieldManager".to_owned() };
+            return Err(options_error(options, &[cause]));
+        }
+        Ok(Self { dry_run: !dry_run.is_empty(), manager: manager.to_owned(), force: call.query.flag("force"), fields })
     }
 }
 
@@ -127,17 +133,7 @@ pub(super) fn decode(
             kind.kind
         ))
     };
-    let format = match call.content_type.as_str() {
-        "" | "application/json" => Format::Json,
-        "application/yaml" => Format::Yaml,
-        _ => {
-            return Err(ApiError::unsupported_media_type(&[
-                "application/json",
-                "application/yaml",
-                "application/vnd.kubernetes.protobuf",
-            ]));
-        }
-    };
+    let format = format(call)?;
     let no_type = |why: &str| unrecognized(&format!("couldn't get version/kind; json parse error: {why}"));
     let mut document = Document::read(&call.body, format)
         .map_err(|error| if error.starts_with("yaml") { unrecognized(&error) } else { no_type(&error) })?;
@@ -159,6 +155,19 @@ pub(super) fn decode(
         check_type(state, kind, &mut document.value)?;
     }
     read(kind, document, Vec::new(), options)
+}
+
+/// In what the body of a create or an update is written.
+pub(super) fn format(call: &Call) -> Result<Format, ApiError> {
+    match call.content_type.as_str() {
+        "" | "application/json" => Ok(Format::Json),
+        "application/yaml" => Ok(Format::Yaml),
+        _ => Err(ApiError::unsupported_media_type(&[
+            "application/json",
+            "application/yaml",
+            "application/vnd.kubernetes.protobuf",
+        ])),
+    }
 }
 
 /// An object that the kind cannot hold.
@@ -227,14 +236,22 @@ pub(super) fn read(
     mut said: Vec<String>,
     options: &WriteOptions,
 ) -> Result<(Value, Vec<String>), ApiError> {
+    // An empty list of managers is no list where structs are written, but one
+    // that was given: it ends the tracking.
+    if kind.builtin.is_some() && document.value.pointer("/metadata/managedFields") == Some(&json!([])) {
+        document.value["metadata"]["managedFields"] = json!([{}]);
+    }
+    let unknown = kind.schema.prune(&mut document.value);
     if options.fields == FieldValidation::Ignore {
         said.clear();
+    } else if kind.custom.is_some() {
+        // What a definition's schema does not know is found later, by name.
+        said.extend(document.complaints(&[]));
+        said.extend(unknown.iter().map(|field| format!("unknown field {field:?}")));
     } else {
-        let unknown = kind.schema.unknown_fields(&document.value);
         said.extend(document.complaints(&unknown));
     }
     let value = &mut document.value;
-    kind.schema.prune(value);
     kind.schema.read_struct(value).map_err(|why| not_handled(kind, &why))?;
     if let Some(custom) = &kind.custom {
         whole_numbers(value);
@@ -274,6 +291,9 @@ fn whole_numbers(value: &mut Value) {
 /// What server-side apply made of an object, as the kind would hold it.
 pub(super) fn settle(kind: &Kind, value: &mut Value) -> Result<(), ApiError> {
     kind.schema.read_struct(value).map_err(|why| not_handled(kind, &why))?;
+    if kind.custom.is_some() {
+        whole_numbers(value);
+    }
     default(kind, value);
     Ok(())
 }
@@ -286,6 +306,31 @@ pub(super) fn default(kind: &Kind, value: &mut Value) {
     }
 }
 
+/// What the scale of a custom kind reads must be a number of pods.
+fn check_scaled(kind: &Kind, new: &Value) -> Vec<Cause> {
+    let Some(paths) = kind.scale.as_ref().filter(|_| kind.custom.is_some()) else { return Vec::new() };
+    let check = |path: &String| {
+        let value = path.trim_start_matches('.').split('.').try_fold(new, |at, step| at.get(step))?;
+        match value.as_i64() {
+            Some(number) if number < 0 => Some(Cause::invalid(path, number, "should be a non-negative integer")),
+            Some(_) => None,
+            None if value.is_null() => None,
+            None => {
+                let found = match value {
+                    Value::String(_) => "string",
+                    Value::Bool(_) => "bool",
+                    Value::Number(_) => "float64",
+                    Value::Array(_) => "[]interface {}",
+                    _ => "map[string]interface {}",
+                };
+                let why = format!("{path} accessor error: {} is of the type {found}, expected int64", GoPrint(value));
+                Some(Cause::invalid(path, 0, &why))
+            }
+        }
+    };
+    [&paths.spec, &paths.status].into_iter().filter_map(check).collect()
+}
+
 /// The rules of the kind; those of the metadata are checked before.
 pub(super) fn validate(
     kind: &Arc<Kind>,
@@ -294,6 +339,7 @@ pub(super) fn validate(
     subresource: Option<&str>,
     mut causes: Vec<Cause>,
 ) -> Result<(), ApiError> {
+    causes.extend(check_scaled(kind, new));
     let mut found = match subresource {
         Some("status") if kind.custom.is_some() => kind.schema.validate_status(new),
         _ => kind.schema.validate(new),
@@ -301,7 +347,16 @@ pub(super) fn validate(
     if kind.custom.is_none() {
         causes.extend(builtin_rules::validate(kind, new, live));
         builtin_rules::keep_real(&mut found);
-        found.retain(|error| !causes.iter().any(|cause| cause.field == error.field));
+        let said = |error: &FieldError| causes.iter().any(|cause| cause.field == error.field);
+        // A definition has its own rules for what is required.
+        found.retain(|error| !said(error) && !crd::is_definition(&kind.at));
+    }
+    if kind.custom.is_some() && kind.schema.has_expressions() {
+        if found.iter().any(FieldError::blocks) {
+            found.push(FieldError::unchecked());
+        } else {
+            found.extend(kind.schema.check_expressions(new, live));
+        }
     }
     causes.extend(found.into_iter().map(Cause::from));
     causes.extend(meta::validate_finalizers(kind, new));

@@ -56,9 +56,39 @@ impl FieldError {
         Self::new(field, "FieldValueInvalid", message)
     }
 
+    /// An expression that does not hold. A value that is no more than that is quoted.
+    pub(in crate::schema) fn failed(field: &str, reason: &'static str, value: &Value, why: &str) -> Self {
+        let message = match reason {
+            "FieldValueForbidden" => format!("Forbidden: {why}"),
+            "FieldValueRequired" => format!("Required value: {why}"),
+            "FieldValueDuplicate" => format!("Duplicate value: {why}"),
+            _ if value.is_object() || value.is_array() => format!("Invalid value: {why}"),
+            _ => format!("Invalid value: {value}: {why}"),
+        };
+        Self::new(field, reason, message)
+    }
+
+    /// Whether expressions cannot be held against an object that has this.
+    pub(crate) fn blocks(&self) -> bool {
+        ["FieldValueRequired", "FieldValueTooLong", "FieldValueTooMany", "FieldValueTypeInvalid"].contains(&self.reason)
+    }
+
+    /// What is said where expressions were not looked at.
+    pub(crate) fn unchecked() -> Self {
+        let why = "some validation rules were not checked because the object was invalid; correct the existing errors to complete validation";
+        Self::new(NO_FIELD, "FieldValueInvalid", format!("Invalid value: null: {why}"))
+    }
+
     pub(super) fn not_an_object(field: &str, value: &Value) -> Self {
         let rule = "must be an object for an array of list-type map";
         let message = format!("Invalid value: {value}: {rule}");
+        Self::new(field, "FieldValueInvalid", message)
+    }
+
+    /// A factor that is nothing once it is made an integer.
+    pub(super) fn no_factor(field: &str, factor: f64) -> Self {
+        let message =
+            format!("Invalid value: {factor}: factor MultipleOf declared for {field} must be positive: {factor}");
         Self::new(field, "FieldValueInvalid", message)
     }
 

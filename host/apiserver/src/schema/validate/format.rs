@@ -1,10 +1,16 @@
-//! What a `format` adds to a type, as far as controllers meet it: `int32` and
-//! `date-time`. Others are not checked.
+//! What a `format` adds to a type, as far as controllers meet it: `int32`, times,
+//! addresses and uuids. Others are not checked.
+
+use std::net::{Ipv4Addr, Ipv6Addr};
 
 use serde_json::{Number, Value};
 
 use super::FieldError;
 use crate::schema::{Kind, Node};
+
+/// `2006-01-02`.
+const DATE_LENGTH: usize = 10;
+const UUID_DIGITS: usize = 32;
 
 /// A value of the wrong type. The server names a format instead of the type
 /// where there is one, unless the value is a text.
@@ -19,9 +25,25 @@ pub(super) fn wrong_type(node: &Node, path: &str, value: &Value) -> FieldError {
 
 /// Checks a text against the format of its type.
 pub(super) fn check_text(node: &Node, path: &str, text: &str, errors: &mut Vec<FieldError>) {
-    if node.kind == Kind::String && node.format.as_deref() == Some("date-time") && !is_time(text) {
-        errors.push(FieldError::wrong_type(path, "date-time", text));
+    let (Kind::String, Some(format)) = (node.kind, node.format.as_deref()) else { return };
+    let fits = match format {
+        "date-time" => is_time(text),
+        "date" => text.parse::<jiff::civil::Date>().is_ok() && text.len() == DATE_LENGTH,
+        "email" => text.split_once('@').is_some_and(|(who, host)| !who.is_empty() && !host.is_empty()),
+        "ipv4" => text.parse::<Ipv4Addr>().is_ok(),
+        "ipv6" => text.parse::<Ipv6Addr>().is_ok(),
+        "uuid" => is_uuid(text),
+        _ => true,
+    };
+    if !fits {
+        errors.push(FieldError::wrong_type(path, format, text));
     }
+}
+
+/// With its dashes or without.
+fn is_uuid(text: &str) -> bool {
+    let digits = text.replace('-', "");
+    digits.len() == UUID_DIGITS && digits.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
 /// Checks a number against an integer type and its format.
@@ -29,7 +51,8 @@ pub(super) fn check_number(node: &Node, path: &str, number: &Number, errors: &mu
     if node.kind != Kind::Integer {
         return;
     }
-    let whole = number.as_f64().filter(|number| number.fract() == 0.0);
+    let too_large = number.is_u64() && !number.is_i64();
+    let whole = number.as_f64().filter(|number| number.fract() == 0.0 && !too_large);
     let range = match node.format.as_deref() {
         Some("int32") => f64::from(i32::MIN)..=f64::from(i32::MAX),
         _ => f64::MIN..=f64::MAX,
@@ -48,7 +71,7 @@ fn is_time(text: &str) -> bool {
 }
 
 fn is_integer(number: &Number) -> bool {
-    number.is_i64() || number.is_u64()
+    number.is_i64()
 }
 
 fn type_name(value: &Value) -> &'static str {

@@ -97,15 +97,19 @@ impl Rules {
         // Integers are held to integer bounds, as the server's Go code does.
         let whole = number.is_i64() || number.is_u64();
         let bound = |bound: Option<f64>| bound.map(|bound| if whole { bound.trunc() } else { bound });
+        match bound(self.multiple_of) {
+            // Of a factor below one, an integer's check has nothing left.
+            Some(factor) if factor < 1.0 && whole => errors.push(FieldError::no_factor(path, factor)),
+            Some(factor) if (float / factor).fract() != 0.0 => {
+                let value = Value::Number(number.clone());
+                errors.push(FieldError::invalid(path, &value, &format!("should be a multiple of {factor}")));
+            }
+            _ => {}
+        }
         let mut broken = |rule: String| {
             let value = Value::Number(number.clone());
             errors.push(FieldError::invalid(path, &value, &rule));
         };
-        if let Some(factor) = self.multiple_of
-            && (float / factor).fract() != 0.0
-        {
-            broken(format!("should be a multiple of {factor}"));
-        }
         if let Some(min) = bound(self.minimum) {
             if self.exclusive_minimum && float <= min {
                 broken(format!("should be greater than {min}"));
