@@ -7,7 +7,7 @@ CARGO    := cargo
 
 OPERATIONS ?= 10000
 
-.PHONY: demo test lint tools plugins control-plane conformance bench
+.PHONY: demo test lint tools plugins control-plane conformance bench simulate
 
 demo: tools plugins
 	@echo "building the host (some minutes the first time: it has a WebAssembly compiler in it)"
@@ -44,3 +44,8 @@ conformance: tools control-plane
 # be built once for the benchmarks and once more for the host that is measured.
 bench: tools plugins control-plane
 	$(CARGO) bench --package trimtab-bench --package trimtab --bench dispatch --bench memory --bench settle
+
+# make simulate SEEDS=1000 FROM=5000: what is drawn from so many seeds, the
+# first of them 5000. A seed that fails is shrunk, and the rest is printed.
+simulate: tools plugins
+	SEEDS=$(or $(SEEDS),1000) FROM=$(or $(FROM),1) $(CARGO) test --package trimtab-sim --test simulation seeds -- --nocapture

@@ -11,9 +11,9 @@ use serde_json::{Value, json};
 use trimtab_core::marks;
 use trimtab_sim::{
     Entry, World,
+    fault::Fault,
     oracle::{self, End},
     simulate,
-    wire::Disturbance,
 };
 
 use crate::stage::STAGE;
@@ -26,20 +26,20 @@ pub const SERVICES: &str = "/api/v1/namespaces/default/services";
 
 /// The instance that keeps the first build when the default one gets the next:
 /// at the end each object shows which of the two served it.
-const HELD_BACK: &str = "held-back";
+pub const HELD_BACK: &str = "held-back";
 
 /// Of differences and of requests: enough to see what happened.
-const LINES_SHOWN: usize = 25;
+pub const LINES_SHOWN: usize = 25;
 
 /// One run of the scenario.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Scenario {
     /// Chooses delays, identities and uids.
     pub seed: u64,
     /// How many Sites there are; two at least.
     pub sites: usize,
     /// What goes wrong.
-    pub disturbance: Option<Disturbance>,
+    pub fault: Option<Fault>,
     /// Hosts at a time: one that leads, and others that stand by.
     pub hosts: u32,
     /// For how long nothing may be written in the end.
@@ -70,7 +70,7 @@ impl Scenario {
     fn checked(&self, differences: impl Fn(&End) -> Vec<String>) -> Run {
         let wasm = STAGE.wasm();
         simulate(async {
-            let mut world = World::new(self.seed, self.disturbance, wasm);
+            let mut world = World::new(self.seed, self.fault.clone(), wasm);
             let failure = match self.play(&mut world).await {
                 Ok(run) => match differences(&run.end) {
                     differences if differences.is_empty() => return run,
@@ -135,7 +135,7 @@ impl Scenario {
     }
 }
 
-fn name(number: usize) -> String {
+pub fn name(number: usize) -> String {
     format!("site-{number:02}")
 }
 
@@ -150,7 +150,7 @@ pub fn site(number: usize) -> Value {
 }
 
 /// What led to a failure.
-fn last_writes(world: &World) -> String {
+pub fn last_writes(world: &World) -> String {
     let writes = world
         .log()
         .entries()

@@ -8,6 +8,7 @@ use std::{
 };
 
 use tempfile::TempDir;
+use tracing_subscriber::{EnvFilter, filter::LevelFilter};
 use trimtab_core::{
     hash::Hash,
     id::{InstanceId, SlotId, Stem},
@@ -17,7 +18,9 @@ use trimtab_sim::simulate;
 use trimtab_wasm::{Config, Mode, Wasm};
 
 const BUILT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../plugins/target/plugins");
-const MODULES: [&str; 2] = ["site.wasm", "site-next.wasm"];
+const MODULES: [&str; 4] = ["site.wasm", "site-next.wasm", "site-v2.wasm", "other-world.wasm"];
+/// What lies in a folder now and then and is no module.
+const GARBAGE: &str = "garbage.wasm";
 
 /// Calls at once: more than all workers of all hosts of a world make.
 const IN_FLIGHT: u32 = 16;
@@ -33,7 +36,8 @@ pub static STAGE: LazyLock<Stage> = LazyLock::new(Stage::new);
 
 impl Stage {
     fn new() -> Self {
-        let shown = tracing_subscriber::EnvFilter::from_default_env();
+        // Not even errors, unless they are asked for: refused files are a part of what is tried.
+        let shown = EnvFilter::builder().with_default_directive(LevelFilter::OFF.into()).from_env_lossy();
         tracing_subscriber::fmt().with_env_filter(shown).with_test_writer().init();
         let modules = tempfile::tempdir().unwrap();
         let compiled = modules.path().join("compiled");
@@ -44,9 +48,11 @@ impl Stage {
             let bytes = fs::read(&from)
                 .unwrap_or_else(|error| panic!("{}: {error}; build the plugins with plugins/build.sh", from.display()));
             fs::write(stage.path(name), &bytes).unwrap();
-            // Now and not in each world: compiling takes longer than a run.
-            simulate(wasm.load(name, bytes.into())).unwrap();
+            // Now and not in each world: compiling takes longer than a run. What
+            // is refused is refused after it.
+            drop(simulate(wasm.load(name, bytes.into())));
         }
+        fs::write(stage.path(GARBAGE), "no module").unwrap();
         stage
     }
 
@@ -62,12 +68,15 @@ impl Stage {
 
     /// A folder with these modules in these instances, all as the lineage `site`.
     pub fn folder(&self, modules: &[(&str, &str)]) -> Folder {
-        let slots = modules.iter().map(|(instance, module)| {
-            let path = self.path(module);
-            let content = Hash::of([&fs::read(&path).unwrap()[..]]);
-            let slot = SlotId { instance: InstanceId::new(instance).unwrap(), stem: Stem::new("site").unwrap() };
-            (slot, Source { module: path, content, policy: None, unreadable: None })
-        });
+        let slots = modules.iter().map(|(instance, module)| self.slot(instance, "site", module, None));
         Folder { slots: slots.collect(), read: true, ..Folder::default() }
+    }
+
+    /// One file of a folder.
+    pub fn slot(&self, instance: &str, stem: &str, module: &str, policy: Option<&str>) -> (SlotId, Source) {
+        let path = self.path(module);
+        let content = Hash::of([&fs::read(&path).unwrap()[..]]);
+        let slot = SlotId { instance: InstanceId::new(instance).unwrap(), stem: Stem::new(stem).unwrap() };
+        (slot, Source { module: path, content, policy: policy.map(Into::into), unreadable: None })
     }
 }

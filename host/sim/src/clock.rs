@@ -33,6 +33,11 @@ impl Clock {
         self.began.elapsed()
     }
 
+    /// When the world has that age.
+    pub fn instant(&self, age: Duration) -> Instant {
+        self.began + age
+    }
+
     /// What a clock on the wall shows.
     pub fn wall(&self) -> Duration {
         BEGINNING + self.elapsed()

@@ -4,8 +4,11 @@
 //!
 //! A [`World`] holds the API, the plugins folder and the host processes. What
 //! goes between a host and the API goes over a [`wire`], which is slow by
-//! chance, keeps a log of every request, and disturbs one write or refuses some if
-//! it is told to. The [`oracle`] says whether a disturbed run came to the same end.
+//! chance, keeps a log of every request, and lets happen to it what is to go
+//! wrong: a plan of [`fault`]s, written by hand or drawn from a seed. The
+//! [`oracle`] holds each write to the rules, and says whether a disturbed run
+//! came to the same end as an undisturbed one; [`shrink`] finds the smallest
+//! part of a plan after which it does not.
 //!
 //! Everything runs on one thread under a paused clock, see [`simulate`]: while
 //! some task can run, no time passes; when all wait, it jumps to the next timer.
@@ -14,11 +17,13 @@
 mod api;
 mod clock;
 mod env;
+pub mod fault;
 pub mod located;
 mod log;
 pub mod oracle;
 mod refusal;
 pub mod scenario;
+pub mod shrink;
 pub mod wire;
 mod world;
 

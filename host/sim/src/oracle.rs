@@ -1,23 +1,23 @@
-//! What must hold after a disturbed run: the objects of the cluster are those
-//! of the undisturbed run. When something was written, by whom and in how many
-//! steps may differ; what is there may not.
+//! What must hold of each write while a world runs (`audit`), and after a
+//! disturbed run: the objects of the cluster are those of the undisturbed run.
+//! When something was written, by whom and in how many steps may differ; what
+//! is there may not.
+
+pub(crate) mod audit;
+mod normal;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 use trimtab_core::marks;
 
+use self::normal::normal;
 use crate::api::{Api, Refused};
 
 /// What differs between any two runs: who leads since when, and how often
 /// something was told.
 const NOT_COMPARED: [&str; 2] = ["/apis/coordination.k8s.io/v1/leases", "/apis/events.k8s.io/v1/events"];
 const CORE_EVENTS: &str = "/api/v1/events";
-
-/// What a server gives to an object by when it was written.
-const OF_THE_WRITE: [&str; 3] = ["uid", "resourceVersion", "creationTimestamp"];
-/// What a server gives to the spec of a Service, in the order of creation.
-const ADDRESSES: [&str; 2] = ["clusterIP", "clusterIPs"];
 
 /// All objects of a cluster without what differs between any two runs. Equal
 /// where the clusters came to the same end.
@@ -29,7 +29,10 @@ impl End {
     pub async fn of(api: &Api) -> Result<Self, Refused> {
         let all = api.everything().await?;
         let compared = all.into_iter().filter(|(path, _)| path != CORE_EVENTS && !NOT_COMPARED.contains(&&**path));
-        Ok(Self(compared.map(|(path, object)| (place(&path, &object), normal(object))).collect()))
+        let compared = compared.map(|(path, object)| (place(&path, &object), object)).collect::<Vec<_>>();
+        let uid = |object: &Value| object["metadata"]["uid"].as_str().unwrap_or_default().to_owned();
+        let uids = compared.iter().map(|(place, object)| (uid(object), place.clone())).collect();
+        Ok(Self(compared.into_iter().map(|(place, object)| (place, normal(object, &uids))).collect()))
     }
 
     /// Each field that is not what it is in the other, as one line.
@@ -76,34 +79,6 @@ fn place(path: &str, object: &Value) -> String {
     format!("{path} {}/{}", part("namespace"), part("name"))
 }
 
-fn normal(mut object: Value) -> Value {
-    if let Some(metadata) = object["metadata"].as_object_mut() {
-        metadata.retain(|field, _| !OF_THE_WRITE.contains(&&**field));
-    }
-    if let Some(spec) = object.get_mut("spec") {
-        ADDRESSES.iter().for_each(|field| remove(spec, field));
-    }
-    for entry in list(&mut object["metadata"]["managedFields"]) {
-        remove(entry, "time");
-    }
-    if object.get("status").is_some() {
-        for condition in list(&mut object["status"]["conditions"]) {
-            remove(condition, "lastTransitionTime");
-        }
-    }
-    object
-}
-
-fn list(value: &mut Value) -> &mut [Value] {
-    value.as_array_mut().map(Vec::as_mut_slice).unwrap_or_default()
-}
-
-fn remove(value: &mut Value, field: &str) {
-    if let Some(fields) = value.as_object_mut() {
-        fields.remove(field);
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use serde_json::json;
@@ -111,7 +86,7 @@ mod tests {
     use super::*;
 
     fn end(object: Value) -> End {
-        End(BTreeMap::from([("a".to_owned(), normal(object))]))
+        End(BTreeMap::from([("a".to_owned(), normal(object, &BTreeMap::new()))]))
     }
 
     fn object(uid: &str, at: &str, content: &str) -> Value {

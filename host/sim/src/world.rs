@@ -1,12 +1,18 @@
 //! A world: an API in memory, a plugins folder, and host processes that come
 //! and go, all under one clock and from one seed.
 
-use std::{sync::Arc, time::Duration};
+mod happenings;
+
+use std::{
+    collections::{BTreeMap, VecDeque},
+    sync::Arc,
+    time::Duration,
+};
 
 use tokio::{
-    sync::{mpsc, watch},
+    sync::mpsc,
     task::JoinHandle,
-    time::{Instant, sleep, sleep_until},
+    time::{Instant, sleep_until},
 };
 use tokio_util::sync::CancellationToken;
 use trimtab_apiserver::{ApiServer, Config};
@@ -16,12 +22,13 @@ use trimtab_engine::{Engine, Parts, Settings, SlotView, folder::Folder};
 use trimtab_wasm::Wasm;
 
 use crate::{
-    api::Api,
+    api::{Api, Refused},
     clock::Clock,
     env::SimEnv,
+    fault::{Fault, What},
     log::{Entry, Log},
     refusal::Refusal,
-    wire::{Disturbance, Traffic, Wire},
+    wire::{Happening, Traffic, Wire},
 };
 
 /// How long nothing must have been written for a world to count as settled:
@@ -50,6 +57,12 @@ pub enum Broken {
     /// It goes on writing.
     #[error("not settled after {SETTLE_MAX:?}; the last write was {0}")]
     Restless(Box<Entry>),
+    /// A host wrote what it must not, see [`crate::oracle`].
+    #[error("{0}")]
+    Rule(String),
+    /// What was to happen to the API was refused.
+    #[error("{0}")]
+    Refused(#[from] Refused),
 }
 
 /// A world. Dropped, all its processes are gone.
@@ -59,11 +72,14 @@ pub struct World {
     clock: Clock,
     seed: u64,
     traffic: Arc<Traffic>,
-    deaths: mpsc::Receiver<u32>,
-    folder: watch::Sender<Arc<Folder>>,
+    happenings: mpsc::UnboundedReceiver<Happening>,
     wasm: Arc<Wasm>,
     hosts: Vec<Host>,
     started: u32,
+    /// When processes are to be started for those that died.
+    restarts: VecDeque<Instant>,
+    /// Of each process, also of those to come.
+    envs: BTreeMap<u32, Arc<SimEnv>>,
 }
 
 /// One host process.
@@ -82,22 +98,24 @@ impl Drop for Host {
 
 impl World {
     /// A world with an empty cluster, an empty plugins folder and no host yet,
-    /// inside of [`crate::simulate`]. `wasm` must be in its mode for simulations.
-    pub fn new(seed: u64, disturbance: Option<Disturbance>, wasm: Arc<Wasm>) -> Self {
+    /// inside of [`crate::simulate`], in which these faults are going to
+    /// happen. `wasm` must be in its mode for simulations.
+    pub fn new(seed: u64, faults: impl IntoIterator<Item = Fault>, wasm: Arc<Wasm>) -> Self {
         let clock = Clock::start();
         let config = Config { now: Arc::new(move || clock.timestamp()), seed, ..Config::default() };
         let server = ApiServer::new(config);
-        let (traffic, deaths) = Traffic::new(server.clone(), clock, disturbance);
+        let (traffic, happenings) = Traffic::new(server.clone(), clock, faults);
         Self {
             api: Api::new(server),
             clock,
             seed,
             traffic,
-            deaths,
-            folder: watch::Sender::default(),
+            happenings,
             wasm,
             hosts: Vec::new(),
             started: 0,
+            restarts: VecDeque::new(),
+            envs: BTreeMap::new(),
         }
     }
 
@@ -111,9 +129,24 @@ impl World {
         &self.traffic.log
     }
 
+    /// Lets more go wrong from now on.
+    pub fn disturb(&self, faults: impl IntoIterator<Item = Fault>) {
+        self.traffic.pending.add(faults);
+    }
+
+    /// From now on nothing more goes wrong than what is already under way.
+    pub fn disturb_no_more(&self) {
+        self.traffic.pending.clear();
+    }
+
+    /// What has gone wrong so far, and when.
+    pub fn disturbances(&self) -> Vec<(Duration, What)> {
+        self.traffic.pending.met()
+    }
+
     /// Puts files into the plugins folder, in place of what was there.
     pub fn put_folder(&self, folder: Folder) {
-        self.folder.send_replace(Arc::new(folder));
+        self.traffic.folder.send_replace(Arc::new(folder));
     }
 
     /// What each running host says of its slots.
@@ -141,8 +174,8 @@ impl World {
             settings: settings(process),
             client: connect::service(wire).client,
             wasm: self.wasm.clone(),
-            folder: self.folder.subscribe(),
-            env: Arc::new(SimEnv::new(self.clock, self.seed, process)),
+            folder: self.traffic.folder.subscribe(),
+            env: self.env(process).clone(),
         });
         let stop = CancellationToken::new();
         let (running, stopping) = (engine.clone(), stop.clone());
@@ -155,8 +188,12 @@ impl World {
         self.hosts.push(Host { process, engine, stop, task });
     }
 
-    /// Stops the oldest host as SIGTERM does, and waits until it has ended.
+    /// Stops the oldest host, if there is one, as SIGTERM does, and waits until
+    /// it has ended.
     pub async fn stop_host(&mut self) {
+        if self.hosts.is_empty() {
+            return;
+        }
         let mut host = self.hosts.remove(0);
         host.stop.cancel();
         // Its own end is all there is to know.
@@ -168,16 +205,29 @@ impl World {
     pub async fn pass(&mut self, time: Duration) -> Result<(), Broken> {
         let until = Instant::now() + time;
         loop {
+            let restart = self.restarts.front().copied();
+            let fault = self.traffic.pending.next_at().map(|at| self.clock.instant(at));
+            let next = [restart, fault].into_iter().flatten().fold(until, Instant::min);
             tokio::select! {
                 biased;
-                Some(process) = self.deaths.recv() => self.replace(process).await,
-                () = sleep_until(until) => return self.check().await,
+                Some(happening) = self.happenings.recv() => self.happen(happening).await?,
+                () = sleep_until(next) => {}
+            }
+            self.traffic.tick();
+            if self.restarts.pop_front_if(|at| *at <= Instant::now()).is_some() {
+                self.start_host();
+            }
+            if Instant::now() >= until {
+                return self.check().await;
             }
         }
     }
 
-    /// No host ends unless it is stopped.
+    /// No host ends unless it is stopped, and none breaks a rule.
     async fn check(&mut self) -> Result<(), Broken> {
+        if let Some(why) = self.traffic.audit.broken() {
+            return Err(Broken::Rule(why));
+        }
         let Some(host) = self.hosts.iter_mut().find(|host| host.task.is_finished()) else { return Ok(()) };
         let why = (&mut host.task).await.unwrap_or_else(|error| error.to_string());
         Err(Broken::HostEnded { process: host.process, why })
@@ -198,12 +248,9 @@ impl World {
         }
     }
 
-    /// Buries a process that has died, and starts another after a while.
-    async fn replace(&mut self, process: u32) {
-        tracing::info!(process, "died");
-        self.hosts.retain(|host| host.process != process);
-        sleep(RESTART).await;
-        self.start_host();
+    fn env(&mut self, process: u32) -> &Arc<SimEnv> {
+        let (clock, seed) = (self.clock, self.seed);
+        self.envs.entry(process).or_insert_with(|| Arc::new(SimEnv::new(clock, seed, process)))
     }
 }
 

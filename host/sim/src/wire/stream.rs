@@ -1,0 +1,176 @@
+//! The body of an answer on its way: each piece is as late as it happens to be,
+//! and none comes before the one that went before it. What happens to a watch
+//! happens here.
+
+use std::{convert::Infallible, io, time::Duration};
+
+use bytes::Bytes;
+use futures::{StreamExt, stream};
+use http::Response;
+use http_body::Frame;
+use http_body_util::{BodyExt, BodyStream, StreamBody, combinators::UnsyncBoxBody};
+use tokio::{
+    sync::watch,
+    time::{Instant, sleep, sleep_until},
+};
+
+use super::{Answer, Wire, answers, asked::Asked, reset, traffic::FromApi};
+use crate::fault::Stream;
+
+/// The longest that a piece of a watch takes: more than a request, so that a
+/// host meets its own writes in answers first and in the watch later.
+const LATENCY_MAX: Duration = Duration::from_millis(30);
+
+/// Something that happens to watches.
+#[derive(Debug, Clone)]
+pub(crate) struct Order {
+    /// To those of this resource; none: to all.
+    of: Option<&'static str>,
+    stream: Stream,
+    at: Instant,
+}
+
+impl Order {
+    /// Happens now.
+    pub fn now(of: Option<&'static str>, stream: Stream) -> Self {
+        Self { of, stream, at: Instant::now() }
+    }
+
+    fn held_until(&self) -> Option<Instant> {
+        match self.stream {
+            Stream::Held(time) => Some(self.at + time),
+            _ => None,
+        }
+    }
+}
+
+/// All orders of a world so far. There are as many as faults.
+pub(crate) type Orders = watch::Sender<Vec<Order>>;
+
+/// One answer on its way.
+struct Pieces {
+    body: BodyStream<UnsyncBoxBody<Bytes, Infallible>>,
+    wire: Wire,
+    broken: watch::Receiver<u64>,
+    asked: Asked,
+    orders: watch::Receiver<Vec<Order>>,
+    obeyed: usize,
+    held_until: Option<Instant>,
+    /// When it is held no longer, it expires.
+    hides: bool,
+    silent: bool,
+    repeats: bool,
+    /// What is shown once more.
+    again: Option<Bytes>,
+    over: bool,
+}
+
+/// The answer, as it comes out of the wire.
+pub(super) fn slowed(wire: &Wire, asked: &Asked, answer: FromApi) -> Answer {
+    let (head, body) = answer.into_parts();
+    let pieces = Pieces::new(wire, BodyStream::new(body), asked.clone());
+    let pieces = stream::unfold(pieces, |mut pieces| async move { Some((pieces.next().await?, pieces)) });
+    Response::from_parts(head, StreamBody::new(pieces).boxed_unsync())
+}
+
+impl Pieces {
+    fn new(wire: &Wire, body: BodyStream<UnsyncBoxBody<Bytes, Infallible>>, asked: Asked) -> Self {
+        let mut orders = wire.traffic.orders.subscribe();
+        let before = orders.borrow_and_update().clone();
+        let mut pieces = Self {
+            body,
+            wire: wire.clone(),
+            broken: wire.broken.subscribe(),
+            asked,
+            orders,
+            obeyed: before.len(),
+            held_until: None,
+            hides: false,
+            silent: false,
+            repeats: false,
+            again: None,
+            over: false,
+        };
+        // A watch that begins while its kind is held is held, too.
+        let holds = before.iter().filter(|order| pieces.is_meant(order)).filter_map(Order::held_until);
+        pieces.held_until = holds.filter(|until| *until > Instant::now()).max();
+        pieces
+    }
+
+    fn is_meant(&self, order: &Order) -> bool {
+        self.asked.is_watch() && order.of.is_none_or(|of| of == self.asked.resource())
+    }
+
+    async fn next(&mut self) -> Option<Result<Frame<Bytes>, io::Error>> {
+        loop {
+            self.obey();
+            if self.over {
+                return None;
+            }
+            if let Some(again) = self.again.take() {
+                return Some(Ok(Frame::data(again)));
+            }
+            tokio::select! {
+                biased;
+                _ = self.broken.changed() => {
+                    self.over = true;
+                    return Some(Err(reset()));
+                }
+                Ok(()) = self.orders.changed() => {}
+                () = until(self.held_until), if self.held_until.is_some() => {
+                    self.held_until = None;
+                    if self.hides {
+                        self.over = true;
+                        return Some(Ok(Frame::data(answers::expired())));
+                    }
+                }
+                piece = self.body.next(), if self.held_until.is_none() && !self.silent => {
+                    if self.wire.traffic.refusals.silences(&self.asked.path) {
+                        return std::future::pending().await;
+                    }
+                    return self.carried(piece?).await;
+                }
+            }
+        }
+    }
+
+    async fn carried(&mut self, piece: Result<Frame<Bytes>, Infallible>) -> Option<Result<Frame<Bytes>, io::Error>> {
+        let Ok(piece) = piece;
+        sleep(self.wire.random.below(LATENCY_MAX)).await;
+        self.wire.thaw().await;
+        if self.repeats {
+            self.repeats = false;
+            self.again = piece.data_ref().cloned();
+        }
+        Some(Ok(piece))
+    }
+
+    /// Takes up what happens to this watch.
+    fn obey(&mut self) {
+        let orders = self.orders.borrow_and_update()[self.obeyed..].to_vec();
+        self.obeyed += orders.len();
+        for order in orders.into_iter().filter(|order| self.is_meant(order)).collect::<Vec<_>>() {
+            match order.stream {
+                Stream::Ended => self.over = true,
+                Stream::Expired => self.expire_after(order.at),
+                Stream::Held(time) => self.held_until = self.held_until.max(Some(order.at + time)),
+                Stream::Hidden(time) => self.expire_after(order.at + time),
+                Stream::Silent => self.silent = true,
+                Stream::Repeated => self.repeats = true,
+            }
+        }
+    }
+
+    fn expire_after(&mut self, end: Instant) {
+        self.held_until = self.held_until.max(Some(end));
+        self.hides = true;
+    }
+}
+
+/// The end of a hold; never, where there is none.
+async fn until(end: Option<Instant>) {
+    match end {
+        Some(end) => sleep_until(end).await,
+        None => std::future::pending().await,
+    }
+}
