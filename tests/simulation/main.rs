@@ -8,6 +8,7 @@
 //! for long has its own tests, `refusals`.
 
 mod case;
+mod found;
 mod refusals;
 mod seeds;
 mod site;

@@ -75,6 +75,10 @@ pub enum WriteError {
     /// The object has changed since it was looked at; the store knows by now.
     #[error("it has changed since it was looked at")]
     Stale,
+    /// What was to be made is there and is ours, but no watch shows it: it has
+    /// lost the label that they select by.
+    #[error("it is there and has lost its label {}", marks::PLUGIN_LABEL)]
+    Unseen(Arc<Object>),
     /// This process does not lead the instance (any more).
     #[error("this process does not lead the instance {0:?}")]
     NotLeading(InstanceId),
@@ -120,7 +124,7 @@ impl WriteError {
             Self::Unserved { .. } => Class::Missing,
             Self::BadName(_) => Class::Invalid,
             // What was decided on has changed, and so will the next decision.
-            Self::Stale | Self::NotLeading(_) | Self::Refused(_) => Class::Stale,
+            Self::Stale | Self::Unseen(_) | Self::NotLeading(_) | Self::Refused(_) => Class::Stale,
             Self::Conflict { .. } | Self::Unknown(_) | Self::Unreadable(_) => Class::Retry,
         }
     }
@@ -233,14 +237,17 @@ impl Gate {
         if let Some(seen) = seen(&write.action).filter(|seen| seen.uid != live.meta.uid) {
             self.store.remove(&write.place, &seen.uid);
         }
-        let creates = matches!(write.action, Action::Create { .. });
-        let error = if creates && !belongs(&live.meta, &ticket.key, &ticket.uid) {
+        let live = Arc::new(live);
+        self.store.put(live.clone());
+        if !matches!(write.action, Action::Create { .. }) {
+            WriteError::Stale
+        } else if !belongs(&live.meta, &ticket.key, &ticket.uid) {
             WriteError::Conflict { whose: whose(&live.meta) }
+        } else if live.meta.label(marks::PLUGIN_LABEL).is_none() {
+            WriteError::Unseen(live)
         } else {
             WriteError::Stale
-        };
-        self.store.put(Arc::new(live));
-        error
+        }
     }
 
     async fn read(&self, kind: &Kind, write: &Write) -> Result<Option<Object>, WriteError> {

@@ -3,7 +3,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
-    sync::{Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
@@ -11,6 +11,7 @@ use trimtab_core::{
     fingerprint::Fingerprint,
     fixed::FixedPoints,
     id::{Key, Place},
+    object::Object,
 };
 use trimtab_wasm::LookUp;
 
@@ -23,6 +24,9 @@ pub struct Remembered {
     pub looked_up: BTreeSet<LookUp>,
     /// Applies that changed nothing on the server.
     pub fixed: FixedPoints,
+    /// Children that no watch shows, as the last run met them: for the next
+    /// plan, which gives them back the label that they have lost.
+    pub unseen: BTreeMap<Place, Arc<Object>>,
     /// The last failure, while its inputs last.
     pub failed: Option<Failed>,
     /// When to look again although nothing has changed (`Env::elapsed`).

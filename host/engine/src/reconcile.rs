@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use serde_json::{Map, json};
-use trimtab_cluster::gate::Ticket;
+use trimtab_cluster::gate::{Ticket, WriteError};
 use trimtab_core::{
     answer::{self, Answer, Given, StatusIntent, Terms},
     finalizer,
@@ -138,6 +138,7 @@ impl Run<'_> {
     /// failed write stops neither the others nor the status.
     async fn act(mut self, answer: Answer) -> Result<Ended, Trouble> {
         let plan = self.plan(&answer);
+        self.memory.unseen.clear();
         let mut troubles = Vec::new();
         for write in &plan.writes {
             if let Err(trouble) = self.write(write).await {
@@ -180,7 +181,8 @@ impl Run<'_> {
 
     fn plan(&self, answer: &Answer) -> Plan {
         let at = |spec: &plan::ChildSpec, place: &trimtab_core::id::Place| {
-            self.shop.store.get(&place.kind, &spec.version, &place.namespace, &place.name)
+            let shown = self.shop.store.get(&place.kind, &spec.version, &place.namespace, &place.name);
+            shown.or_else(|| self.memory.unseen.get(place).cloned())
         };
         plan::plan(&plan::Input {
             owner: &self.owner(),
@@ -227,6 +229,9 @@ impl Run<'_> {
         };
         let answer = self.shop.gate.write(&ticket, write).await;
         self.shop.wrote(self.key, self.job, write, &answer);
+        if let Err(WriteError::Unseen(live)) = &answer {
+            self.memory.unseen.insert(write.place.clone(), live.clone());
+        }
         let answer = answer.map_err(|error| Trouble::Write { place: write.place.clone(), error: Box::new(error) })?;
         self.memory.fixed.learn(write, answer.as_deref());
         Ok(true)
