@@ -6,6 +6,7 @@ EXAMPLES := plugins/target/plugins
 CARGO    := cargo
 
 OPERATIONS ?= 10000
+SEED       ?= $(shell date +%s)
 
 .PHONY: demo test lint tools plugins control-plane conformance bench simulate
 
@@ -38,7 +39,7 @@ control-plane:
 # Writes drawn from a fresh SEED, or a given one, to the API in memory and to the
 # real one.
 conformance: tools control-plane
-	OPERATIONS=$(OPERATIONS) $(CARGO) test --package trimtab-conformance --test conformance drawn -- --nocapture
+	OPERATIONS=$(OPERATIONS) SEED=$(SEED) $(CARGO) run --package trimtab-conformance --example draw
 
 # The host's package is named for its dependencies' sake: without it they would
 # be built once for the benchmarks and once more for the host that is measured.

@@ -208,7 +208,7 @@ fn operation(target: &Target, rng: &mut Rng) -> Send {
         }
         60..90 => {
             let force = if percent(rng, 40) { "&force=true" } else { "" };
-            let body = if percent(rng, 40) { draw(&target.body, rng) } else { part(rng) };
+            let body = if percent(rng, 40) && !target.fixed { draw(&target.body, rng) } else { part(rng) };
             let applied = with_metadata(object(target, name, spoiled(body, rng)), rng);
             with_body(format!("PATCH {path}{}", query(force)), Some("apply"), applied)
         }
