@@ -138,9 +138,11 @@ pub(super) fn delete(state: &mut State, kind: &Arc<Kind>, name: &Name<'_>, call:
     let deletion = Deletion { propagation: options.propagation, grace_seconds: options.grace_seconds };
     let warnings = Vec::from_iter(warning(kind, options.propagation));
     let answer = match fate(kind, &stored, deletion, state.now) {
-        Fate::Gone { last, .. } if builtin_rules::answers_with_deleted(kind) => {
+        Fate::Gone { mut last, .. } if builtin_rules::answers_with_deleted(kind) => {
             if !options.dry_run {
                 remove_or_mark(state, kind, &key, deletion);
+                // The object is answered as its deletion left it.
+                last["metadata"]["resourceVersion"] = Value::from(state.storage.version().to_string());
             }
             Answer::object(call, 200, &last)?
         }
