@@ -39,7 +39,7 @@ place() {
 find_target
 mkdir -p "$out"
 
-plugins=(raw misbehave other-world wrong-version bench probe site site-next site-v2)
+plugins=(raw misbehave other-world wrong-version bench probe site site-next site-v2 bug-database bug-tenant bug-backup)
 "${cargo[@]}" build --quiet --locked --release --target "$target" "${flags[@]}" "${plugins[@]/#/--package=}"
 for plugin in "${plugins[@]}"; do
     place "$plugin"

@@ -128,6 +128,67 @@ fn time_passes_only_where_it_is_told_to() {
     assert!((7200.0..7400.0).contains(&simulated.parse::<f64>().unwrap()), "{ran}");
 }
 
+/// Explores a scenario of the examples: what is said of it.
+fn explore(scenario: &str, arguments: &[&str]) -> support::Ran {
+    let file = examples().join(scenario);
+    Scene::new().test(&[&["--explore", file.to_str().expect("it is UTF-8")], arguments].concat())
+}
+
+#[test]
+fn a_step_that_is_lost_between_two_writes_is_found_with_the_way_to_see_it_again() {
+    let ran = explore("bug-database/tests/interrupted.yaml", &[]);
+    ran.ended(FAILED);
+    assert!(ran.stdout.contains("\n  crash-after:1: it ends otherwise than undisturbed:"), "{ran}");
+    assert!(ran.stdout.contains("      Job/orders is not there and should be"), "{ran}");
+    assert!(ran.stdout.contains("      Database/orders status.schema is \"none\" and should be \"made\""), "{ran}");
+    assert!(ran.stdout.contains("** the host crashes just after write 1"), "{ran}");
+
+    let again = ran.stdout.lines().find_map(|line| line.trim().strip_prefix("again: trimtab test --explore ")).unwrap();
+    let (arguments, _file) = again.rsplit_once(' ').unwrap();
+    let again = explore("bug-database/tests/interrupted.yaml", &arguments.split(' ').collect::<Vec<_>>());
+    again.ended(FAILED);
+    let story = |ran: &support::Ran| {
+        ran.stdout.split("what happened").nth(1).unwrap().split("the same after").next().unwrap().to_owned()
+    };
+    assert!(again.stdout.contains("explored 2 runs"), "{again}");
+    assert!(story(&ran).starts_with(story(&again).split("    again:").next().unwrap()), "{ran}\n{again}");
+}
+
+#[test]
+fn what_is_kept_from_a_stale_view_is_found() {
+    let ran = explore("bug-tenant/tests/stale.yaml", &[]);
+    ran.ended(FAILED);
+    assert!(ran.stdout.contains("\n  stale:2:configmaps: it ends otherwise than undisturbed:"), "{ran}");
+    assert!(ran.stdout.contains("      Tenant/anna status.region is \"north\" and should be \"south\""), "{ran}");
+}
+
+#[test]
+fn what_nobody_saw_is_found() {
+    let ran = explore("bug-backup/tests/unseen.yaml", &[]);
+    ran.ended(FAILED);
+    assert!(ran.stdout.contains("hidden:3:backups"), "{ran}");
+    assert!(ran.stdout.contains("      Job/nightly-1 is not there and should be"), "{ran}");
+}
+
+#[test]
+fn the_same_plugins_without_their_bugs_come_to_one_end_whatever_happens() {
+    for fixed in ["bug-database", "bug-tenant", "bug-backup"] {
+        let ran = explore(&format!("{fixed}/tests/fixed.yaml"), &[]);
+        ran.ended(PASSED);
+        assert!(ran.stdout.contains(" a minute: 0 wrong"), "{ran}");
+    }
+}
+
+#[test]
+fn a_site_comes_to_one_end_whatever_happens() {
+    explore("site/tests/served.yaml", &[]).ended(PASSED);
+}
+
+#[test]
+fn what_is_no_disturbance_is_refused() {
+    explore("site/tests/served.yaml", &["--only", "crash-after"]).ended(UNUSABLE);
+}
+
 #[test]
 fn plugins_are_swapped_and_a_broken_one_leaves_the_last_good_one_serving() {
     let scene = Scene::new();

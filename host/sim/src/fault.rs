@@ -76,7 +76,7 @@ pub enum What {
     /// Something happens to open watches of all hosts.
     Watches {
         /// Of this resource, by its plural name; none: of all.
-        of: Option<&'static str>,
+        of: Option<Arc<str>>,
         /// What.
         stream: Stream,
     },
@@ -223,7 +223,9 @@ impl fmt::Display for What {
             Self::Frozen(time) => write!(f, "nothing of the writing process passes for {time:?}"),
             Self::Refused { by, requests } => write!(f, "{requests} requests are refused with {by}"),
             Self::StaleList { changes } => write!(f, "a list shows the state of {changes} changes ago"),
-            Self::Watches { of, stream } => write!(f, "the watches of {} {stream}", of.unwrap_or("everything")),
+            Self::Watches { of, stream } => {
+                write!(f, "the watches of {} {stream}", of.as_deref().unwrap_or("everything"))
+            }
             Self::Compacted => f.write_str("the API forgets its history"),
             Self::LeaseDeleted => f.write_str("a Lease is deleted"),
             Self::LeaseTaken => f.write_str("a stranger takes a Lease"),

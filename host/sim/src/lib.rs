@@ -17,6 +17,7 @@
 mod api;
 mod clock;
 mod env;
+pub mod explore;
 pub mod fault;
 pub mod located;
 mod log;

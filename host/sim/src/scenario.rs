@@ -61,6 +61,10 @@ pub use self::{
     stage::Stage,
     update::{Edit, updated},
 };
+pub(crate) use self::{
+    cluster::{Cluster, Undone},
+    player::{Player, REST, Stuck},
+};
 use crate::located::{At, Malformed, Node};
 
 /// A scenario, read and checked.

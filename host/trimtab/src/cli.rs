@@ -3,6 +3,7 @@
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use clap::{Args, Parser, Subcommand};
+use trimtab_sim::explore::Disturbance;
 
 /// A Kubernetes controller host: drop a .wasm into a folder and it serves.
 #[derive(Parser, Debug)]
@@ -117,6 +118,12 @@ pub struct TestArgs {
     /// Scenarios, and folders in which they lie.
     #[arg(default_value = ".", value_name = "FILE|DIR")]
     pub paths: Vec<PathBuf>,
+    /// Play each again and again, with one thing going wrong each time, and say where it ends otherwise.
+    #[arg(long, conflicts_with = "update")]
+    pub explore: bool,
+    /// Explore this disturbance alone, such as crash-after:12; repeatable.
+    #[arg(long, requires = "explore", value_name = "DISTURBANCE")]
+    pub only: Vec<Disturbance>,
     /// Chooses all that is left to chance; one seed gives one run.
     #[arg(long, default_value_t = 1, value_name = "N")]
     pub seed: u64,

@@ -1,6 +1,7 @@
 //! `trimtab test`: plays scenarios, which need no cluster, and says what is not
 //! as they expect.
 
+mod explore;
 mod files;
 mod junit;
 mod report;
@@ -19,6 +20,7 @@ use std::{
 
 use trimtab_sim::scenario::{self, Ran, Scenario, Stage, Unusable};
 
+use self::explore::Explored;
 use crate::{cli::TestArgs, wiring};
 
 /// Some scenario failed.
@@ -44,6 +46,16 @@ pub struct Played {
     pub ran: Ran,
     /// How long the run itself took.
     pub took: Duration,
+    /// What exploring has found; none where it was not asked for, or the
+    /// undisturbed run failed.
+    pub explored: Option<Explored>,
+}
+
+impl Played {
+    /// Neither failed nor found wrong.
+    pub fn passed(&self) -> bool {
+        self.ran.failure.is_none() && self.explored.as_ref().is_none_or(|explored| explored.found.is_empty())
+    }
 }
 
 /// Plays all that was asked for. Zero: all passed; one: some failed; two: some
@@ -62,8 +74,13 @@ fn test(args: &TestArgs) -> anyhow::Result<ExitCode> {
     let compiled = args.cache.clone().map_or_else(wiring::default_cache, Ok)?;
     let files = files::find(&args.paths)?;
     let began = Instant::now();
-    let tested = on_all_cores(&files, |file| play(file, args, &compiled));
-    let tested = tested.into_iter().flatten().collect::<Vec<_>>();
+    let tested = if args.explore {
+        // One after the other: the runs of each take all cores.
+        files.iter().filter_map(|file| play(file, args, &compiled)).collect()
+    } else {
+        let tested = on_all_cores(&files, || (), |(), file| play(file, args, &compiled));
+        tested.into_iter().flatten().collect::<Vec<_>>()
+    };
     if tested.is_empty() {
         anyhow::bail!("no scenario is named like {:?}", args.filter.as_deref().unwrap_or_default());
     }
@@ -72,10 +89,10 @@ fn test(args: &TestArgs) -> anyhow::Result<ExitCode> {
     }
     report::print(&tested, args, began.elapsed());
     if let Some(file) = &args.junit {
-        junit::write(file, &tested)?;
+        junit::write(file, &tested, args.seed)?;
     }
     let unusable = tested.iter().any(|tested| tested.outcome.is_err());
-    let failed = |tested: &Tested| tested.outcome.as_ref().is_ok_and(|played| played.ran.failure.is_some());
+    let failed = |tested: &Tested| tested.outcome.as_ref().is_ok_and(|played| !played.passed());
     Ok(ExitCode::from(match (unusable, tested.iter().any(failed)) {
         (true, _) => UNUSABLE,
         (false, true) => FAILED,
@@ -97,7 +114,12 @@ fn play(file: &Path, args: &TestArgs, compiled: &Path) -> Option<Tested> {
         let wasm = stage.wasm()?;
         let began = Instant::now();
         let ran = scenario::run(&scenario, &stage, wasm, args.seed, args.update);
-        Ok(Played { ran, took: began.elapsed(), scenario })
+        let took = began.elapsed();
+        let explored = match args.explore && ran.failure.is_none() {
+            true => Some(explore::explore(&scenario, &stage, args.seed, &args.only)?),
+            false => None,
+        };
+        Ok(Played { ran, took, explored, scenario })
     });
     Some(Tested { file: file.to_owned(), outcome: played, took: began.elapsed() })
 }
@@ -114,19 +136,24 @@ fn update(tested: &[Tested]) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Does the work for each item, on as many threads as there are cores, and
-/// gives the results in the order of the items.
-pub fn on_all_cores<T: Sync, R: Send>(items: &[T], work: impl Fn(&T) -> R + Sync) -> Vec<R> {
+/// Does the work for each item, on as many threads as there are cores, each with
+/// something of its own, and gives the results in the order of the items.
+fn on_all_cores<T: Sync, S, R: Send>(
+    items: &[T],
+    own: impl Fn() -> S + Sync,
+    work: impl Fn(&mut S, &T) -> R + Sync,
+) -> Vec<R> {
     let (next, done) = (AtomicUsize::new(0), Mutex::new(Vec::with_capacity(items.len())));
     let cores = thread::available_parallelism().map_or(1, usize::from);
     thread::scope(|scope| {
         for _ in 0..cores.min(items.len()) {
             scope.spawn(|| {
+                let mut own = own();
                 while let Some((index, item)) = {
                     let index = next.fetch_add(1, Ordering::Relaxed);
                     items.get(index).map(|item| (index, item))
                 } {
-                    let result = work(item);
+                    let result = work(&mut own, item);
                     done.lock().unwrap_or_else(PoisonError::into_inner).push((index, result));
                 }
             });

@@ -80,7 +80,7 @@ impl Dice<'_> {
             9 => What::Frozen(self.away()),
             10 | 11 => What::Refused { by: self.outage(), requests: 1 + self.below(REFUSED_MAX) as u32 },
             12 | 13 => What::StaleList { changes: 1 + self.below(STALE_CHANGES_MAX) },
-            14..=21 => What::Watches { of: self.resource(), stream: self.stream() },
+            14..=21 => What::Watches { of: self.resource().map(Into::into), stream: self.stream() },
             22 => What::Compacted,
             23 => What::LeaseDeleted,
             24 => What::LeaseTaken,

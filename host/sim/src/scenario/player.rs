@@ -11,6 +11,7 @@ use super::{
     swap,
 };
 use crate::{
+    fault::{Fault, What},
     log::Entry,
     world::{Broken, World},
 };
@@ -18,7 +19,9 @@ use crate::{
 /// For how long nothing must have been written for the next step to begin: a
 /// step's last consequences are written within milliseconds, but a new kind may
 /// be noticed by the poll of discovery alone, each two seconds.
-const REST: Duration = Duration::from_secs(3);
+pub const REST: Duration = Duration::from_secs(3);
+/// The same after a crash: another host waits for the Lease, 15 s, and begins.
+const REST_AFTER_CRASH: Duration = Duration::from_secs(25);
 /// How long a step may take to come to rest; what still writes then, writes for
 /// ever.
 const REST_MAX: Duration = Duration::from_secs(600);
@@ -48,8 +51,14 @@ pub enum Stuck {
 
 impl<'a> Player<'a> {
     /// A world in which this will go wrong, with nothing in it yet.
-    pub fn new(scenario: &Scenario, stage: &'a Stage, wasm: Arc<Wasm>, seed: u64) -> Self {
-        let world = World::new(seed, None, wasm);
+    pub fn new(
+        scenario: &Scenario,
+        stage: &'a Stage,
+        wasm: Arc<Wasm>,
+        seed: u64,
+        faults: impl IntoIterator<Item = Fault>,
+    ) -> Self {
+        let world = World::new(seed, faults, wasm);
         let cluster = Cluster::new(world.api.clone());
         Self { world, cluster, stage, plugins: scenario.plugins.clone(), began: Vec::new() }
     }
@@ -113,19 +122,26 @@ impl<'a> Player<'a> {
         Ok(())
     }
 
-    /// Lets time pass until nothing has been written for a while.
+    /// Lets time pass until nothing has been written for a while, or for a
+    /// longer while if there is a new host that has to begin.
     async fn rest(&mut self) -> Result<(), Broken> {
-        let began = self.world.clock().elapsed();
+        let (began, crashes) = (self.world.clock().elapsed(), self.crashes());
         loop {
             let now = self.world.clock().elapsed();
+            let quiet = if self.crashes() > crashes { REST_AFTER_CRASH } else { REST };
             let last = self.world.log().writes_since(began).pop();
-            let until = last.as_ref().map_or(began, |last| last.at) + REST;
+            let until = last.as_ref().map_or(began, |last| last.at) + quiet;
             match last {
                 _ if until <= now => return Ok(()),
                 Some(last) if now - began >= REST_MAX => return Err(Broken::Restless(last.into())),
                 _ => self.world.pass(until - now).await?,
             }
         }
+    }
+
+    fn crashes(&self) -> usize {
+        let is_crash = |what: &What| matches!(what, What::CrashBefore | What::CrashAfter);
+        self.world.disturbances().iter().filter(|(_, what)| is_crash(what)).count()
     }
 
     /// The writes since then that an author counts: children, statuses and

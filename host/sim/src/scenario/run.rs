@@ -54,7 +54,7 @@ pub fn run(scenario: &Scenario, stage: &Stage, wasm: Arc<Wasm>, seed: u64, recor
     let lines = Lines::default();
     lines.hear(|| {
         simulate(async {
-            let player = Player::new(scenario, stage, wasm, seed);
+            let player = Player::new(scenario, stage, wasm, seed, None);
             Run { scenario, player, lines: &lines, record, since: Duration::ZERO }.run().await
         })
     })

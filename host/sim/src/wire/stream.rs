@@ -2,7 +2,7 @@
 //! and none comes before the one that went before it. What happens to a watch
 //! happens here.
 
-use std::{convert::Infallible, io, time::Duration};
+use std::{convert::Infallible, io, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use futures::{StreamExt, stream};
@@ -25,14 +25,14 @@ const LATENCY_MAX: Duration = Duration::from_millis(30);
 #[derive(Debug, Clone)]
 pub(crate) struct Order {
     /// To those of this resource; none: to all.
-    of: Option<&'static str>,
+    of: Option<Arc<str>>,
     stream: Stream,
     at: Instant,
 }
 
 impl Order {
     /// Happens now.
-    pub fn now(of: Option<&'static str>, stream: Stream) -> Self {
+    pub fn now(of: Option<Arc<str>>, stream: Stream) -> Self {
         Self { of, stream, at: Instant::now() }
     }
 
@@ -98,7 +98,7 @@ impl Pieces {
     }
 
     fn is_meant(&self, order: &Order) -> bool {
-        self.asked.is_watch() && order.of.is_none_or(|of| of == self.asked.resource())
+        self.asked.is_watch() && order.of.as_deref().is_none_or(|of| of == self.asked.resource())
     }
 
     async fn next(&mut self) -> Option<Result<Frame<Bytes>, io::Error>> {

@@ -125,7 +125,7 @@ fn a_stale_list_shows_what_was_there_before() {
 /// What a watch shows of a write that is made a second after something happens
 /// to it: whether the watch ended, and after how many seconds it showed what.
 async fn watched(of: Option<&'static str>, stream: Stream) -> (bool, Vec<(u64, String)>) {
-    let (wire, _happenings) = wire(What::Watches { of, stream });
+    let (wire, _happenings) = wire(What::Watches { of: of.map(Into::into), stream });
     let watch = wire.clone().oneshot(request(Method::GET, &format!("{MAPS}?watch=true&resourceVersion=0"), ""));
     let mut pieces = BodyStream::new(watch.await.unwrap().into_body());
     let began = Instant::now();

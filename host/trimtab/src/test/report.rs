@@ -4,7 +4,10 @@ use std::{fmt::Write, time::Duration};
 
 use trimtab_sim::scenario::Failure;
 
-use super::{Played, Tested};
+use super::{
+    Played, Tested,
+    explore::{self, Explored, Found},
+};
 use crate::cli::TestArgs;
 
 /// Prints all results, and a line that sums them up.
@@ -16,16 +19,13 @@ pub fn print(tested: &[Tested], args: &TestArgs, took: Duration) {
                 unusable += 1;
                 println!("UNUSABLE  {error}");
             }
-            Ok(played) => match &played.ran.failure {
-                None => {
-                    passed += 1;
-                    println!("passed    {}", line(tested, played));
-                }
-                Some(failure) => {
-                    failed += 1;
-                    print!("FAILED    {}\n{}", line(tested, played), self::failure(failure));
-                }
-            },
+            Ok(played) => {
+                let (word, count) = if played.passed() { ("passed", &mut passed) } else { ("FAILED", &mut failed) };
+                *count += 1;
+                println!("{word}    {}", line(tested, played));
+                played.ran.failure.iter().for_each(|failure| print!("{}", self::failure(failure)));
+                played.explored.iter().for_each(|explored| print!("{}", self::explored(played, explored, args.seed)));
+            }
         }
         if let Ok(Played { ran, .. }) = &tested.outcome
             && args.update
@@ -50,6 +50,26 @@ fn line(tested: &Tested, played: &Played) -> String {
         played.ran.simulated.as_secs_f64(),
         played.took.as_millis(),
     )
+}
+
+/// What exploring has found: what is wrong, how it came to that, and how to see
+/// it again.
+pub fn explored(played: &Played, explored: &Explored, seed: u64) -> String {
+    let Explored { runs, took, found } = explored;
+    let a_minute = *runs as f64 * 60.0 / took.as_secs_f64();
+    let seconds = took.as_secs_f64();
+    let mut text = format!("  explored {runs} runs in {seconds:.1} s, {a_minute:.0} a minute: {} wrong\n", found.len());
+    for Found { finding, also } in found {
+        let disturbance = &finding.disturbance;
+        add(&mut text, format_args!("  {disturbance}: {}\n    what happened:\n", explore::text(&finding.wrong)));
+        finding.story.iter().for_each(|line| add(&mut text, format_args!("      {line}\n")));
+        if !also.is_empty() {
+            add(&mut text, format_args!("    the same after {}\n", also.join(", ")));
+        }
+        let file = &played.scenario.file;
+        add(&mut text, format_args!("    again: trimtab test --explore --only {disturbance} --seed {seed} {file}\n"));
+    }
+    text
 }
 
 /// A failed step: what differs, and what else was so.
