@@ -25,6 +25,8 @@ pub(super) fn normal(mut object: Value, uids: &Uids) -> Value {
     }
     OF_THE_WRITE.iter().for_each(|field| remove(metadata, field));
     if let Some(entries) = metadata.get_mut("managedFields").and_then(Value::as_array_mut) {
+        // Who else has written here, and who wrote a mark, tells of the way and not of the end.
+        entries.retain(|entry| entry["manager"].as_str().is_some_and(is_of_state));
         entries.iter_mut().for_each(|entry| remove(entry, "time"));
         // The server sorts them by time.
         entries.sort_by_cached_key(Value::to_string);
@@ -83,6 +85,11 @@ fn find_uid<'a>(text: &str, uids: &'a Uids) -> Option<(String, &'a str)> {
     candidates.find_map(|uid| Some((uid.to_owned(), uids.get(uid)?.as_str())))
 }
 
+/// Whether a field manager is one of those by which a host says what should be.
+fn is_of_state(manager: &str) -> bool {
+    manager.starts_with("trimtab/") && !manager.ends_with("/metadata")
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::json;
@@ -97,12 +104,12 @@ mod tests {
         let object = json!({ "metadata": {
             "uid": "other",
             "ownerReferences": [{ "uid": UID }],
-            "managedFields": [{ format!("k:{UID}"): {} }],
+            "managedFields": [{ "manager": "trimtab/site", format!("k:{UID}"): {} }],
             "annotations": { "owner": format!("{{\"uid\":\"{UID}\"}}") },
         }});
         let named = json!({ "metadata": {
             "ownerReferences": [{ "uid": "uid of sites a" }],
-            "managedFields": [{ "k:uid of sites a": {} }],
+            "managedFields": [{ "manager": "trimtab/site", "k:uid of sites a": {} }],
             "annotations": { "owner": "{\"uid\":\"uid of sites a\"}" },
         }});
         assert_eq!(normal(object, &uids), named);
@@ -120,7 +127,7 @@ mod tests {
     fn managers_are_compared_in_whatever_order_they_came() {
         let entry = |manager: &str, time: &str| json!({ "manager": manager, "time": time });
         let object = |entries: [Value; 2]| json!({ "metadata": { "managedFields": entries } });
-        let one = normal(object([entry("a", "1"), entry("b", "2")]), &Uids::new());
-        assert_eq!(one, normal(object([entry("b", "1"), entry("a", "2")]), &Uids::new()));
+        let one = normal(object([entry("trimtab/a", "1"), entry("trimtab/b", "2")]), &Uids::new());
+        assert_eq!(one, normal(object([entry("trimtab/b", "1"), entry("trimtab/a", "2")]), &Uids::new()));
     }
 }
