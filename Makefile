@@ -8,7 +8,7 @@ CARGO    := cargo
 OPERATIONS ?= 10000
 SEED       ?= $(shell date +%s)
 
-.PHONY: demo test lint tools plugins control-plane conformance bench simulate
+.PHONY: demo test lint tools plugins control-plane conformance kubectl bench simulate
 
 demo: tools plugins
 	@echo "building the host (some minutes the first time: it has a WebAssembly compiler in it)"
@@ -40,6 +40,10 @@ control-plane:
 # real one.
 conformance: tools control-plane
 	OPERATIONS=$(OPERATIONS) SEED=$(SEED) $(CARGO) run --package trimtab-conformance --example draw
+
+# The same command lines of kubectl, to both servers.
+kubectl: tools control-plane
+	$(CARGO) test --workspace --test kubectl -- --ignored --nocapture
 
 # The host's package is named for its dependencies' sake: without it they would
 # be built once for the benchmarks and once more for the host that is measured.
