@@ -10,7 +10,7 @@ use std::{
 
 use serde_json::{Value, json};
 use trimtab_sim::{
-    World,
+    Entry, World,
     fault::{self, Draw, Fault, What},
     oracle::{self, End},
     simulate,
@@ -54,7 +54,7 @@ pub struct Left {
     /// What is in the cluster.
     pub end: End,
     /// Requests of all hosts.
-    pub requests: usize,
+    pub log: Vec<Entry>,
     /// Those that write, without those of Leases.
     pub writes: usize,
     /// What has gone wrong.
@@ -114,7 +114,7 @@ impl Case {
         let end = played.map_err(told)?;
         Ok(Left {
             end,
-            requests: world.log().entries().len(),
+            log: world.log().entries(),
             writes: world.log().writes_since(Duration::ZERO).len(),
             met: world.disturbances().into_iter().map(|(_, what)| what).collect(),
         })

@@ -26,6 +26,8 @@ const SEEDS: u64 = 200;
 const LARGE_EVERY: u64 = 100;
 /// Every so many small ones are quiet for an hour in the end, as the large ones are.
 const HOUR_EVERY: u64 = 10;
+/// How many seeds are run twice.
+const SEEDS_AGAIN: u64 = 10;
 /// Runs that shrinking may take: some minutes.
 const SHRINK_TRIES: usize = 300;
 
@@ -57,7 +59,7 @@ struct Tally {
 impl Tally {
     fn count(&mut self, case: &Case, left: &Left) {
         self.seeds += 1;
-        self.requests += left.requests;
+        self.requests += left.log.len();
         self.writes += left.writes;
         self.actions += case.steps.len();
         for what in &left.met {
@@ -101,6 +103,19 @@ fn whatever_people_do_and_whatever_goes_wrong_the_end_is_the_same_and_quiet() {
     println!("what went wrong: {met:?}");
     if let Some((seed, why)) = failed.first_key_value() {
         panic!("seeds {:?} failed; the first:\n{why}\n{}", failed.keys(), smallest(case_of(*seed), why));
+    }
+}
+
+#[test]
+fn a_seed_makes_the_same_requests_again_with_all_that_goes_wrong() {
+    for seed in number("FROM", 1)..number("FROM", 1) + number("AGAIN", SEEDS_AGAIN) {
+        let case = Case::draw(seed, SMALL);
+        let run = || case.run().unwrap_or_else(|why| panic!("{case}{why}")).log;
+        let (first, again) = (run(), run());
+        if let Some(at) = first.iter().zip(&again).position(|(first, again)| first != again) {
+            panic!("{case}request {at} was\n{}\nand is\n{}", first[at], again[at]);
+        }
+        assert_eq!(first.len(), again.len(), "seed {seed}");
     }
 }
 

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 use serde_json::Value;
-use tokio::sync::watch;
+use tokio::sync::Notify;
 
 use crate::kinds::GroupResource;
 
@@ -60,26 +60,23 @@ pub(crate) struct Collection {
     compacted: u64,
     /// Bumped when the kind itself changes: watches that run then end.
     pub incarnation: u64,
-    changed: watch::Sender<u64>,
+    changed: Arc<Notify>,
 }
 
 impl Collection {
     fn new(compacted: u64) -> Self {
-        Self {
-            objects: BTreeMap::new(),
-            history: VecDeque::new(),
-            compacted,
-            incarnation: 0,
-            changed: watch::Sender::new(0),
-        }
+        Self { objects: BTreeMap::new(), history: VecDeque::new(), compacted, incarnation: 0, changed: Arc::default() }
     }
 
     pub fn objects(&self) -> &BTreeMap<String, Arc<Stored>> {
         &self.objects
     }
 
-    pub fn subscribe(&self) -> watch::Receiver<u64> {
-        self.changed.subscribe()
+    /// Wakes those who wait when something is stored, in the order in which
+    /// they came; a `watch` channel would leave that to chance, and no run from
+    /// a seed could be repeated.
+    pub fn changed(&self) -> Arc<Notify> {
+        Arc::clone(&self.changed)
     }
 
     /// The oldest version from which a watch or a page can still go on.
@@ -209,7 +206,7 @@ impl Storage {
         collection.history.clear();
         collection.compacted = version;
         collection.incarnation += 1;
-        collection.changed.send_modify(|_| {});
+        collection.changed.notify_waiters();
     }
 
     fn next(&mut self, mut object: Value) -> Arc<Stored> {
@@ -248,7 +245,7 @@ impl Storage {
                 collection.compacted = dropped.resource_version;
             }
         }
-        collection.changed.send_replace(resource_version);
+        collection.changed.notify_waiters();
     }
 }
 

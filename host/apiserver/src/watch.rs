@@ -9,7 +9,7 @@ use bytes::{BufMut, Bytes, BytesMut};
 use futures::stream::{self, Stream};
 use jiff::Timestamp;
 use serde_json::json;
-use tokio::sync::watch::Receiver;
+use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until};
 
 use crate::field_selector::FieldSelector;
@@ -87,7 +87,7 @@ pub(crate) struct Watch {
     has_columns: bool,
     /// Everything up to this version has been told.
     seen: u64,
-    changed: Receiver<u64>,
+    changed: Arc<Notify>,
     /// What was collected when the watch began.
     first: Option<Bytes>,
     deadline: Instant,
@@ -106,7 +106,7 @@ impl Watch {
         let mut watch = Self {
             server,
             incarnation: collection.incarnation,
-            changed: collection.subscribe(),
+            changed: collection.changed(),
             filter: options.filter,
             bookmarks: options.bookmarks,
             representation: options.representation,
@@ -163,8 +163,8 @@ impl Watch {
             if self.over {
                 return None;
             }
-            // Seen before reading: what is written while reading wakes us again.
-            self.changed.mark_unchanged();
+            // Made before reading: what is written while reading wakes us again.
+            let changed = Arc::clone(&self.changed).notified_owned();
             let out = self.read();
             if !out.is_empty() {
                 return Some(out);
@@ -175,7 +175,7 @@ impl Watch {
             tokio::select! {
                 biased;
                 () = sleep_until(self.deadline) => self.over = true,
-                changed = self.changed.changed() => self.over = changed.is_err(),
+                () = changed => {}
                 () = sleep_until(self.next_bookmark.unwrap_or(self.deadline)) => {
                     self.next_bookmark = self.next_bookmark.and_then(|at| self.bookmark_after(at));
                     return Some(self.bookmark());

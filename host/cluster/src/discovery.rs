@@ -26,7 +26,10 @@ use tokio_util::sync::CancellationToken;
 
 pub use self::kinds::Kinds;
 use self::{documents::Document, kinds::Groups};
-use crate::openapi::{self, OpenApi, OpenApiError};
+use crate::{
+    fanout::Fanout,
+    openapi::{self, OpenApi, OpenApiError},
+};
 
 /// A kind has to be served within 5 s of its definition's arrival: half of a
 /// poll's length on average, the server's own 1 s to establish it, and the
@@ -46,7 +49,7 @@ const JSON: &str = "application/json";
 /// Polls discovery and publishes what it finds.
 pub struct Discovery {
     client: Client,
-    kinds: watch::Sender<Arc<Kinds>>,
+    kinds: Fanout<Arc<Kinds>>,
     hint: Notify,
     openapi: Mutex<BTreeMap<(String, String), Arc<OpenApi>>>,
 }
@@ -64,7 +67,7 @@ struct Poll {
 impl Discovery {
     /// Over `client`; nothing is asked before [`Discovery::run`].
     pub fn new(client: Client) -> Arc<Self> {
-        Arc::new(Self { client, kinds: watch::Sender::default(), hint: Notify::new(), openapi: Mutex::default() })
+        Arc::new(Self { client, kinds: Fanout::default(), hint: Notify::new(), openapi: Mutex::default() })
     }
 
     /// The kinds, now and whenever they change.
@@ -84,7 +87,7 @@ impl Discovery {
     pub async fn openapi(&self, group: &str, version: &str) -> Result<Arc<OpenApi>, OpenApiError> {
         let key = (group.to_owned(), version.to_owned());
         let missing = || OpenApiError::Missing(trimtab_core::id::join_api_version(group, version));
-        let hash = self.kinds.borrow().document(group, version).cloned().ok_or_else(missing)?;
+        let hash = self.kinds.get().document(group, version).cloned().ok_or_else(missing)?;
         let known = self.documents().get(&key).filter(|known| known.hash == hash).cloned();
         if let Some(known) = known {
             return Ok(known);
@@ -125,29 +128,27 @@ impl Discovery {
             poll.openapi.ask(&self.client).await,
         ];
         let changed = asked.iter().any(|asked| matches!(asked, Ok(true)));
+        let outcome = asked.into_iter().collect::<Result<Vec<_>, _>>().map(|_| ());
         if changed {
             poll.served.take(poll.core.body.iter().chain(&poll.groups.body).flat_map(|list| &list.items));
         }
         let due = poll.storage_asked.is_none_or(|at| at.elapsed() >= STORAGE_POLL);
-        if changed || hinted || due {
-            poll.storage_asked = Some(Instant::now());
-            poll.storage.ask(&self.client, &poll.served).await;
+        if !(changed || hinted || due) {
+            return outcome;
         }
+        poll.storage_asked = Some(Instant::now());
+        poll.storage.ask(&self.client, &poll.served).await;
         // Before each has answered once, a kind that is not here may exist.
         if let (Some(_), Some(_), Some(index)) = (&poll.core.body, &poll.groups.body, &poll.openapi.body) {
             self.publish(poll.served.kinds(index, &poll.storage));
         }
-        asked.into_iter().collect::<Result<Vec<_>, _>>().map(|_| ())
+        outcome
     }
 
     fn publish(&self, kinds: Kinds) {
-        self.kinds.send_if_modified(|known| {
-            let changed = **known != kinds;
-            if changed {
-                *known = Arc::new(kinds);
-            }
-            changed
-        });
+        if *self.kinds.get() != kinds {
+            self.kinds.set(Arc::new(kinds));
+        }
     }
 }
 

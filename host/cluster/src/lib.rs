@@ -7,6 +7,7 @@ mod apply;
 pub mod connect;
 pub mod discovery;
 pub mod events;
+pub mod fanout;
 pub mod gate;
 pub mod lease;
 pub mod openapi;

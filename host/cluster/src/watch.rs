@@ -28,6 +28,7 @@ use trimtab_core::{env::Env, kind::Kind};
 
 use self::{backoff::Backoff, failure::Failure};
 use crate::{
+    fanout::Fanout,
     spec::{Health, WatchSpec},
     store::Intake,
 };
@@ -61,7 +62,7 @@ pub(crate) struct Relists {
     /// Counts the requests for a list.
     pub(crate) wanted: watch::Receiver<u64>,
     /// The newest request that a finished list began after.
-    pub(crate) done: watch::Sender<u64>,
+    pub(crate) done: Arc<Fanout<u64>>,
 }
 
 /// One running watch.
@@ -136,7 +137,7 @@ impl Watch {
             }
         }
         self.intake.finish();
-        self.relists.done.send_replace(wanted);
+        self.relists.done.set(wanted);
         tracing::debug!(watch = %self.intake.spec(), resource_version = self.reached, "listed");
         Ok(Next::Follow)
     }

@@ -17,6 +17,7 @@ use trimtab_core::{env::Env, kind::Kind};
 
 use crate::{
     discovery::Kinds,
+    fanout::Fanout,
     spec::{Health, WatchSpec},
     store::{Intake, Store},
     watch::{Relists, Watch},
@@ -38,7 +39,7 @@ struct Wanted {
     /// Counts the requests for a list.
     lists: watch::Sender<u64>,
     /// The newest of them that a finished list began after.
-    done: watch::Sender<u64>,
+    done: Arc<Fanout<u64>>,
 }
 
 /// A watch's task has ended though no one stopped it: a fault of ours. The
@@ -71,7 +72,7 @@ impl Watches {
         let mut wanted = self.wanted();
         wanted.retain(|spec, _| specs.contains(spec));
         for spec in specs {
-            wanted.entry(spec).or_insert_with(|| Wanted { lists: watch::Sender::new(0), done: watch::Sender::new(0) });
+            wanted.entry(spec).or_insert_with(|| Wanted { lists: watch::Sender::new(0), done: Arc::default() });
         }
         drop(wanted);
         self.changed.send_replace(());

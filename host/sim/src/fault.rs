@@ -9,8 +9,9 @@
 //! - a crash just before or just after it: [`What::CrashBefore`], [`What::CrashAfter`];
 //! - a stale view at that step: [`What::Watches`] with [`Stream::Held`], as long
 //!   as the view is to be stale;
-//! - what a relist may hide: [`Stream::Hidden`], for as long as what happens is
-//!   not to be seen: what came and went in that time is never shown;
+//! - what a relist may hide: [`Stream::Hidden`] at each event ([`When::Event`]),
+//!   for as long as what happens is not to be seen: what came and went in that
+//!   time is never shown;
 //! - a plugin swapped in the middle: [`What::Swapped`].
 
 mod draw;
@@ -41,6 +42,9 @@ pub enum When {
     Write(usize),
     /// The same, where only writes of Leases are counted.
     LeaseWrite(usize),
+    /// When a watch is about to show the event of this number: counted from one,
+    /// over all watches of the resource that the fault is about.
+    Event(usize),
 }
 
 /// What happens.
@@ -169,6 +173,14 @@ impl What {
         }
     }
 
+    /// The resource that it is about, where it is about one.
+    pub(crate) fn resource(&self) -> Option<&str> {
+        match self {
+            Self::Watches { of, .. } => of.as_deref(),
+            _ => None,
+        }
+    }
+
     /// The kind of fault in one word, to count by.
     pub fn word(&self) -> &'static str {
         match self {
@@ -207,6 +219,7 @@ impl fmt::Display for Fault {
             When::At(at) => write!(f, "from {:.3} s: {}", at.as_secs_f64(), self.what),
             When::Write(number) => write!(f, "at write {number}: {}", self.what),
             When::LeaseWrite(number) => write!(f, "at write {number} of a Lease: {}", self.what),
+            When::Event(number) => write!(f, "at event {number}: {}", self.what),
         }
     }
 }

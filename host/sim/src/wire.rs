@@ -16,7 +16,7 @@ use std::{
     io,
     pin::Pin,
     sync::{
-        Arc,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
     task::{Context, Poll},
@@ -28,10 +28,11 @@ use http::{Request, Response};
 use http_body::Body;
 use http_body_util::{BodyExt, combinators::UnsyncBoxBody};
 use tokio::{
-    sync::{oneshot, watch},
+    sync::oneshot,
     time::{Instant, sleep, sleep_until},
 };
 use tower::{BoxError, Service};
+use trimtab_cluster::fanout::Fanout;
 
 use self::asked::Asked;
 use self::traffic::FromApi;
@@ -54,9 +55,9 @@ pub(crate) struct Wire {
     process: u32,
     random: Arc<SplitMix>,
     /// Counts how often the connection broke.
-    broken: watch::Sender<u64>,
+    broken: Arc<Fanout<u64>>,
     /// Nothing passes before this.
-    frozen: watch::Sender<Instant>,
+    frozen: Arc<Mutex<Instant>>,
     /// The process is dead: it sends nothing more and hears nothing more.
     dead: Arc<AtomicBool>,
 }
@@ -79,8 +80,8 @@ impl Wire {
     pub fn new(traffic: Arc<Traffic>, process: u32, seed: u64) -> Self {
         // The process draws from its own stream, and its wire from another.
         let random = Arc::new(SplitMix::new(!seed, process.into()));
-        let frozen = watch::Sender::new(Instant::now());
-        Self { traffic, process, random, broken: watch::Sender::new(0), frozen, dead: Arc::default() }
+        let frozen = Arc::new(Mutex::new(Instant::now()));
+        Self { traffic, process, random, broken: Arc::default(), frozen, dead: Arc::default() }
     }
 
     /// Carries a request to the API and the answer back; none where the
@@ -133,7 +134,7 @@ impl Wire {
                 return Way::On(request);
             }
             Some(What::Frozen(time)) => {
-                self.frozen.send_replace(Instant::now() + *time);
+                *self.frozen() = Instant::now() + *time;
                 self.thaw().await;
                 return Way::On(request);
             }
@@ -157,12 +158,17 @@ impl Wire {
     /// Waits while nothing passes.
     async fn thaw(&self) {
         loop {
-            let until = *self.frozen.borrow();
+            let until = *self.frozen();
             if until <= Instant::now() {
                 return;
             }
             sleep_until(until).await;
         }
+    }
+
+    fn frozen(&self) -> MutexGuard<'_, Instant> {
+        // A moment is never half set.
+        self.frozen.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn is_dead(&self) -> bool {
@@ -176,7 +182,7 @@ impl Wire {
     }
 
     fn break_down(&self) -> io::Error {
-        self.broken.send_modify(|count| *count += 1);
+        self.broken.modify(|count| *count += 1);
         reset()
     }
 }

@@ -144,9 +144,15 @@ impl World {
         self.traffic.pending.met()
     }
 
+    /// How many events the hosts' watches have shown so far, by the plural names
+    /// of what they were about.
+    pub fn events(&self) -> BTreeMap<String, usize> {
+        self.traffic.pending.events()
+    }
+
     /// Puts files into the plugins folder, in place of what was there.
     pub fn put_folder(&self, folder: Folder) {
-        self.traffic.folder.send_replace(Arc::new(folder));
+        self.traffic.folder.set(Arc::new(folder));
     }
 
     /// What each running host says of its slots.

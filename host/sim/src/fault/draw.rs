@@ -48,7 +48,7 @@ pub fn draw(seed: u64, wanted: &Draw) -> Vec<Fault> {
     }
     plan.sort_by_key(|fault| match fault.when {
         When::At(at) => at,
-        When::Write(_) | When::LeaseWrite(_) => Duration::ZERO,
+        When::Write(_) | When::LeaseWrite(_) | When::Event(_) => Duration::ZERO,
     });
     plan
 }

@@ -1,6 +1,7 @@
 //! The faults that are still to happen, and what becomes of them.
 
 use std::{
+    collections::BTreeMap,
     mem,
     sync::{Mutex, MutexGuard, PoisonError},
     time::Duration,
@@ -22,6 +23,8 @@ struct State {
     armed: Vec<(What, bool)>,
     writes: usize,
     lease_writes: usize,
+    /// By resource, how many were shown.
+    events: BTreeMap<String, usize>,
     met: Vec<(Duration, What)>,
 }
 
@@ -47,7 +50,7 @@ impl Pending {
     pub fn next_at(&self) -> Option<Duration> {
         let at = |fault: &Fault| match fault.when {
             When::At(at) => Some(at),
-            When::Write(_) | When::LeaseWrite(_) => None,
+            When::Write(_) | When::LeaseWrite(_) | When::Event(_) => None,
         };
         self.state().waiting.iter().filter_map(at).min()
     }
@@ -55,7 +58,7 @@ impl Pending {
     /// Arms what is due by time, and returns what happens to the world.
     pub fn due(&self, now: Duration) -> Vec<What> {
         let state = &mut *self.state();
-        state.arm(|when| matches!(when, When::At(at) if at <= now));
+        state.arm(|fault| matches!(fault.when, When::At(at) if at <= now));
         state.of_the_world(now)
     }
 
@@ -69,9 +72,25 @@ impl Pending {
             *count += 1;
             reached = if of_lease { When::LeaseWrite(*count) } else { When::Write(*count) };
         }
-        state.arm(|when| when == reached || matches!(when, When::At(at) if at <= now));
+        state.arm(|fault| fault.when == reached || matches!(fault.when, When::At(at) if at <= now));
         let world = state.of_the_world(now);
         (state.take_for(asked, now), world)
+    }
+
+    /// Counts an event that a watch of that resource is about to show; what
+    /// happens to the world at it.
+    pub fn shown(&self, resource: &str, now: Duration) -> Vec<What> {
+        let state = &mut *self.state();
+        let count = state.events.entry(resource.to_owned()).or_default();
+        *count += 1;
+        let reached = When::Event(*count);
+        state.arm(|fault| fault.when == reached && fault.what.resource() == Some(resource));
+        state.of_the_world(now)
+    }
+
+    /// How many events were shown so far, by resource.
+    pub fn events(&self) -> BTreeMap<String, usize> {
+        self.state().events.clone()
     }
 
     /// What has happened so far, and at which age of the world.
@@ -86,8 +105,8 @@ impl Pending {
 }
 
 impl State {
-    fn arm(&mut self, is_due: impl Fn(When) -> bool) {
-        let (due, waiting) = mem::take(&mut self.waiting).into_iter().partition(|fault: &Fault| is_due(fault.when));
+    fn arm(&mut self, is_due: impl Fn(&Fault) -> bool) {
+        let (due, waiting) = mem::take(&mut self.waiting).into_iter().partition(is_due);
         self.waiting = waiting;
         let armed = |fault: Fault| (fault.what, matches!(fault.when, When::LeaseWrite(_)));
         self.armed.extend(Vec::into_iter(due).map(armed));
@@ -119,7 +138,7 @@ mod tests {
     use http::Method;
 
     use super::*;
-    use crate::fault::Outage;
+    use crate::fault::{Outage, Stream};
 
     const WRITE: (Method, &str) = (Method::PATCH, "/api/v1/namespaces/a/configmaps/b");
     const LEASE: (Method, &str) = (Method::PUT, "/apis/coordination.k8s.io/v1/namespaces/a/leases/b");
@@ -171,6 +190,16 @@ mod tests {
         assert_eq!(pending.due(Duration::from_secs(5)), [What::Compacted]);
         let asked = Asked { method: WRITE.0, path: WRITE.1.into() };
         assert_eq!(pending.meet(&asked, Duration::from_secs(6)), (None, vec![What::LeaseDeleted]));
+    }
+
+    #[test]
+    fn a_fault_of_an_event_happens_before_that_one_of_its_own_resource() {
+        let what = |of: &str| What::Watches { of: Some(of.into()), stream: Stream::Ended };
+        let fault = |of| Fault { when: When::Event(2), what: what(of) };
+        let pending = Pending::new([fault("sites"), fault("configmaps")]);
+        let shown = ["sites", "configmaps", "sites", "sites"].map(|of| pending.shown(of, Duration::ZERO));
+        assert_eq!(shown, [vec![], vec![], vec![what("sites")], vec![]]);
+        assert_eq!(pending.events()["sites"], 3);
     }
 
     #[test]

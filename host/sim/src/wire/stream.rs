@@ -14,6 +14,8 @@ use tokio::{
     time::{Instant, sleep, sleep_until},
 };
 
+use trimtab_cluster::fanout::Fanout;
+
 use super::{Answer, Wire, answers, asked::Asked, reset, traffic::FromApi};
 use crate::fault::Stream;
 
@@ -45,7 +47,13 @@ impl Order {
 }
 
 /// All orders of a world so far. There are as many as faults.
-pub(crate) type Orders = watch::Sender<Vec<Order>>;
+pub(crate) type Orders = Fanout<Vec<Order>>;
+
+/// A part of a body, as the API sends it: of a watch, all events that there are.
+type Piece = Frame<Bytes>;
+
+/// How a bookmark begins.
+const BOOKMARK: &[u8] = br#"{"type":"BOOKMARK""#;
 
 /// One answer on its way.
 struct Pieces {
@@ -62,6 +70,8 @@ struct Pieces {
     repeats: bool,
     /// What is shown once more.
     again: Option<Bytes>,
+    /// What was about to be shown when something happened.
+    kept: Option<Piece>,
     over: bool,
 }
 
@@ -89,6 +99,7 @@ impl Pieces {
             silent: false,
             repeats: false,
             again: None,
+            kept: None,
             over: false,
         };
         // A watch that begins while its kind is held is held, too.
@@ -124,18 +135,27 @@ impl Pieces {
                         return Some(Ok(Frame::data(answers::expired())));
                     }
                 }
-                piece = self.body.next(), if self.held_until.is_none() && !self.silent => {
+                (piece, is_new) = next_of(&mut self.kept, &mut self.body), if self.held_until.is_none() && !self.silent => {
                     if self.wire.traffic.refusals.silences(&self.asked.path) {
                         return std::future::pending().await;
                     }
-                    return self.carried(piece?).await;
+                    let piece = piece?;
+                    if is_new && self.is_event(&piece) && self.wire.traffic.shown(self.asked.resource()) {
+                        self.kept = Some(piece);
+                        continue;
+                    }
+                    return self.carried(piece).await;
                 }
             }
         }
     }
 
-    async fn carried(&mut self, piece: Result<Frame<Bytes>, Infallible>) -> Option<Result<Frame<Bytes>, io::Error>> {
-        let Ok(piece) = piece;
+    /// A bookmark tells of no object.
+    fn is_event(&self, piece: &Piece) -> bool {
+        self.asked.is_watch() && piece.data_ref().is_some_and(|text| !text.starts_with(BOOKMARK))
+    }
+
+    async fn carried(&mut self, piece: Piece) -> Option<Result<Frame<Bytes>, io::Error>> {
         sleep(self.wire.random.below(LATENCY_MAX)).await;
         self.wire.thaw().await;
         if self.repeats {
@@ -164,6 +184,17 @@ impl Pieces {
     fn expire_after(&mut self, end: Instant) {
         self.held_until = self.held_until.max(Some(end));
         self.hides = true;
+    }
+}
+
+/// What was kept, or else what comes next, which is new.
+async fn next_of(
+    kept: &mut Option<Piece>,
+    body: &mut BodyStream<UnsyncBoxBody<Bytes, Infallible>>,
+) -> (Option<Piece>, bool) {
+    match kept.take() {
+        Some(piece) => (Some(piece), false),
+        None => (body.next().await.map(|Ok(piece)| piece), true),
     }
 }
 

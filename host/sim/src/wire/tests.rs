@@ -15,7 +15,10 @@ const MAPS: &str = "/api/v1/namespaces/default/configmaps";
 const MINUTE: Duration = Duration::from_secs(60);
 
 fn wire(what: What) -> (Wire, mpsc::UnboundedReceiver<Happening>) {
-    let fault = Fault { when: When::Write(1), what };
+    wire_with(Fault { when: When::Write(1), what })
+}
+
+fn wire_with(fault: Fault) -> (Wire, mpsc::UnboundedReceiver<Happening>) {
     let (traffic, happenings) = Traffic::new(ApiServer::new(Config::default()), Clock::start(), [fault]);
     (Wire::new(traffic, 7, 1), happenings)
 }
@@ -125,7 +128,11 @@ fn a_stale_list_shows_what_was_there_before() {
 /// What a watch shows of a write that is made a second after something happens
 /// to it: whether the watch ended, and after how many seconds it showed what.
 async fn watched(of: Option<&'static str>, stream: Stream) -> (bool, Vec<(u64, String)>) {
-    let (wire, _happenings) = wire(What::Watches { of: of.map(Into::into), stream });
+    watched_from(When::Write(1), of, stream).await
+}
+
+async fn watched_from(when: When, of: Option<&'static str>, stream: Stream) -> (bool, Vec<(u64, String)>) {
+    let (wire, _happenings) = wire_with(Fault { when, what: What::Watches { of: of.map(Into::into), stream } });
     let watch = wire.clone().oneshot(request(Method::GET, &format!("{MAPS}?watch=true&resourceVersion=0"), ""));
     let mut pieces = BodyStream::new(watch.await.unwrap().into_body());
     let began = Instant::now();
@@ -153,5 +160,18 @@ fn a_watch_is_held_hidden_ended_silenced_or_repeated() {
         assert_eq!(watched(None, Stream::Ended).await, (true, vec![]));
         assert_eq!(watched(None, Stream::Silent).await, (false, vec![]));
         assert_eq!(watched(None, Stream::Repeated).await, (false, vec![added(0), added(0)]));
+    });
+}
+
+#[test]
+fn what_happens_to_a_watch_at_an_event_happens_before_it_is_shown() {
+    simulate(async {
+        let at = |number, stream| watched_from(When::Event(number), Some("configmaps"), stream);
+        let shown = |at_s, kind: &str| (at_s, format!("\"{kind}\""));
+        let time = Duration::from_secs(9);
+        assert_eq!(at(1, Stream::Hidden(time)).await, (true, vec![shown(9, "ERROR")]));
+        assert_eq!(at(1, Stream::Held(time)).await, (false, vec![shown(9, "ADDED")]));
+        assert_eq!(at(1, Stream::Ended).await, (true, vec![]));
+        assert_eq!(at(2, Stream::Ended).await, (false, vec![shown(0, "ADDED")]), "there is only one");
     });
 }

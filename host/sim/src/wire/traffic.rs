@@ -7,9 +7,10 @@ use bytes::Bytes;
 use http::{Request, Response};
 use http_body_util::{BodyExt, Full, combinators::UnsyncBoxBody};
 use serde_json::Value;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::mpsc;
 use tower::ServiceExt;
 use trimtab_apiserver::ApiServer;
+use trimtab_cluster::fanout::Fanout;
 use trimtab_core::hash::Hash;
 use trimtab_engine::folder::Folder;
 
@@ -48,7 +49,7 @@ pub(crate) struct Traffic {
     pub refusals: Refusals,
     pub orders: Orders,
     /// The plugins folder.
-    pub folder: watch::Sender<Arc<Folder>>,
+    pub folder: Fanout<Arc<Folder>>,
     happenings: mpsc::UnboundedSender<Happening>,
 }
 
@@ -73,8 +74,8 @@ impl Traffic {
             pending: Pending::new(faults),
             audit: Audit::default(),
             refusals: Refusals::default(),
-            orders: watch::Sender::default(),
-            folder: watch::Sender::default(),
+            orders: Orders::default(),
+            folder: Fanout::default(),
             happenings,
         };
         (Arc::new(traffic), heard)
@@ -96,9 +97,9 @@ impl Traffic {
     fn befall(&self, what: What) {
         tracing::info!(%what, "disturbed");
         match what {
-            What::Watches { of, stream } => self.orders.send_modify(|orders| orders.push(Order::now(of, stream))),
+            What::Watches { of, stream } => self.orders.modify(|orders| orders.push(Order::now(of, stream))),
             What::Compacted => self.api.compact(),
-            What::Swapped(folder) => drop(self.folder.send_replace(folder)),
+            What::Swapped(folder) => self.folder.set(folder),
             what => self.happens(Happening::Fault(what)),
         }
     }
@@ -115,6 +116,14 @@ impl Traffic {
             tracing::info!(%what, method = %asked.method, path = asked.path, "disturbed");
         }
         fault
+    }
+
+    /// A watch is about to show an event; whether something happens at it.
+    pub(super) fn shown(&self, resource: &str) -> bool {
+        let world = self.pending.shown(resource, self.clock.elapsed());
+        let disturbed = !world.is_empty();
+        world.into_iter().for_each(|what| self.befall(what));
+        disturbed
     }
 
     pub(super) fn note(&self, process: u32, request: &Request<Bytes>, status: Option<u16>) {
