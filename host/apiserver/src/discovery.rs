@@ -3,6 +3,7 @@
 //! these documents and OpenAPI's share.
 
 use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -28,23 +29,48 @@ const GIT_VERSION: &str = "v1.36.3";
 #[derive(Debug, Default)]
 pub(crate) struct Documents {
     revision: u64,
-    made: BTreeMap<String, (Bytes, String)>,
+    made: Made,
 }
 
+/// Documents by name, each with its hash.
+type Made = BTreeMap<String, (Bytes, Arc<str>)>;
+
+/// Those of built-in kinds alone, which are the same for all servers of a process.
+static BUILTIN: Mutex<Made> = Mutex::new(BTreeMap::new());
+
 impl Documents {
-    /// A document and its hash.
-    pub fn get(&mut self, registry: &Registry, name: &str, make: impl FnOnce(&Registry) -> Value) -> (Bytes, String) {
+    /// A document and its hash. `builtin`: it is about built-in kinds alone.
+    pub fn get(
+        &mut self,
+        registry: &Registry,
+        name: &str,
+        builtin: bool,
+        make: impl FnOnce() -> Value,
+    ) -> (Bytes, Arc<str>) {
+        if let Some(made) = self.known(registry, name, builtin) {
+            return made;
+        }
+        let text = view::to_bytes(&make());
+        let hash = Sha256::digest(&text).iter().map(|byte| format!("{byte:02X}")).collect::<String>();
+        let made = (text, Arc::from(hash));
+        let into = if builtin { &mut *builtin_documents() } else { &mut self.made };
+        into.insert(name.to_owned(), made.clone());
+        made
+    }
+
+    /// One that was made already.
+    pub fn known(&mut self, registry: &Registry, name: &str, builtin: bool) -> Option<(Bytes, Arc<str>)> {
         if self.revision != registry.revision() {
             self.revision = registry.revision();
             self.made.clear();
         }
-        let made = self.made.entry(name.to_owned()).or_insert_with(|| {
-            let text = view::to_bytes(&make(registry));
-            let hash = Sha256::digest(&text).iter().map(|byte| format!("{byte:02X}")).collect();
-            (text, hash)
-        });
-        made.clone()
+        if builtin { builtin_documents().get(name).cloned() } else { self.made.get(name).cloned() }
     }
+}
+
+fn builtin_documents() -> MutexGuard<'static, Made> {
+    // What is in it was made whole before it was put there.
+    BUILTIN.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl State {
@@ -99,7 +125,9 @@ impl State {
 
     fn aggregated(&mut self, call: &Call, core: bool) -> Answer {
         let name = if core { "aggregated core" } else { "aggregated groups" };
-        let (body, hash) = self.documents.get(&self.registry, name, |registry| aggregated(registry, core));
+        let State { documents, registry, .. } = self;
+        let builtin = core || registry.is_builtin(None);
+        let (body, hash) = documents.get(registry, name, builtin, || aggregated(registry, core));
         tagged(call, AGGREGATED, body, &hash)
     }
 }

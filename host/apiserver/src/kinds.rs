@@ -2,7 +2,7 @@
 //! and those that CRDs add and take away while the server runs.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use serde::Deserialize;
 use serde_json::{Map, Value};
@@ -162,7 +162,7 @@ impl Kind {
 }
 
 /// All kinds that are served now.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Registry {
     kinds: BTreeMap<(GroupResource, String), Arc<Kind>>,
     /// Groups in the order in which the server lists them.
@@ -199,8 +199,14 @@ struct BuiltinKind {
 }
 
 impl Registry {
-    /// The built-in kinds.
+    /// The built-in kinds. They are read once in a process, however many
+    /// servers there are in it.
     pub fn builtin() -> Self {
+        static READ: LazyLock<Registry> = LazyLock::new(Registry::read_builtin);
+        READ.clone()
+    }
+
+    fn read_builtin() -> Self {
         let data: Data = serde_json::from_str(BUILTIN).expect("data/builtin.json is generated and tested");
         let object_meta = Schema::from_openapi(&data.schemas, OBJECT_META).expect("every kind has it");
         let mut registry = Self {
@@ -245,6 +251,12 @@ impl Registry {
 
     pub fn revision(&self) -> u64 {
         self.revision
+    }
+
+    /// Whether all kinds of a group and version are built in, or all there are.
+    pub fn is_builtin(&self, of: Option<(&str, &str)>) -> bool {
+        let is_of = |kind: &&Arc<Kind>| of.is_none_or(|of| of == (&kind.at.group, &kind.version));
+        self.kinds.values().filter(is_of).all(|kind| kind.custom.is_none())
     }
 
     pub fn groups(&self) -> &[String] {

@@ -1,15 +1,16 @@
 //! `/openapi/v3`: an index with a hash for each group and version, and their
 //! documents: the components of the kinds, with the paths that lead to them.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use serde_json::{Map, Value, json};
 
-use crate::discovery::{group_version, tagged};
+use crate::discovery::{Documents, group_version, tagged};
 use crate::kinds::{Kind, Registry};
 use crate::server::State;
 use crate::status_error::ApiError;
 use crate::verbs::{Answer, Call};
-use crate::view;
 
 /// The type in which kubectl asks for version 2, that in which it is answered,
 /// and a document of it that holds its own version number and nothing else.
@@ -21,21 +22,36 @@ const OBJECT_META: &str = "io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta";
 pub(crate) fn answer(state: &mut State, path: Option<&str>, call: &Call) -> Result<Answer, ApiError> {
     let State { documents, registry, .. } = state;
     let Some(path) = path else {
-        let mut paths = Map::new();
-        for (group, version) in versions(registry) {
-            let path = path_of(&group, &version);
-            let (_, hash) = documents.get(registry, &path, |registry| document(registry, &group, &version));
-            let url = format!("/openapi/v3/{path}?hash={hash}");
-            paths.insert(path, json!({ "serverRelativeURL": url }));
-        }
-        let body = view::to_bytes(&json!({ "paths": paths }));
-        let (_, hash) = documents.get(registry, "openapi index", |_| Value::Object(paths));
+        let (body, hash) = index(documents, registry);
         return Ok(tagged(call, "application/json", body, &hash));
     };
     let found = versions(registry).into_iter().find(|(group, version)| path_of(group, version) == path);
     let (group, version) = found.ok_or_else(ApiError::no_such_path)?;
-    let (body, hash) = documents.get(registry, path, |registry| document(registry, &group, &version));
+    let (body, hash) = of_version(documents, registry, &group, &version);
     Ok(tagged(call, "application/json", body, &hash))
+}
+
+/// Where each document lies, with its hash.
+fn index(documents: &mut Documents, registry: &Registry) -> (Bytes, Arc<str>) {
+    const NAME: &str = "openapi index";
+    let builtin = registry.is_builtin(None);
+    if let Some(known) = documents.known(registry, NAME, builtin) {
+        return known;
+    }
+    let paths = versions(registry).into_iter().map(|(group, version)| {
+        let (_, hash) = of_version(documents, registry, &group, &version);
+        let path = path_of(&group, &version);
+        let url = format!("/openapi/v3/{path}?hash={hash}");
+        (path, json!({ "serverRelativeURL": url }))
+    });
+    let paths = paths.collect::<Map<_, _>>();
+    documents.get(registry, NAME, builtin, || json!({ "paths": paths }))
+}
+
+/// The document of a group and version.
+fn of_version(documents: &mut Documents, registry: &Registry, group: &str, version: &str) -> (Bytes, Arc<str>) {
+    let builtin = registry.is_builtin(Some((group, version)));
+    documents.get(registry, &path_of(group, version), builtin, || document(registry, group, version))
 }
 
 /// `/openapi/v2`, for clients that look there when version 3 lacks a kind. In
@@ -46,7 +62,7 @@ pub(crate) fn answer_v2(state: &mut State, call: &Call) -> Answer {
         return tagged(call, PROTOBUF_V2_ANSWER, body, hash);
     }
     let State { documents, registry, .. } = state;
-    let (body, hash) = documents.get(registry, "openapi v2", document_v2);
+    let (body, hash) = documents.get(registry, "openapi v2", registry.is_builtin(None), || document_v2(registry));
     tagged(call, "application/json", body, &hash)
 }
 
