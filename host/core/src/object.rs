@@ -111,7 +111,9 @@ pub struct Meta {
     /// `metadata.finalizers`
     pub finalizers: Box<[Box<str>]>,
     /// The apiVersion of the managedFields entry that is the oldest: the
-    /// version in which the object was made.
+    /// version in which the object was made, unless who made it has written again
+    /// since. An entry carries the time of its last write, so that then nothing in
+    /// the object tells any more, and the oldest one left is as good as there is.
     pub created_in: Option<Arc<str>>,
     /// The apiVersion in which a status manager of ours wrote last.
     pub status_in: Option<Arc<str>>,
@@ -433,6 +435,28 @@ mod tests {
         assert_eq!(pod.meta.label("x"), Some("1"));
         assert_eq!(pod.meta.mark(marks::OWNER), Some("{}"));
         assert_eq!(pod.meta.mark("other"), None);
+    }
+
+    fn created_in(managers: serde_json::Value) -> Option<Arc<str>> {
+        let site = serde_json::json!({
+            "metadata": { "name": "a", "uid": "u", "resourceVersion": "7", "creationTimestamp": "2026-01-01T00:00:00Z",
+                "managedFields": managers },
+        });
+        Object::parse(&site.to_string(), "example.dev/v1", "Site").unwrap().meta.created_in
+    }
+
+    #[test]
+    fn the_oldest_entry_says_in_which_version_an_object_was_made_until_its_maker_writes_again() {
+        let entry = |version: &str, time: &str| {
+            let (version, time) = (format!("example.dev/{version}"), format!("2026-01-01T00:00:{time}Z"));
+            serde_json::json!({ "manager": version, "operation": "Update", "apiVersion": version, "time": time })
+        };
+        let made_in = |managers| created_in(managers).unwrap().to_string();
+        assert_eq!(made_in(serde_json::json!([entry("v2", "09"), entry("v1", "00")])), "example.dev/v1");
+        // The same second: whichever the server lists first, which is by operation and manager.
+        assert_eq!(made_in(serde_json::json!([entry("v1", "00"), entry("v2", "00")])), "example.dev/v1");
+        assert_eq!(made_in(serde_json::json!([entry("v1", "10"), entry("v2", "09")])), "example.dev/v2");
+        assert_eq!(created_in(serde_json::json!([])), None);
     }
 
     #[test]
