@@ -135,23 +135,34 @@ fn explore(scenario: &str, arguments: &[&str]) -> support::Ran {
 }
 
 #[test]
-fn a_step_that_is_lost_between_two_writes_is_found_with_the_way_to_see_it_again() {
+fn a_step_that_is_lost_between_two_writes_is_found() {
     let ran = explore("bug-database/tests/interrupted.yaml", &[]);
     ran.ended(FAILED);
     assert!(ran.stdout.contains("\n  crash-after:1: it ends otherwise than undisturbed:"), "{ran}");
     assert!(ran.stdout.contains("      Job/orders is not there and should be"), "{ran}");
     assert!(ran.stdout.contains("      Database/orders status.schema is \"none\" and should be \"made\""), "{ran}");
     assert!(ran.stdout.contains("** the host crashes just after write 1"), "{ran}");
+}
 
-    let again = ran.stdout.lines().find_map(|line| line.trim().strip_prefix("again: trimtab test --explore ")).unwrap();
-    let (arguments, _file) = again.rsplit_once(' ').unwrap();
-    let again = explore("bug-database/tests/interrupted.yaml", &arguments.split(' ').collect::<Vec<_>>());
+#[test]
+fn the_way_to_see_a_finding_again_can_be_pasted_into_a_shell() {
+    let scene = Scene::new();
+    let folder = examples().join("bug-database").canonicalize().unwrap();
+    let example = fs::read_to_string(folder.join("tests/interrupted.yaml")).unwrap();
+    let module = support::plugin("bug-database");
+    let example = example.replace("../../../target/plugins/bug-database.wasm", module.to_str().unwrap());
+    scene.write("it's a $HOME of bugs.yaml", &example.replace("../", &format!("{}/", folder.display())));
+    let ran = scene.test(&["--explore", "--seed", "7", "it's a $HOME of bugs.yaml"]);
+    ran.ended(FAILED);
+    let command = ran.stdout.lines().find_map(|line| line.trim().strip_prefix("again: ")).unwrap();
+    let again = scene.shell(command);
     again.ended(FAILED);
-    let story = |ran: &support::Ran| {
-        ran.stdout.split("what happened").nth(1).unwrap().split("the same after").next().unwrap().to_owned()
-    };
     assert!(again.stdout.contains("explored 2 runs"), "{again}");
-    assert!(story(&ran).starts_with(story(&again).split("    again:").next().unwrap()), "{ran}\n{again}");
+    let story = |ran: &support::Ran| {
+        let told = ran.stdout.split("what happened").nth(1).unwrap();
+        told.split("the same after").next().unwrap().split("again:").next().unwrap().trim().to_owned()
+    };
+    assert_eq!(story(&ran), story(&again));
 }
 
 #[test]
@@ -182,6 +193,13 @@ fn the_same_plugins_without_their_bugs_come_to_one_end_whatever_happens() {
 #[test]
 fn a_site_comes_to_one_end_whatever_happens() {
     explore("site/tests/served.yaml", &[]).ended(PASSED);
+}
+
+/// A scenario that swaps plugins and takes one away: what comes after that is
+/// served by nobody, whatever is tried before it must have been seen.
+#[test]
+fn a_plugin_that_is_taken_away_is_no_finding() {
+    explore("site/tests/swapped.yaml", &[]).ended(PASSED);
 }
 
 #[test]

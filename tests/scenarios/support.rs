@@ -1,7 +1,7 @@
 //! A folder with scenarios, and `trimtab test` run in it.
 
 use std::{
-    fmt, fs,
+    env, fmt, fs,
     path::{Path, PathBuf},
     process::{Command, Stdio},
     sync::OnceLock,
@@ -13,6 +13,8 @@ pub const PASSED: i32 = 0;
 pub const FAILED: i32 = 1;
 pub const UNUSABLE: i32 = 2;
 
+/// What is tested.
+const BINARY: &str = env!("CARGO_BIN_EXE_trimtab");
 const PLUGINS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../plugins");
 
 /// The folder of the examples, whose plugins are built.
@@ -68,11 +70,20 @@ impl Scene {
 
     /// Runs `trimtab test` in the folder.
     pub fn test(&self, arguments: &[&str]) -> Ran {
+        self.run(Command::new(BINARY).arg("test").args(arguments))
+    }
+
+    /// Runs a command line as a person in that folder would.
+    pub fn shell(&self, command: &str) -> Ran {
+        let binaries = Path::new(BINARY).parent().expect("it lies in a folder");
+        let path = env::join_paths([binaries, Path::new("/usr/bin"), Path::new("/bin")]).expect("no colon is in them");
+        self.run(Command::new("sh").args(["-c", command]).env("PATH", path))
+    }
+
+    fn run(&self, command: &mut Command) -> Ran {
         // Kept from run to run: compiling takes longer than all the rest.
         let cache = Path::new(env!("CARGO_TARGET_TMPDIR")).join("compiled");
-        let output = Command::new(env!("CARGO_BIN_EXE_trimtab"))
-            .arg("test")
-            .args(arguments)
+        let output = command
             .env("TRIMTAB_CACHE", cache)
             .env_remove("TRIMTAB_LOG")
             .current_dir(self.0.path())

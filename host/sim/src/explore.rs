@@ -2,11 +2,15 @@
 //! says where it comes to another end than undisturbed.
 //!
 //! What is tried follows from the undisturbed run: a crash just before and just
-//! after each write, a plugin that is swapped at each write, and for each step
-//! and each kind that the host watches, a view that is stale while it happens
-//! and one that never shows it. These are the three ways in which controllers
-//! fail: at intermediate states, at stale states, and at states that nobody saw.
-//! A plugin whose answer depends on nothing but what is there now passes all.
+//! after each write, a plugin that is swapped at each write, for each step and
+//! each kind that the host watches a view that is stale while it happens, and for
+//! each event one that never shows it. These are the three ways in which
+//! controllers fail: at intermediate states, at stale states, and at states that
+//! nobody saw. A plugin whose answer depends on nothing but what is there now
+//! passes all.
+//!
+//! What even such a plugin would fail at is no finding: a plugin that the scenario
+//! takes away has seen what happened before, and an early swap takes none away.
 //!
 //! Expectations are checked by the undisturbed run alone: a disturbed one may be
 //! anywhere between, but has to come to the same end.
@@ -15,20 +19,25 @@ mod disturbance;
 mod end;
 mod story;
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
 use trimtab_wasm::Wasm;
 
 pub use self::disturbance::{Disturbance, NoDisturbance};
-use self::{end::End, story::story};
+use self::{disturbance::watches, end::End, story::story};
 use crate::{
     clock::simulate,
-    fault::{Fault, What, When},
-    scenario::{Action, Player, Plugins, REST, Scenario, Stage, Stuck, Undone, swap},
+    fault::{Fault, Stream, What, When},
+    log::Entry,
+    scenario::{Action, Player, Plugins, REST, Scenario, Stage, Step, Stuck, Undone, swap},
     world::Broken,
 };
 
-/// How long a view is stale or hidden: when it ends, the step at which it began
+/// How long a view is stale or hidden: when it ends, the step in which it began
 /// has come to rest and the next one has begun.
 const UNSEEN: Duration = REST.saturating_add(Duration::from_secs(2));
 
@@ -38,15 +47,19 @@ pub struct Explorer<'a> {
     stage: &'a Stage,
     seed: u64,
     undisturbed: Course,
+    /// The ends of the first so many steps, played undisturbed when they are needed.
+    ends: Vec<OnceLock<Option<End>>>,
 }
 
 /// What a run went through.
+#[derive(Default)]
 struct Course {
     end: End,
     /// The step in which each write was made, without those of Leases.
     writes: Vec<usize>,
-    /// The kinds that the host watches, by their plural names.
-    watched: Vec<String>,
+    /// The kinds that the host watches, by their plural names, and how many events
+    /// of each were shown.
+    watched: BTreeMap<String, usize>,
     /// What happened, in order.
     story: Vec<String>,
 }
@@ -79,8 +92,8 @@ impl<'a> Explorer<'a> {
     /// Plays the scenario undisturbed, as all others are compared with it. The
     /// error says why it came to no end.
     pub fn new(scenario: &'a Scenario, stage: &'a Stage, wasm: Arc<Wasm>, seed: u64) -> Result<Self, Wrong> {
-        let unexplored = Course { end: End::default(), writes: Vec::new(), watched: Vec::new(), story: Vec::new() };
-        let mut explorer = Self { scenario, stage, seed, undisturbed: unexplored };
+        let ends = scenario.steps.iter().map(|_| OnceLock::new()).collect();
+        let mut explorer = Self { scenario, stage, seed, undisturbed: Course::default(), ends };
         let course = explorer.play(wasm, None, scenario.steps.len());
         explorer.undisturbed = course.map_err(|(wrong, _)| wrong)?;
         Ok(explorer)
@@ -99,10 +112,12 @@ impl<'a> Explorer<'a> {
         }
         for (index, step) in self.scenario.steps.iter().enumerate() {
             let changes_nothing = matches!(step.action, Action::Expect(_) | Action::Advance(_) | Action::Swap(_));
-            for resource in watched.iter().filter(|_| !changes_nothing) {
+            for resource in watched.keys().filter(|_| !changes_nothing) {
                 all.push(Disturbance::Stale { step: index + 1, resource: resource.clone() });
-                all.push(Disturbance::Hidden { step: index + 1, resource: resource.clone() });
             }
+        }
+        for (resource, events) in watched {
+            all.extend((1..=*events).map(|event| Disturbance::Hidden { event, resource: resource.clone() }));
         }
         all
     }
@@ -116,12 +131,18 @@ impl<'a> Explorer<'a> {
             if matches!(self.scenario.steps[fewer - 1].action, Action::Expect(_)) {
                 continue;
             }
-            let Ok(undisturbed) = self.play(wasm.clone(), None, fewer) else { break };
-            if let Some(finding) = self.wrong(disturbance, wasm, fewer, &undisturbed.end) {
+            let Some(end) = self.end_of(fewer, wasm) else { break };
+            if let Some(finding) = self.wrong(disturbance, wasm, fewer, end) {
                 return Some(finding);
             }
         }
         Some(whole)
+    }
+
+    /// The end of the first steps, undisturbed; none where they come to none.
+    fn end_of(&self, steps: usize, wasm: &Arc<Wasm>) -> Option<&End> {
+        let end = || self.play(wasm.clone(), None, steps).ok().map(|course| course.end);
+        self.ends[steps].get_or_init(end).as_ref()
     }
 
     fn wrong(&self, disturbance: &Disturbance, wasm: &Arc<Wasm>, steps: usize, end: &End) -> Option<Finding> {
@@ -166,7 +187,7 @@ impl<'a> Explorer<'a> {
     ) -> Result<End, Wrong> {
         player.begin().await.map_err(|broken| Wrong::stuck(0, broken))?;
         for (index, step) in self.scenario.steps.iter().enumerate().take(steps) {
-            if let Some(what) = disturbance.and_then(|disturbance| disturbance.unseen_at(index + 1, UNSEEN)) {
+            if let Some(what) = disturbance.and_then(|disturbance| disturbance.stale_at(index + 1, UNSEEN)) {
                 let now = player.world.clock().elapsed();
                 player.world.disturb([Fault { when: When::At(now), what }]);
                 // Nothing of the step may be seen, so it comes a moment later.
@@ -174,6 +195,10 @@ impl<'a> Explorer<'a> {
             }
             if matches!(step.action, Action::Expect(_)) {
                 continue;
+            }
+            if disturbance.is_some() && takes_away(&step.action) {
+                // Whom the plugin served, it has seen: later, nobody would.
+                player.world.settle().await.map_err(|broken| Wrong::stuck(index, broken))?;
             }
             match player.play(index, &step.action).await {
                 // A disturbed host may not have made yet what is edited: whoever does so waits for it.
@@ -195,15 +220,23 @@ impl<'a> Explorer<'a> {
             Disturbance::CrashBefore(write) => at(*write, What::CrashBefore),
             Disturbance::CrashAfter(write) => at(*write, What::CrashAfter),
             Disturbance::Swap(write) => {
-                let plugins = self.plugins_at(*self.undisturbed.writes.get(write.checked_sub(1)?)?);
+                let plugins = self.plugins_at(self.step_of(*write)?);
                 at(*write, What::Swapped(Arc::new(self.stage.folder_anew(&plugins))))
             }
             Disturbance::EarlySwap(write) => {
-                let plugins = self.next_swap(*self.undisturbed.writes.get(write.checked_sub(1)?)?)?;
+                let plugins = self.next_swap(self.step_of(*write)?)?;
                 at(*write, What::Swapped(Arc::new(self.stage.folder(&plugins))))
             }
-            Disturbance::Stale { .. } | Disturbance::Hidden { .. } => None,
+            Disturbance::Hidden { event, resource } => {
+                Some(Fault { when: When::Event(*event), what: watches(resource, Stream::Hidden(UNSEEN)) })
+            }
+            Disturbance::Stale { .. } => None,
         }
+    }
+
+    /// The step in which the undisturbed run makes a write.
+    fn step_of(&self, write: usize) -> Option<usize> {
+        self.undisturbed.writes.get(write.checked_sub(1)?).copied()
     }
 
     /// The plugins folder while a step is played.
@@ -217,11 +250,18 @@ impl<'a> Explorer<'a> {
         plugins
     }
 
-    /// The plugins folder after the next swap that the scenario itself makes.
+    /// The plugins folder with what the next swap of the scenario itself puts
+    /// there, where it puts something.
     fn next_swap(&self, after: usize) -> Option<Plugins> {
-        let is_swap = |index: &usize| matches!(self.scenario.steps[*index].action, Action::Swap(_));
-        let next = (after + 1..self.scenario.steps.len()).find(is_swap)?;
-        Some(self.plugins_at(next))
+        let swapped = |step: &Step| match &step.action {
+            Action::Swap(files) => Some(files.clone()),
+            _ => None,
+        };
+        let mut files = self.scenario.steps.iter().skip(after + 1).find_map(swapped)?;
+        files.retain(|_, file| file.is_some());
+        let mut plugins = self.plugins_at(after);
+        swap(&mut plugins, &files);
+        (plugins != self.plugins_at(after)).then_some(plugins)
     }
 
     fn course(&self, player: &Player<'_>, end: End, story: Vec<String>) -> Course {
@@ -231,12 +271,17 @@ impl<'a> Explorer<'a> {
             let begun = player.began.iter().rev().find(|(_, began)| *began <= at);
             begun.map_or(0, |(step, _)| *step)
         };
-        let mut watched = entries.iter().filter_map(|entry| entry.watches().map(str::to_owned)).collect::<Vec<_>>();
-        watched.sort();
-        watched.dedup();
-        watched.retain(|resource| !NOT_OF_PLUGINS.contains(&&**resource));
+        let shown = player.world.events();
+        let watched = entries.iter().filter_map(Entry::watches).filter(|resource| !NOT_OF_PLUGINS.contains(resource));
+        let watched = watched.map(|resource| (resource.to_owned(), shown.get(resource).copied().unwrap_or_default()));
+        let watched = watched.collect();
         Course { end, writes: writes.map(|entry| step_at(entry.at)).collect(), watched, story }
     }
+}
+
+/// Whether it takes a plugin away.
+fn takes_away(action: &Action) -> bool {
+    matches!(action, Action::Swap(files) if files.values().any(Option::is_none))
 }
 
 /// What the host watches for itself.

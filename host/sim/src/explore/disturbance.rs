@@ -23,10 +23,11 @@ pub enum Disturbance {
         /// The kind, by its plural name.
         resource: String,
     },
-    /// For the same time it is not shown at all, only what has come of it.
+    /// From this event on, counted from one for each kind, and for the same time,
+    /// what is watched of a kind is not shown at all, only what has come of it.
     Hidden {
-        /// The step.
-        step: usize,
+        /// The event.
+        event: usize,
         /// The kind, by its plural name.
         resource: String,
     },
@@ -34,11 +35,9 @@ pub enum Disturbance {
 
 impl Disturbance {
     /// What becomes of the host's watches at a step.
-    pub(super) fn unseen_at(&self, at: usize, time: Duration) -> Option<What> {
-        let watches = |resource: &str, stream| Some(What::Watches { of: Some(resource.into()), stream });
+    pub(super) fn stale_at(&self, at: usize, time: Duration) -> Option<What> {
         match self {
-            Self::Stale { step, resource } if *step == at => watches(resource, Stream::Held(time)),
-            Self::Hidden { step, resource } if *step == at => watches(resource, Stream::Hidden(time)),
+            Self::Stale { step, resource } if *step == at => Some(watches(resource, Stream::Held(time))),
             _ => None,
         }
     }
@@ -53,11 +52,16 @@ impl Disturbance {
             Self::Stale { step, resource } => {
                 format!("from step {step} into the next, the host's view of {resource} is stale")
             }
-            Self::Hidden { step, resource } => {
-                format!("from step {step} into the next, {resource} change unseen, and are then listed anew")
+            Self::Hidden { event, resource } => {
+                format!("before event {event} of {resource} is seen, the watch breaks, and they are listed anew later")
             }
         }
     }
+}
+
+/// What happens to the watches of a kind.
+pub(super) fn watches(resource: &str, stream: Stream) -> What {
+    What::Watches { of: Some(resource.into()), stream }
 }
 
 impl fmt::Display for Disturbance {
@@ -68,7 +72,7 @@ impl fmt::Display for Disturbance {
             Self::Swap(write) => write!(f, "swap:{write}"),
             Self::EarlySwap(write) => write!(f, "early-swap:{write}"),
             Self::Stale { step, resource } => write!(f, "stale:{step}:{resource}"),
-            Self::Hidden { step, resource } => write!(f, "hidden:{step}:{resource}"),
+            Self::Hidden { event, resource } => write!(f, "hidden:{event}:{resource}"),
         }
     }
 }
@@ -77,7 +81,7 @@ impl fmt::Display for Disturbance {
 #[derive(Debug, thiserror::Error)]
 #[error(
     "{0:?} is no disturbance; crash-before:WRITE, crash-after:WRITE, swap:WRITE, early-swap:WRITE, \
-     stale:STEP:KINDS or hidden:STEP:KINDS is wanted, such as crash-after:12 or stale:3:configmaps"
+     stale:STEP:KINDS or hidden:EVENT:KINDS is wanted, such as crash-after:12 or stale:3:configmaps"
 )]
 pub struct NoDisturbance(String);
 
@@ -94,7 +98,7 @@ impl FromStr for Disturbance {
             ["swap", write] => Self::Swap(number(write)?),
             ["early-swap", write] => Self::EarlySwap(number(write)?),
             ["stale", step, resource] => Self::Stale { step: number(step)?, resource: resource.to_owned() },
-            ["hidden", step, resource] => Self::Hidden { step: number(step)?, resource: resource.to_owned() },
+            ["hidden", event, resource] => Self::Hidden { event: number(event)?, resource: resource.to_owned() },
             _ => return Err(no()),
         })
     }
@@ -105,11 +109,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_stays_unseen_begins_at_its_step() {
+    fn a_stale_view_begins_at_its_step() {
         let stale = Disturbance::Stale { step: 2, resource: "sites".into() };
         let time = Duration::from_secs(5);
         let held = What::Watches { of: Some("sites".into()), stream: Stream::Held(time) };
-        assert_eq!((stale.unseen_at(1, time), stale.unseen_at(2, time)), (None, Some(held)));
+        assert_eq!((stale.stale_at(1, time), stale.stale_at(2, time)), (None, Some(held)));
     }
 
     #[test]

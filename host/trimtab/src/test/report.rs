@@ -66,7 +66,8 @@ pub fn explored(played: &Played, explored: &Explored, seed: u64) -> String {
         if !also.is_empty() {
             add(&mut text, format_args!("    the same after {}\n", also.join(", ")));
         }
-        let file = &played.scenario.file;
+        // A path with a NUL could not have been opened.
+        let file = shlex::try_quote(&played.scenario.file).unwrap_or_default();
         add(&mut text, format_args!("    again: trimtab test --explore --only {disturbance} --seed {seed} {file}\n"));
     }
     text
