@@ -24,6 +24,7 @@ mod ids;
 mod kinds;
 mod listener;
 mod managed;
+mod merge_patch;
 mod meta;
 mod openapi;
 mod patch;

@@ -10,6 +10,7 @@ mod compare;
 mod entries;
 mod merge;
 mod prune;
+mod scaled;
 mod typed;
 
 use std::borrow::Cow;
@@ -21,6 +22,8 @@ use serde_json::{Value, json};
 
 use crate::fields::FieldSet;
 use crate::schema::{Schema, same};
+
+pub(crate) use scaled::{CountPaths, SCALE_VERSION, own_object, own_scale};
 
 use compare::{Comparison, compare};
 use entries::{Identity, Managers, Operation, Owned};
@@ -171,7 +174,8 @@ pub(crate) fn apply(
     managers.0.insert(me.clone(), owned);
     if let Some(last) = last {
         let versions = Versions { own: schema, writer };
-        after = prune::prune(&versions, after, &managers, &last).map_err(ApplyError::Typed)?;
+        after = prune::prune(&versions, after, &managers, &last)
+            .map_err(|error| ApplyError::Typed(format!("failed to prune fields: {error}")))?;
     }
     let conflicts = take(schema, before, &after, &mut managers, writer, Some(&me)).map_err(ApplyError::Typed)?.0;
     if !force && !conflicts.is_empty() {
@@ -244,19 +248,6 @@ pub(crate) fn keep_times(live: &Value, new: &mut Value) {
             *entry = old.clone();
         }
     }
-}
-
-/// The object without the times of what was written through a subresource.
-pub(crate) fn without_time_of(subresource: &str, mut object: Value) -> Value {
-    for entry in entries_mut(&mut object).iter_mut().filter(|entry| entry["subresource"] == subresource) {
-        if let Some(entry) = entry.as_object_mut() {
-            entry.remove("time");
-        }
-    }
-    if let Ok(managers) = Managers::of(&object) {
-        managers.set_on(&mut object);
-    }
-    object
 }
 
 fn entries_mut(object: &mut Value) -> &mut [Value] {

@@ -77,7 +77,11 @@ impl Presentation {
                 let body = Bytes::from(format!("{}\n", error.message));
                 build(error.code, "text/plain; charset=utf-8", full(body))
             }
-            Err(error) => self.body(error.code, JSON, view::to_bytes(&error.to_status())),
+            Err(error) => {
+                let body = view::to_bytes(&error.to_status());
+                warnings.extend(error.warnings);
+                self.body(error.code, JSON, body)
+            }
         };
         for warning in warnings {
             let quoted = format!("299 - \"{}\"", warning.replace('\\', "\\\\").replace('"', "\\\""));

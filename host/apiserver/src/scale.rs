@@ -1,38 +1,93 @@
 //! The `scale` subresource: a kind's replica count under the common name.
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use http::Method;
 use serde_json::{Map, Value, json};
 
 use crate::kinds::{Kind, ScalePaths};
+use crate::managed::{self, CountPaths, SCALE_VERSION, Writer};
+use crate::merge_patch;
 use crate::patch;
+use crate::schema::Schema;
 use crate::server::State;
 use crate::status_error::ApiError;
-use crate::verbs::{Answer, Call, Name, change_scaled};
+use crate::verbs::{Answer, Call, Name, WriteOptions, change_scaled, not_applied};
+
+/// The count of an object that has none, which a write has to set.
+const UNSET: i32 = i32::MIN;
+
+static SCHEMA: LazyLock<Schema> = LazyLock::new(|| {
+    let number = json!({ "type": "integer" });
+    Schema::from_crd(&json!({ "type": "object", "properties": {
+        "spec": { "type": "object", "properties": { "replicas": number } },
+        "status": { "type": "object", "properties": { "replicas": number, "selector": { "type": "string" } } } } }))
+    .expect("a literal schema")
+});
 
 pub(crate) fn serve(state: &mut State, kind: &Arc<Kind>, name: &Name<'_>, call: &Call) -> Result<Answer, ApiError> {
     let paths = kind.scale.clone().ok_or_else(ApiError::no_such_resource)?;
     let (_, live) =
         state.view(kind, &name.key()).ok_or_else(|| ApiError::not_found(kind.resource_subject(name.name)))?;
-    let mut scale = scale_of(&live, &paths);
-    match call.method {
-        Method::GET => return Answer::object(call, 200, &scale),
-        Method::PUT => scale = body(call)?,
-        Method::PATCH if call.content_type == "application/json-patch+json" => {
-            patch::json(&mut scale, &patch::json_operations(&call.body)?)?;
+    let mut old = scale_of(&live, &paths);
+    let unset = kind.custom.is_some() && at(&live, &paths.spec).is_none();
+    if call.method == Method::GET {
+        if unset {
+            let why = format!("Internal error occurred: the spec replicas field {:?} does not exist", paths.spec);
+            return Err(ApiError::internal(why));
         }
-        Method::PATCH => json_patch::merge(&mut scale, &body(call)?),
-        _ => return Err(ApiError::method_not_allowed()),
+        return Answer::object(call, 200, &old);
+    }
+    if unset {
+        old["spec"]["replicas"] = Value::from(UNSET);
+    }
+    let counts = count_paths(state, kind);
+    managed::own_scale(&live, &counts, &mut old);
+    let options = WriteOptions::parse(call, if call.method == Method::PUT { "UpdateOptions" } else { "PatchOptions" })?;
+    let scale = write(call, &old, &options, &state.now_text())?;
+    let replicas = scale["spec"]["replicas"].as_i64().unwrap_or_default();
+    if replicas == i64::from(UNSET) {
+        return Err(ApiError::bad_request(format!("the spec replicas field {:?} cannot be empty", paths.spec)));
     }
     let mut new = live.clone();
-    // A Go client leaves out a count of zero.
-    set(&mut new, &paths.spec, Value::from(scale["spec"]["replicas"].as_i64().unwrap_or_default()));
+    set(&mut new, &paths.spec, Value::from(replicas));
     if let Some(version) = scale["metadata"]["resourceVersion"].as_str().filter(|version| !version.is_empty()) {
         new["metadata"]["resourceVersion"] = Value::from(version);
     }
-    let changed = change_scaled(state, kind, name, call, &live, new)?;
+    managed::own_object(&live, &counts, &scale, &kind.api_version(), &mut new);
+    let changed = change_scaled(state, kind, name, &options, &live, new)?;
     Answer::object(call, 200, &scale_of(&changed, &paths))
+}
+
+/// Where each version of a kind has its count.
+fn count_paths(state: &State, kind: &Arc<Kind>) -> CountPaths {
+    let versions = if kind.custom.is_some() { state.registry.versions_of(&kind.at) } else { vec![Arc::clone(kind)] };
+    let path = |kind: &Kind| kind.scale.as_ref().map(|paths| paths.spec.trim_start_matches('.').to_owned());
+    versions.iter().map(|kind| (kind.api_version(), path(kind))).collect()
+}
+
+/// What a request makes of a scale, with its owners.
+fn write(call: &Call, old: &Value, options: &WriteOptions, now: &str) -> Result<Value, ApiError> {
+    let manager = options.manager.as_str();
+    let subresource = Some("scale");
+    let writer = Writer { manager, api_version: SCALE_VERSION, subresource, reset_fields: &[], versions: &[], now };
+    let mut new = old.clone();
+    match (&call.method, call.content_type.as_str()) {
+        (&Method::PUT, _) => new = body(call)?,
+        (&Method::PATCH, "application/apply-patch+yaml") => {
+            return managed::apply(&SCHEMA, Some(old), &body(call)?, &writer, options.force).map_err(not_applied);
+        }
+        (&Method::PATCH, "application/json-patch+json") => {
+            patch::json(&mut new, &patch::json_operations(&call.body)?)?;
+        }
+        (&Method::PATCH, _) => merge_patch::merge(&mut new, &body(call)?),
+        _ => return Err(ApiError::method_not_allowed()),
+    }
+    // A count of zero is none where Go writes it.
+    if new["spec"]["replicas"] == 0 {
+        new["spec"] = json!({});
+    }
+    Ok(managed::update(&SCHEMA, Some(old), new, &writer))
 }
 
 fn body(call: &Call) -> Result<Value, ApiError> {

@@ -93,15 +93,22 @@ pub(crate) struct ApiError {
     pub details: Option<Map<String, Value>>,
     /// Answered as bare text, not as a `Status`: a path that no API owns.
     pub plain: bool,
+    /// What there is to say all the same.
+    pub warnings: Vec<String>,
 }
 
 impl ApiError {
     fn new(code: u16, reason: &'static str, message: impl Into<String>) -> Self {
-        Self { code, reason, message: message.into(), details: None, plain: false }
+        Self { code, reason, message: message.into(), details: None, plain: false, warnings: Vec::new() }
     }
 
     fn with(mut self, details: Map<String, Value>) -> Self {
         self.details = Some(details);
+        self
+    }
+
+    pub fn with_warnings(mut self, warnings: &[String]) -> Self {
+        self.warnings.extend_from_slice(warnings);
         self
     }
 

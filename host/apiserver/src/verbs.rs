@@ -16,11 +16,11 @@ use bytes::Bytes;
 use http::Method;
 use serde_json::Value;
 
+pub(crate) use patch::not_applied;
 pub(crate) use writing::WriteOptions;
 
 use crate::accept::Accept;
 use crate::kinds::Kind;
-use crate::managed;
 use crate::request::{Query, ResourcePath};
 use crate::reviews;
 use crate::server::{ApiServer, State};
@@ -116,19 +116,11 @@ pub(crate) fn change_scaled(
     state: &mut State,
     kind: &Arc<Kind>,
     name: &Name<'_>,
-    call: &Call,
+    options: &WriteOptions,
     live: &Value,
     new: Value,
 ) -> Result<Value, ApiError> {
-    let options = WriteOptions::parse(call, "UpdateOptions")?;
-    let author = writing::Author::new(state, kind, &options, Some("scale"));
-    // The real server keeps no account of who scaled a custom object, and of the
-    // others not when.
-    let new = match kind.custom {
-        Some(_) => new,
-        None => managed::without_time_of("scale", managed::update(&kind.schema, Some(live), new, &author.writer())),
-    };
-    let change = update::Change { kind, name, subresource: Some("scale"), options: &options };
+    let change = update::Change { kind, name, subresource: Some("scale"), options };
     Ok(change.store(state, live, new)?.1)
 }
 

@@ -210,7 +210,7 @@ fn default_service(object: &mut Value) {
     or_insert(spec, "sessionAffinity", json!("None"));
     if spec["sessionAffinity"] == "ClientIP" && !spec["sessionAffinityConfig"]["clientIP"]["timeoutSeconds"].is_i64() {
         spec["sessionAffinityConfig"] = json!({ "clientIP": { "timeoutSeconds": AFFINITY_SECONDS } });
-    } else if spec["sessionAffinityConfig"].is_null() {
+    } else if spec["sessionAffinity"] == "None" || spec["sessionAffinityConfig"].is_null() {
         spec.as_object_mut().map(|spec| spec.remove("sessionAffinityConfig"));
     }
     let kind = spec["type"].as_str().unwrap_or_default().to_owned();

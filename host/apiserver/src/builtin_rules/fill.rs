@@ -3,7 +3,7 @@
 
 use serde_json::{Value, json};
 
-use super::{defaults, is_set, items, pods, services};
+use super::{defaults, is_set, items, items_mut, pods, services};
 use crate::kinds::{GroupResource, Kind};
 use crate::meta;
 use crate::server::State;
@@ -40,6 +40,7 @@ pub(crate) fn prepare_new(state: &mut State, kind: &Kind, object: &mut Value) ->
         "StatefulSet" => drop_gated(object, None),
         "Job" => select_by_uid(object),
         "Service" => services::allot(state, object)?,
+        "ServiceAccount" => keep_names(object),
         _ => {}
     }
     Ok(())
@@ -49,6 +50,7 @@ pub(crate) fn prepare_new(state: &mut State, kind: &Kind, object: &mut Value) ->
 pub(crate) fn prepare_change(state: &mut State, kind: &Kind, new: &mut Value, live: &Value) -> Result<(), ApiError> {
     match kind.kind.as_str() {
         "Service" => services::keep(state, new, live)?,
+        "ServiceAccount" => keep_names(new),
         "DaemonSet" => {
             let generation = live["metadata"]["annotations"][defaults::TEMPLATE_GENERATION].as_str();
             let before: i64 = generation.and_then(|text| text.parse().ok()).unwrap_or(0);
@@ -69,6 +71,15 @@ fn drop_gated(object: &mut Value, live: Option<&Value>) {
     let kept = live.and_then(|live| live.pointer(at)).is_some_and(|rolling| rolling.get("maxUnavailable").is_some());
     if let Some(rolling) = object.pointer_mut(at).and_then(Value::as_object_mut).filter(|_| !kept) {
         rolling.remove("maxUnavailable");
+    }
+}
+
+/// A service account's secrets are of its own namespace: their names say all.
+fn keep_names(account: &mut Value) {
+    for secret in items_mut(account.get_mut("secrets")) {
+        if let Some(secret) = secret.as_object_mut() {
+            secret.retain(|field, _| field == "name");
+        }
     }
 }
 

@@ -42,10 +42,7 @@ fn check_alone(kind: &Kind, new: &Value) -> Vec<Cause> {
             let spec = &new["spec"]["jobTemplate"]["spec"]["template"]["spec"];
             causes.extend(check_restart(spec, "spec.jobTemplate.spec.template.spec"));
         }
-        "Ingress" if !is_set(&new["spec"]["rules"]) && !new["spec"]["defaultBackend"].is_object() => {
-            let wrong = "either `defaultBackend` or `rules` must be specified";
-            causes.push(Cause::invalid("spec", Value::Null, wrong));
-        }
+        "Ingress" => causes.extend(check_ingress(&new["spec"])),
         "Secret" => causes.extend(check_secret(new)),
         "ConfigMap" => {
             causes.extend(check_keys(new, &["data", "binaryData"]));
@@ -328,6 +325,45 @@ fn check_address(new: &Value, live: &Value) -> Option<Cause> {
     let (new_address, live_address) = (address(new), address(live));
     (new_address != live_address)
         .then(|| Cause::invalid("spec.clusterIPs[0]", new["spec"]["clusterIPs"].clone(), "may not change once set"))
+}
+
+fn check_ingress(spec: &Value) -> Vec<Cause> {
+    let mut causes = Vec::new();
+    let usual = &spec["defaultBackend"];
+    if !is_set(&spec["rules"]) && !usual.is_object() {
+        let wrong = "either `defaultBackend` or `rules` must be specified";
+        causes.push(Cause::invalid("spec", Value::Null, wrong));
+    }
+    if usual.is_object() {
+        causes.extend(check_backend(usual, "spec.defaultBackend"));
+    }
+    for (index, rule) in items(&spec["rules"]).iter().enumerate() {
+        for (at, path) in items(&rule["http"]["paths"]).iter().enumerate() {
+            causes.extend(check_backend(&path["backend"], &format!("spec.rules[{index}].http.paths[{at}].backend")));
+        }
+    }
+    causes
+}
+
+/// What an ingress leads to: a resource, or a service by name and port.
+fn check_backend(backend: &Value, path: &str) -> Vec<Cause> {
+    let service = &backend["service"];
+    match (backend["resource"].is_object(), service.is_object()) {
+        (true, true) => return vec![Cause::invalid(path, "", "cannot set both resource and service backends")],
+        (true, false) => return Vec::new(),
+        (false, false) => return vec![Cause::invalid(path, "", "resource or service backend is required")],
+        (false, true) => {}
+    }
+    let mut causes = Vec::new();
+    if !is_set(&service["name"]) {
+        causes.push(Cause::required(format!("{path}.service.name"), ""));
+    }
+    match (is_set(&service["port"]["name"]), is_set(&service["port"]["number"])) {
+        (true, true) => causes.push(Cause::invalid(path, "", "cannot set both port name & port number")),
+        (false, false) => causes.push(Cause::required(path, "port name or number is required")),
+        _ => {}
+    }
+    causes
 }
 
 fn check_new_claim(spec: &Value) -> Vec<Cause> {

@@ -147,8 +147,8 @@ pub(super) fn step(schema: &Schema, list: &ListView<'_>, item: &Value) -> Result
         (ListType::Map(_), Value::Null) => Err("associative list with keys may not have a null element".to_owned()),
         (ListType::Map(keys), Value::Object(fields)) => {
             let value_of = |key: &String| {
-                let value = fields.get(key).or_else(|| schema.key_default(list.items, key))?;
-                Some((key.clone(), Scalar(value.clone())))
+                let value = fields.get(key).cloned().or_else(|| schema.key_default(list.items, key))?;
+                Some((key.clone(), Scalar(value)))
             };
             let found: Vec<_> = keys.iter().filter_map(value_of).collect();
             if found.is_empty() {

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
+use super::structs::Zero;
 use super::{DEDUCED, Kind, ListType, Node, NodeId, Other, Schema, UNTYPED};
 
 /// As what a value of some type is merged.
@@ -110,9 +111,11 @@ impl Schema {
         }
     }
 
-    /// What the items of a keyed list have in a key field that they leave out.
-    pub(crate) fn key_default(&self, items: NodeId, key: &str) -> Option<&Value> {
+    /// What the items of a keyed list have in a key field that they leave out:
+    /// its default, or what a struct's field shows although it is not set.
+    pub(crate) fn key_default(&self, items: NodeId, key: &str) -> Option<Value> {
         let field = self.map_of(items)?.declared(key)?;
-        self.node(field).default.as_ref()
+        let default = self.node(field).default.clone();
+        default.or_else(|| (self.node(field).zero == Zero::Shown).then(|| self.zero(field)))
     }
 }

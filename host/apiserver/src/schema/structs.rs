@@ -78,6 +78,35 @@ impl Schema {
         self.zero(self.root)
     }
 
+    /// Leaves of an object what protobuf keeps of it, in which built-in kinds are
+    /// stored: a list without items is none.
+    pub(crate) fn drop_empty_lists(&self, value: &mut Value) {
+        if self.builtin {
+            self.drop_lists_below(self.root, value);
+        }
+    }
+
+    fn drop_lists_below(&self, id: NodeId, value: &mut Value) {
+        let node = self.node(id);
+        match value {
+            _ if node.form == Form::Raw => {}
+            Value::Array(items) if items.is_empty() => *value = Value::Null,
+            Value::Array(items) => {
+                if let Some(inner) = node.items {
+                    items.iter_mut().for_each(|item| self.drop_lists_below(inner, item));
+                }
+            }
+            Value::Object(fields) => {
+                for (name, value) in fields {
+                    if let Some(&id) = node.fields.get(name) {
+                        self.drop_lists_below(id, value);
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+
     fn read(&self, id: NodeId, value: &mut Value, place: Place<'_>) -> Result<(), String> {
         let node = self.node(id);
         match node.form {
@@ -140,7 +169,7 @@ impl Schema {
     }
 
     /// What a type reads like that was never set.
-    fn zero(&self, id: NodeId) -> Value {
+    pub(super) fn zero(&self, id: NodeId) -> Value {
         let node = self.node(id);
         match (node.form, node.kind) {
             (Form::Quantity, _) => Value::from("0"),
@@ -205,7 +234,8 @@ fn holds(node: &Node, number: &Number) -> bool {
 
 fn misfit(found: &str, place: Place<'_>, wanted: &str) -> String {
     let Place { of, path } = place;
-    format!("json: cannot unmarshal {found} into Go struct field {of}.{path} of type {wanted}")
+    let into = if path.is_empty() { "value".to_owned() } else { format!("struct field {of}.{path}") };
+    format!("json: cannot unmarshal {found} into Go {into} of type {wanted}")
 }
 
 fn read_time(value: &mut Value, layout: Layout) -> Result<(), String> {

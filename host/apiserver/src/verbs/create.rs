@@ -32,7 +32,7 @@ pub(super) fn create(
     if !matches!(meta::text(&new, "resourceVersion"), "" | "0") {
         return Err(ApiError::internal("resourceVersion should not be set on objects to be created"));
     }
-    let created = accept(state, kind, namespace, new, &options)?;
+    let created = accept(state, kind, namespace, new, &options).map_err(|error| error.with_warnings(&warnings))?;
     warnings.extend(builtin_rules::warnings(kind, &created));
     Ok(Answer::object(call, 201, &created)?.with_warnings(warnings))
 }
@@ -84,6 +84,7 @@ pub(super) fn store(
         crd::prepare(&mut new, None);
     }
     writing::validate(kind, &new, None, None, meta::validate_new(kind, &new))?;
+    kind.schema.drop_empty_lists(&mut new);
     let name = meta::text(&new, "name").to_owned();
     let key = super::Name { namespace, name: &name }.key();
     if let Some(present) = state.storage.get(kind.place(), &key) {

@@ -119,6 +119,20 @@ fn check_type(body: &Value) -> Result<(), ApiError> {
 
 pub(super) fn delete(state: &mut State, kind: &Arc<Kind>, name: &Name<'_>, call: &Call) -> Result<Answer, ApiError> {
     let options = DeleteOptions::parse(call)?;
+    let warnings = Vec::from_iter(warning(kind, options.propagation));
+    match delete_by(state, kind, name, call, &options) {
+        Ok(answer) => Ok(answer.with_warnings(warnings)),
+        Err(error) => Err(error.with_warnings(&warnings)),
+    }
+}
+
+fn delete_by(
+    state: &mut State,
+    kind: &Arc<Kind>,
+    name: &Name<'_>,
+    call: &Call,
+    options: &DeleteOptions,
+) -> Result<Answer, ApiError> {
     let key = name.key();
     let stored =
         state.storage.get(kind.place(), &key).ok_or_else(|| ApiError::not_found(kind.resource_subject(name.name)))?;
@@ -136,27 +150,25 @@ pub(super) fn delete(state: &mut State, kind: &Arc<Kind>, name: &Name<'_>, call:
         Answer::json(200, view::to_bytes(&status))
     };
     let deletion = Deletion { propagation: options.propagation, grace_seconds: options.grace_seconds };
-    let warnings = Vec::from_iter(warning(kind, options.propagation));
-    let answer = match fate(kind, &stored, deletion, state.now) {
+    match fate(kind, &stored, deletion, state.now) {
         Fate::Gone { mut last, .. } if builtin_rules::answers_with_deleted(kind) => {
             if !options.dry_run {
                 remove_or_mark(state, kind, &key, deletion);
                 // The object is answered as its deletion left it.
                 last["metadata"]["resourceVersion"] = Value::from(state.storage.version().to_string());
             }
-            Answer::object(call, 200, &last)?
+            Answer::object(call, 200, &last)
         }
-        Fate::Gone { .. } if options.dry_run => removed(),
-        Fate::Marked(object) if options.dry_run => Answer::object(call, 200, &object)?,
+        Fate::Gone { .. } if options.dry_run => Ok(removed()),
+        Fate::Marked(object) if options.dry_run => Answer::object(call, 200, &object),
         _ => {
             remove_or_mark(state, kind, &key, deletion);
             match state.view(kind, &key) {
-                Some((_, marked)) => Answer::object(call, 200, &marked)?,
-                None => removed(),
+                Some((_, marked)) => Answer::object(call, 200, &marked),
+                None => Ok(removed()),
             }
         }
-    };
-    Ok(answer.with_warnings(warnings))
+    }
 }
 
 /// What a client that does not say what becomes of a job's pods should know.

@@ -12,6 +12,7 @@ use crate::document::{self, Document, Format};
 use crate::go_print::GoPrint;
 use crate::kinds::Kind;
 use crate::managed::{self, ApplyError};
+use crate::merge_patch;
 use crate::meta;
 use crate::patch;
 use crate::server::State;
@@ -50,7 +51,7 @@ pub(super) fn patch(
             }
             let edit = Edit { repeated: document.complaints(&[]), quoted: None, typed: false };
             modify(state, &target, edit, |live| {
-                json_patch::merge(live, &document.value);
+                merge_patch::merge(live, &document.value);
                 Ok(())
             })
         }
@@ -133,7 +134,7 @@ fn modify(
     let author = Author::new(state, kind, options, subresource);
     let new = managed::update(&kind.schema, Some(&live), new, &author.writer());
     let change = Change { kind, name, subresource, options };
-    let (code, object) = change.store(state, &live, new)?;
+    let (code, object) = change.store(state, &live, new).map_err(|error| error.with_warnings(&warnings))?;
     warnings.extend(builtin_rules::warnings(kind, &object));
     Ok(Answer::object(call, code, &object)?.with_warnings(warnings))
 }
@@ -201,7 +202,7 @@ fn apply(state: &mut State, target: &Target<'_>) -> Result<Answer, ApiError> {
     let mut new = merged(kind, Some(&live), &applied, &author, options.force)?;
     writing::settle(kind, &mut new)?;
     let change = Change { kind, name, subresource, options };
-    let (code, object) = change.store(state, &live, new)?;
+    let (code, object) = change.store(state, &live, new).map_err(|error| error.with_warnings(&warnings))?;
     warnings.extend(builtin_rules::warnings(kind, &object));
     Ok(Answer::object(call, code, &object)?.with_warnings(warnings))
 }
@@ -237,17 +238,20 @@ fn merged(
     author: &Author<'_>,
     force: bool,
 ) -> Result<Value, ApiError> {
-    managed::apply(&kind.schema, live, applied, &author.writer(), force).map_err(|error| {
-        let message = error.to_string();
-        match error {
-            ApplyError::Conflict(conflicts) => {
-                let conflicts = conflicts.iter().map(|one| (one.manager.as_str(), one.field.as_str()));
-                ApiError::field_conflicts(message, conflicts)
-            }
-            ApplyError::BadRequest(_) => ApiError::bad_request(message),
-            ApplyError::Typed(_) => ApiError::internal(message),
+    managed::apply(&kind.schema, live, applied, &author.writer(), force).map_err(not_applied)
+}
+
+/// Why an apply is refused, as an answer.
+pub(crate) fn not_applied(error: ApplyError) -> ApiError {
+    let message = error.to_string();
+    match error {
+        ApplyError::Conflict(conflicts) => {
+            let conflicts = conflicts.iter().map(|one| (one.manager.as_str(), one.field.as_str()));
+            ApiError::field_conflicts(message, conflicts)
         }
-    })
+        ApplyError::BadRequest(_) => ApiError::bad_request(message),
+        ApplyError::Typed(_) => ApiError::internal(message),
+    }
 }
 
 fn check_applied(kind: &Kind, name: &Name<'_>, applied: &Value) -> Result<(), ApiError> {

@@ -32,7 +32,14 @@ pub(super) fn update(
         if subresource.is_some() || !builtin_rules::created_by_update(kind) {
             return Err(ApiError::not_found(kind.resource_subject(name.name)));
         }
-        let created = create::accept(state, kind, name.namespace, new, &options)?;
+        let version = meta::text(&new, "resourceVersion").to_owned();
+        if !version.is_empty() && version.parse::<u64>().is_err() {
+            return Err(ApiError::internal(format!("strconv.ParseUint: parsing {version:?}: invalid syntax")));
+        }
+        let mut created = create::accept(state, kind, name.namespace, new, &options)?;
+        if options.dry_run && !version.is_empty() {
+            created["metadata"]["resourceVersion"] = Value::from(version);
+        }
         return Ok(Answer::object(call, 201, &created)?.with_warnings(warnings));
     };
     check_uid(kind, name, &new, &stored)?;
@@ -40,7 +47,7 @@ pub(super) fn update(
     let author = Author::new(state, kind, &options, subresource);
     let new = managed::update(&kind.schema, Some(&live), new, &author.writer());
     let change = Change { kind, name, subresource, options: &options };
-    let (code, object) = change.store(state, &live, new)?;
+    let (code, object) = change.store(state, &live, new).map_err(|error| error.with_warnings(&warnings))?;
     warnings.extend(builtin_rules::warnings(kind, &object));
     Ok(Answer::object(call, code, &object)?.with_warnings(warnings))
 }
@@ -111,6 +118,7 @@ impl Change<'_> {
         if crd::is_definition(&kind.at) && self.subresource.is_none() {
             crd::prepare(&mut new, Some(live));
         }
+        kind.schema.drop_empty_lists(&mut new);
         managed::keep_times(live, &mut new);
         if new == *live {
             return Ok((200, new));
