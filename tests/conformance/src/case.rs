@@ -14,7 +14,7 @@ pub struct Case {
     /// A sentence: what this case is about.
     pub case: String,
     /// A version of a custom kind `Thing` in the group `$group`, installed
-    /// before the first step.
+    /// before the first step; or its `scope` and `versions`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub things: Option<Value>,
     /// What is done, in order.
@@ -56,6 +56,10 @@ pub struct Send {
     /// a moment later.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub until: Option<Until>,
+    /// The real server comes to this a moment later, and the other at once: it
+    /// is asked again until both say the same.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub later: bool,
     /// Opens a watch under this name; its events are read by later steps.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub watch: Option<String>,
@@ -85,6 +89,14 @@ pub struct Read {
     /// Up to the first event about the object of this name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub to: Option<String>,
+}
+
+impl Case {
+    /// How many of its steps write.
+    #[must_use]
+    pub fn writes(&self) -> usize {
+        self.steps.iter().filter(|step| matches!(step, Step::Send(send) if !send.send.starts_with("GET "))).count()
+    }
 }
 
 impl Send {

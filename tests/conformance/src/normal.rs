@@ -37,7 +37,7 @@ const SUFFIX_LENGTH: usize = 5;
 const NOW_WITHIN: SignedDuration = SignedDuration::from_hours(1);
 
 /// What has appeared so far in one play.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(crate) struct Normal {
     seen: HashMap<String, String>,
     counts: HashMap<&'static str, usize>,

@@ -19,20 +19,32 @@ const PAUSE: Duration = Duration::from_millis(50);
 /// How long a watch may be silent while an event is owed.
 const EVENT_WITHIN: Duration = Duration::from_secs(30);
 
-/// Plays `case` in the namespace; one normalised answer for each step.
-pub(crate) async fn play(case: &Case, server: &Server, namespace: &str) -> anyhow::Result<Vec<Value>> {
+/// Plays `case` in the namespace; one normalised answer for each step. What
+/// takes a moment here is waited for until it is as `expected`, if that is known.
+pub(crate) async fn play(
+    case: &Case,
+    server: &Server,
+    namespace: &str,
+    expected: &[Value],
+) -> anyhow::Result<Vec<Value>> {
     let mut variables = Variables::new(namespace);
     prepare(case, server, &variables).await?;
     let mut watches = HashMap::new();
     let mut normal = Normal::default();
     let mut answers = Vec::new();
-    for step in &case.steps {
+    for (index, step) in case.steps.iter().enumerate() {
         let answer = match step {
             Step::Read(read) => match watches.get_mut(&read.read) {
                 Some(events) => read_events(events, read).await,
                 None => json!({ "events": "no such watch is open" }),
             },
             Step::Send(Send { watch: Some(name), .. }) => open(step, name, server, &variables, &mut watches).await?,
+            Step::Send(send) if send.later => {
+                let same = |answer: &Value| {
+                    expected.get(index).is_none_or(|expected| normal.clone().normalise(answer.clone()) == *expected)
+                };
+                ask_until(send, server, &variables, same).await?
+            }
             Step::Send(send) => ask(send, server, &variables).await?,
         };
         variables.learn(&answer["body"]);
@@ -55,11 +67,20 @@ async fn open(
 }
 
 async fn ask(send: &Send, server: &Server, variables: &Variables) -> anyhow::Result<Value> {
+    let done = |answer: &Value| send.until.as_ref().is_none_or(|until| is_like(answer, until, variables));
+    ask_until(send, server, variables, done).await
+}
+
+async fn ask_until(
+    send: &Send,
+    server: &Server,
+    variables: &Variables,
+    done: impl Fn(&Value) -> bool,
+) -> anyhow::Result<Value> {
     let begun = Instant::now();
     loop {
         let answer = server.send(send, variables).await?;
-        let done = send.until.as_ref().is_none_or(|until| is_like(&answer, until, variables));
-        if done || begun.elapsed() > LATER_MAX {
+        if done(&answer) || begun.elapsed() > LATER_MAX {
             return Ok(answer);
         }
         sleep(PAUSE).await;
@@ -114,20 +135,22 @@ async fn prepare(case: &Case, server: &Server, variables: &Variables) -> anyhow:
     };
     let namespace = json!({ "metadata": { "name": "$ns" } });
     succeeded(&ask(&request("POST /api/v1/namespaces", Some(namespace), None), server, variables).await?)?;
-    let Some(version) = &case.things else { return Ok(()) };
-    succeeded(&ask(&request("POST $crds", Some(definition(version)), None), server, variables).await?)?;
-    let served = Until { code: Some(200), body: None };
-    succeeded(&ask(&request("GET $things", None, Some(served)), server, variables).await?)
+    let Some(things) = &case.things else { return Ok(()) };
+    let definition = definition(things);
+    let versions = definition["spec"]["versions"].as_array().cloned().unwrap_or_default();
+    succeeded(&ask(&request("POST $crds", Some(definition), None), server, variables).await?)?;
+    for version in &versions {
+        let path = format!("GET $custom/{}/things", version["name"].as_str().unwrap_or_default());
+        let served = Until { code: Some(200), body: None };
+        succeeded(&ask(&request(&path, None, Some(served)), server, variables).await?)?;
+    }
+    Ok(())
 }
 
-/// The definition of `things`, with one version.
-fn definition(version: &Value) -> Value {
-    let mut version = version.clone();
-    let schema = version["schema"].take();
-    version["schema"] = json!({ "openAPIV3Schema": schema });
-    for (field, usual) in [("name", json!("v1")), ("served", json!(true)), ("storage", json!(true))] {
-        version[field] = usual;
-    }
+/// The definition of `things`, which say one version or all of them.
+fn definition(things: &Value) -> Value {
+    let versions = things["versions"].as_array().cloned().unwrap_or_else(|| vec![things.clone()]);
+    let versions: Vec<Value> = versions.into_iter().map(version).collect();
     json!({
         "apiVersion": "apiextensions.k8s.io/v1",
         "kind": "CustomResourceDefinition",
@@ -135,8 +158,20 @@ fn definition(version: &Value) -> Value {
         "spec": {
             "group": "$group",
             "names": { "plural": "things", "singular": "thing", "kind": "Thing", "listKind": "ThingList" },
-            "scope": "Namespaced",
-            "versions": [version],
+            "scope": things["scope"].as_str().unwrap_or("Namespaced"),
+            "versions": versions,
         },
     })
+}
+
+/// A version in a definition: served and stored, where it does not say otherwise.
+fn version(mut version: Value) -> Value {
+    let schema = version["schema"].take();
+    version["schema"] = json!({ "openAPIV3Schema": schema });
+    for (field, usual) in [("name", json!("v1")), ("served", json!(true)), ("storage", json!(true))] {
+        if version[field].is_null() {
+            version[field] = usual;
+        }
+    }
+    version
 }

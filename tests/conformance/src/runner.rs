@@ -46,9 +46,10 @@ impl Runner {
     pub async fn run(&self, case: &Case) -> anyhow::Result<Outcome> {
         let namespace = format!("{}{}", self.prefix, self.played.fetch_add(1, Ordering::Relaxed));
         let memory = Server::in_memory();
-        let (real, memory) = tokio::join!(play(case, &self.real, &namespace), play(case, &memory, &namespace));
-        let real = real.with_context(|| format!("{:?} on the real server", case.case))?;
+        let memory = play(case, &memory, &namespace, &[]).await;
         let memory = memory.with_context(|| format!("{:?} in memory", case.case))?;
+        let real = play(case, &self.real, &namespace, &memory).await;
+        let real = real.with_context(|| format!("{:?} on the real server", case.case))?;
         let mut found = Vec::new();
         for (index, (real, memory)) in real.iter().zip(&memory).enumerate() {
             let request = &case.steps[index];

@@ -12,32 +12,38 @@ static VARIABLE: LazyLock<Regex> =
     LazyLock::new(|| Regex::new(r"\$([a-z0-9]+)(?:\.([a-z0-9-]+))?").expect("a literal pattern"));
 
 /// The values of one play.
-pub(crate) struct Variables(HashMap<String, String>);
+pub(crate) struct Variables {
+    values: HashMap<String, String>,
+    /// What the names of objects begin with that all cases share.
+    prefix: String,
+}
 
 impl Variables {
     /// Those that say where: `$ns`, `$group`, and paths that begin so.
     pub fn new(namespace: &str) -> Self {
         let group = format!("{namespace}.conformance.dev");
         let namespaced = |api: &str| format!("{api}/namespaces/{namespace}");
-        Self(HashMap::from([
+        let values = HashMap::from([
             ("ns".to_owned(), namespace.to_owned()),
             ("core".to_owned(), namespaced("/api/v1")),
             ("apps".to_owned(), namespaced("/apis/apps/v1")),
             ("batch".to_owned(), namespaced("/apis/batch/v1")),
             ("things".to_owned(), format!("{}/things", namespaced(&format!("/apis/{group}/v1")))),
             ("crds".to_owned(), "/apis/apiextensions.k8s.io/v1/customresourcedefinitions".to_owned()),
+            ("custom".to_owned(), format!("/apis/{group}")),
             ("group".to_owned(), group),
-        ]))
+        ]);
+        Self { values, prefix: format!("{namespace}-") }
     }
 
     /// Puts the values in; a `$name` that stands for nothing stays (`$patch`).
     pub fn fill(&self, text: &str) -> String {
         let value = |found: &Captures<'_>| {
             let (whole, name) = (&found[0], &found[1]);
-            if let Some(value) = self.0.get(&whole[1..]) {
+            if let Some(value) = self.values.get(&whole[1..]) {
                 return value.clone();
             }
-            match self.0.get(name) {
+            match self.values.get(name) {
                 Some(value) => format!("{value}{}", &whole[1 + name.len()..]),
                 None => whole.to_owned(),
             }
@@ -46,19 +52,21 @@ impl Variables {
     }
 
     /// Remembers what an answer says: `$rv` and `$continue` are of the last
-    /// one; `$rv.a`, `$uid.a` and `$rv0.a` (the first version) of object `a`.
+    /// one; `$rv.a`, `$uid.a` and `$rv0.a` (the first version) of object `a`,
+    /// or of `$ns-a`.
     pub fn learn(&mut self, body: &Value) {
         let text = |field: &str| body["metadata"][field].as_str().filter(|text| !text.is_empty());
-        let mut set = |name: String, value: &str| self.0.insert(name, value.to_owned());
+        let mut set = |name: String, value: &str| self.values.insert(name, value.to_owned());
         if let Some(token) = text("continue") {
             set("continue".to_owned(), token);
         }
         let Some(version) = text("resourceVersion") else { return };
         set("rv".to_owned(), version);
         let (Some(name), Some(uid)) = (text("name"), text("uid")) else { return };
+        let name = name.strip_prefix(&self.prefix).unwrap_or(name);
         set(format!("rv.{name}"), version);
         set(format!("uid.{name}"), uid);
-        self.0.entry(format!("rv0.{name}")).or_insert_with(|| version.to_owned());
+        self.values.entry(format!("rv0.{name}")).or_insert_with(|| version.to_owned());
     }
 }
 

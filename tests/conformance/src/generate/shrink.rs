@@ -88,7 +88,7 @@ impl Search<'_> {
 }
 
 fn uses_things(step: &Step) -> bool {
-    matches!(step, Step::Send(send) if send.send.contains("$things") || send.send.contains("$group"))
+    matches!(step, Step::Send(send) if send.send.contains("$things") || send.send.contains("$custom"))
 }
 
 fn remove(value: &mut Value, path: &str) -> bool {

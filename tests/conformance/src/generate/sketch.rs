@@ -19,8 +19,14 @@ pub(super) struct Target {
     pub body: Shape,
     pub status: Option<Shape>,
     pub custom: bool,
-    /// Whether anything but metadata and status may change.
+    /// Whether nothing but metadata and status may change.
     pub fixed: bool,
+    /// Whether it has a `scale`.
+    pub scaled: bool,
+    /// Whether it is of the whole cluster.
+    pub cluster: bool,
+    /// The objects that are written.
+    pub names: Vec<String>,
 }
 
 impl Target {
@@ -28,6 +34,16 @@ impl Target {
     /// schema says so, and not where only Go code would.
     pub fn levels(&self) -> usize {
         if self.custom { usize::MAX } else { 2 }
+    }
+
+    /// Whether other episodes have objects in the same collection.
+    pub fn shared(&self) -> bool {
+        self.cluster && !self.custom
+    }
+
+    /// The name of one of its objects in `$rv.name`.
+    pub fn short<'a>(&self, name: &'a str) -> &'a str {
+        name.strip_prefix("$ns-").unwrap_or(name)
     }
 }
 
@@ -39,6 +55,8 @@ struct Sketch {
     at: String,
     #[serde(default)]
     fixed: bool,
+    #[serde(default)]
+    scaled: bool,
     #[serde(default)]
     body: Value,
     status: Option<Value>,
@@ -53,11 +71,15 @@ pub(super) fn read(text: &str) -> anyhow::Result<Vec<Target>> {
         Ok(Target {
             body: shape(&sketch.body).with_context(|| format!("the body of {}", sketch.kind))?,
             status: sketch.status.as_ref().map(shape).transpose()?,
+            cluster: !["$core", "$apps", "$batch"].iter().any(|start| sketch.at.starts_with(start))
+                && !sketch.at.contains("/$ns/"),
             path: sketch.at,
             kind: sketch.kind,
             api_version: sketch.api_version,
             custom: false,
             fixed: sketch.fixed,
+            scaled: sketch.scaled,
+            names: Vec::new(),
         })
     };
     sketches.into_iter().map(target).collect()

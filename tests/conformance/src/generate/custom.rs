@@ -1,0 +1,107 @@
+//! Custom kinds of random schemas: in a namespace or of the whole cluster, with
+//! one version or two that share most of their fields, with `status` and
+//! `scale` or without.
+
+use fastrand::Rng;
+use serde_json::{Value, json};
+
+use super::draw::{one_of, percent};
+use super::shape::{Field, Shape};
+use super::sketch::Target;
+
+/// A random kind: what to write through each of its versions, and its definition.
+pub(super) struct Custom {
+    pub targets: Vec<Target>,
+    pub things: Value,
+}
+
+/// What a version of a kind knows.
+struct Version {
+    name: &'static str,
+    spec: Shape,
+    status: Shape,
+}
+
+impl Custom {
+    pub fn random(rng: &mut Rng) -> Self {
+        let cluster = percent(rng, 20);
+        let (has_status, has_scale) = (percent(rng, 70), percent(rng, 30));
+        let (mut spec, mut status) = (Shape::random_object(rng, 0), Shape::random_object(rng, 1));
+        if has_scale {
+            for object in [&mut spec, &mut status] {
+                add(object, field("replicas", Shape::Whole(0, 5)));
+            }
+        }
+        let mut versions = vec![Version { name: "v1", spec, status }];
+        if percent(rng, 30) {
+            versions.push(second(&versions[0], rng));
+        }
+        let stored = one_of(rng, &versions).name;
+        let definition = |version: &Version| {
+            let fields = vec![field("spec", version.spec.clone()), field("status", version.status.clone())];
+            let mut definition = json!({
+                "name": version.name,
+                "storage": version.name == stored,
+                "schema": Shape::Object { fields, atomic: false }.schema(),
+                "subresources": {},
+            });
+            if has_status {
+                definition["subresources"]["status"] = json!({});
+            }
+            if has_scale {
+                definition["subresources"]["scale"] =
+                    json!({ "specReplicasPath": ".spec.replicas", "statusReplicasPath": ".status.replicas" });
+            }
+            definition
+        };
+        let things = json!({
+            "scope": if cluster { "Cluster" } else { "Namespaced" },
+            "versions": versions.iter().map(definition).collect::<Vec<_>>(),
+        });
+        let target = |version: Version| Target {
+            kind: "Thing".to_owned(),
+            api_version: format!("$group/{}", version.name),
+            path: match (cluster, version.name) {
+                (true, name) => format!("$custom/{name}/things"),
+                (false, "v1") => "$things".to_owned(),
+                (false, name) => format!("$custom/{name}/namespaces/$ns/things"),
+            },
+            body: Shape::Object { fields: vec![field("spec", version.spec)], atomic: false },
+            status: has_status.then_some(version.status),
+            custom: true,
+            fixed: false,
+            scaled: has_scale,
+            cluster,
+            names: Vec::new(),
+        };
+        Self { targets: versions.into_iter().map(target).collect(), things }
+    }
+}
+
+/// Another version of a kind, which lacks a field of the first and has one of its own.
+fn second(first: &Version, rng: &mut Rng) -> Version {
+    let mut spec = first.spec.clone();
+    if let Shape::Object { fields, .. } = &mut spec
+        && percent(rng, 60)
+    {
+        let scaled = |field: &Field| field.name == "replicas";
+        let lost = rng.usize(..fields.len());
+        if !scaled(&fields[lost]) {
+            fields.remove(lost);
+        }
+    }
+    let mut own = field("epsilon", Shape::Text(["x", "yy"].map(str::to_owned).to_vec()));
+    own.default = percent(rng, 40).then(|| json!("yy"));
+    add(&mut spec, own);
+    Version { name: "v2", spec, status: first.status.clone() }
+}
+
+fn field(name: &str, shape: Shape) -> Field {
+    Field { name: name.to_owned(), shape, required: false, default: None, nullable: false }
+}
+
+fn add(object: &mut Shape, field: Field) {
+    if let Shape::Object { fields, .. } = object {
+        fields.push(field);
+    }
+}
