@@ -19,13 +19,16 @@ mod clock;
 mod env;
 pub mod explore;
 pub mod fault;
+pub mod feed;
 pub mod located;
 mod log;
 pub mod oracle;
 mod refusal;
+mod requests;
 pub mod scenario;
 pub mod shrink;
 pub mod wire;
+pub mod workloads;
 mod world;
 
 pub use api::{Api, Refused};

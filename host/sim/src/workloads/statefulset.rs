@@ -1,0 +1,190 @@
+//! StatefulSets: numbered pods, one after the other unless they may come in
+//! parallel, rolled from the highest number down to the partition.
+
+use std::{cmp::Reverse, collections::BTreeMap};
+
+use jiff::Timestamp;
+use serde_json::{Map, Value, json};
+
+use super::{
+    Look,
+    change::Change,
+    cluster::Cluster,
+    object::{self, Kind, number, replicas, text},
+    pods::{self, Ready},
+    revision::{REVISION_LABEL, Revisions},
+};
+
+const POD_NAME: &str = "statefulset.kubernetes.io/pod-name";
+const POD_INDEX: &str = "apps.kubernetes.io/pod-index";
+
+/// A set, its pods by their numbers, and its revisions.
+struct Pods<'a> {
+    set: &'a Value,
+    /// Those that are asked for, in order.
+    wanted: Vec<(String, Option<&'a Value>)>,
+    /// The others, the highest first.
+    surplus: Vec<&'a Value>,
+    revisions: Revisions<'a>,
+    /// The name of the revision that pods below the partition have.
+    current: String,
+    now: Timestamp,
+}
+
+pub(super) fn look(set: &Value, cluster: &Cluster, now: Timestamp) -> Look {
+    let pods = Pods::of(set, cluster, now);
+    let mut look = Look::default();
+    if !object::is_deleting(set) {
+        look.changes = pods.revisions.keep(&[&pods.current]);
+        if pods.revisions.template(&pods.revisions.update).is_some() {
+            look.changes.extend(pods.scale());
+        }
+    }
+    pods.set_status(&mut look);
+    look
+}
+
+impl<'a> Pods<'a> {
+    fn of(set: &'a Value, cluster: &'a Cluster, now: Timestamp) -> Self {
+        let revisions = Revisions::of(Kind::StatefulSet, set, cluster);
+        let current = match text(set, "/status/currentRevision") {
+            "" => revisions.update.clone(),
+            current => current.to_owned(),
+        };
+        let first = number(set, "/spec/ordinals/start").unwrap_or_default();
+        let names = (first..first + replicas(set)).map(|at| format!("{}-{at}", object::name(set)));
+        let mut owned: BTreeMap<_, _> =
+            cluster.controlled_by(set, Kind::Pod).map(|pod| (object::name(pod), pod)).collect();
+        let wanted = names.map(|name| (owned.remove(name.as_str()), name)).map(|(pod, name)| (name, pod)).collect();
+        let mut surplus = owned.into_values().collect::<Vec<_>>();
+        surplus.sort_by_key(|pod| Reverse(ordinal(object::name(pod))));
+        Self { set, wanted, surplus, revisions, current, now }
+    }
+
+    /// What to do next: one step after the other, unless pods may come and go
+    /// in parallel.
+    fn scale(&self) -> Vec<Change> {
+        let parallel = self.set["spec"]["podManagementPolicy"] == "Parallel";
+        let mut changes = Vec::new();
+        for (name, pod) in &self.wanted {
+            match pod {
+                None => changes.extend(self.make(name)),
+                Some(pod) if object::is_deleting(pod) => {}
+                Some(pod) if pods::has_ended(pod) => {
+                    changes.push(Change::Delete(Kind::Pod, (*pod).clone(), None));
+                }
+                Some(pod) if Ready::is_available(pod, self.set, self.now) => continue,
+                Some(_) => {}
+            }
+            if !parallel {
+                return changes;
+            }
+        }
+        for &pod in &self.surplus {
+            if !object::is_deleting(pod) {
+                changes.push(Change::Delete(Kind::Pod, pod.clone(), None));
+            }
+            if !parallel {
+                return changes;
+            }
+        }
+        changes.extend(self.roll());
+        changes
+    }
+
+    /// The highest pod that is of an older revision, once those above it are ready.
+    fn roll(&self) -> Option<Change> {
+        if text(self.set, "/spec/updateStrategy/type") == "OnDelete" {
+            return None;
+        }
+        let partition = number(self.set, "/spec/updateStrategy/rollingUpdate/partition").unwrap_or_default();
+        let partition = usize::try_from(partition).unwrap_or_default();
+        for (at, (_, pod)) in self.wanted.iter().enumerate().rev() {
+            let pod = pod.filter(|_| at >= partition)?;
+            if revision_of(pod) != self.revisions.update {
+                return (!object::is_deleting(pod)).then(|| Change::Delete(Kind::Pod, pod.clone(), None));
+            }
+            if !Ready::is_available(pod, self.set, self.now) {
+                return None;
+            }
+        }
+        None
+    }
+
+    /// A pod, of the revision that its number has, and its volumes' claims.
+    fn make(&self, name: &str) -> Vec<Change> {
+        let partition = number(self.set, "/spec/updateStrategy/rollingUpdate/partition").unwrap_or_default();
+        let first = number(self.set, "/spec/ordinals/start").unwrap_or_default();
+        let below = ordinal(name) - first < partition;
+        let revision = if below { &self.current } else { &self.revisions.update };
+        let template = self.revisions.template(revision).unwrap_or(&self.set["spec"]["template"]);
+        let mut metadata = object::template_metadata(template);
+        metadata.insert("name".into(), name.into());
+        object::label(&mut metadata, POD_NAME, name);
+        object::label(&mut metadata, POD_INDEX, ordinal(name).to_string());
+        object::label(&mut metadata, REVISION_LABEL, revision.as_str());
+        let mut pod = object::owned(Kind::Pod, Kind::StatefulSet, self.set, metadata);
+        pod["spec"] = template["spec"].clone();
+        pod["spec"]["hostname"] = Value::from(name);
+        pod["spec"]["subdomain"] = self.set["spec"]["serviceName"].clone();
+        let claims = self.set["spec"]["volumeClaimTemplates"].as_array().into_iter().flatten();
+        let mut changes = Vec::new();
+        for template in claims {
+            let (volume, claim) = (object::name(template), format!("{}-{name}", object::name(template)));
+            let volumes = &mut pod["spec"]["volumes"];
+            if volumes.is_null() {
+                *volumes = json!([]);
+            }
+            let source = json!({ "name": volume, "persistentVolumeClaim": { "claimName": claim } });
+            volumes.as_array_mut().into_iter().for_each(|volumes| volumes.push(source.clone()));
+            changes.push(self.claim(template, claim));
+        }
+        changes.push(Change::Create(Kind::Pod, pod));
+        changes
+    }
+
+    /// A claim outlives its pod and its set, so it names neither.
+    fn claim(&self, template: &Value, name: String) -> Change {
+        let mut metadata: Map<_, _> = object::template_metadata(template);
+        for (key, value) in self.set["spec"]["selector"]["matchLabels"].as_object().into_iter().flatten() {
+            object::label(&mut metadata, key, value.clone());
+        }
+        metadata.insert("name".into(), name.into());
+        metadata.insert("namespace".into(), object::namespace(self.set).into());
+        let spec = &template["spec"];
+        Change::Claim(json!({
+            "apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": metadata, "spec": spec,
+        }))
+    }
+
+    fn set_status(&self, look: &mut Look) {
+        let all = || self.wanted.iter().filter_map(|(_, pod)| *pod).chain(self.surplus.iter().copied());
+        let ready = Ready::of(all(), self.set, self.now);
+        look.wake_in(ready.next_in);
+        let live = || all().filter(|pod| !object::is_deleting(pod));
+        let of = |revision: &str| live().filter(|pod| revision_of(pod) == revision).count();
+        let (count, updated) = (all().count(), of(&self.revisions.update));
+        let wanted = self.wanted.len();
+        // All are new and work: what was the update is what is current.
+        let partitioned = number(self.set, "/spec/updateStrategy/rollingUpdate/partition").unwrap_or_default() > 0;
+        let done = !partitioned
+            && updated == wanted
+            && count == wanted
+            && usize::try_from(ready.ready).is_ok_and(|ready| ready == wanted);
+        let current = if done { &self.revisions.update } else { &self.current };
+        let status = json!({
+            "observedGeneration": object::generation(self.set), "replicas": count, "readyReplicas": ready.ready,
+            "availableReplicas": ready.available, "currentReplicas": of(current), "updatedReplicas": updated,
+            "currentRevision": current, "updateRevision": self.revisions.update, "collisionCount": 0,
+        });
+        look.set_status(Kind::StatefulSet, self.set, status, &["replicas", "availableReplicas", "collisionCount"]);
+    }
+}
+
+fn revision_of(pod: &Value) -> &str {
+    pod["metadata"]["labels"][REVISION_LABEL].as_str().unwrap_or_default()
+}
+
+fn ordinal(name: &str) -> i64 {
+    name.rsplit('-').next().and_then(|number| number.parse().ok()).unwrap_or_default()
+}
