@@ -2,18 +2,21 @@
 //! order: no new work, what is in flight finishes, Events are flushed, and
 //! only then the watches end and the Leases are released.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use trimtab_cluster::{Client, discovery::Discovery, events::Events, gate::Gate, store::Store, watches::Watches};
-use trimtab_core::env::Env;
+use trimtab_core::{
+    env::Env,
+    id::{Lineage, SlotId},
+};
 use trimtab_wasm::Wasm;
 
 use crate::{
     folder::Folder,
     leading::{Follow, Leading},
-    memory::Memory,
+    memory::{Counts, Memory},
     metrics::Metrics,
     permit::RouteAndGrants,
     published::Published,
@@ -142,14 +145,28 @@ impl Engine {
         self.workshop.published.view.load_full()
     }
 
+    /// How many objects of each lineage are settled, wait, or fail.
+    pub fn objects(&self) -> BTreeMap<Lineage, Counts> {
+        self.workshop.memory.counts()
+    }
+
     /// Whether all that can be started has been: the folder is read, and each
     /// slot serves, waits for something outside of this process, or is refused.
     /// The error says what is still on its way.
     pub fn ready(&self) -> Result<(), String> {
-        if !self.folder.borrow().read {
+        let folder = self.folder.borrow().clone();
+        if !folder.read {
             return Err("the plugins folder has not been read yet".into());
         }
-        match self.slots().iter().find(|slot| slot.starting) {
+        let slots = self.slots();
+        let is_taken = |id: &SlotId| {
+            slots.iter().any(|slot| slot.instance_id == id.instance.as_str() && slot.stem == id.stem.as_str())
+        };
+        let mut served = folder.slots.keys().filter(|id| self.workshop.settings.serves(&id.instance));
+        if let Some(id) = served.find(|id| !is_taken(id)) {
+            return Err(format!("{} has not been taken up yet", id.stem));
+        }
+        match slots.iter().find(|slot| slot.starting) {
             Some(slot) => Err(format!("{} is starting: {}", slot.stem, slot.reason.as_deref().unwrap_or_default())),
             None => Ok(()),
         }

@@ -26,6 +26,7 @@ mod view;
 mod workshop;
 
 pub use engine::{Engine, Parts};
+pub use memory::Counts;
 pub use settings::Settings;
 pub use tasks::TaskEnded;
 pub use view::{SlotState, SlotView};

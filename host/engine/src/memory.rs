@@ -10,7 +10,7 @@ use std::{
 use trimtab_core::{
     fingerprint::Fingerprint,
     fixed::FixedPoints,
-    id::{Key, Place},
+    id::{Key, Lineage, Place},
     object::Object,
 };
 use trimtab_wasm::LookUp;
@@ -33,6 +33,19 @@ pub struct Remembered {
     pub due: Option<Duration>,
 }
 
+/// How many of a lineage's objects are in which state, as of their last looks.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// The last run found nothing to write.
+    pub settled: usize,
+    /// The last run waits for something that is missing.
+    pub waiting: usize,
+    /// The last run failed.
+    pub failing: usize,
+    /// Looked at, but none of these: about to be looked at again, or not served.
+    pub other: usize,
+}
+
 /// A failure that is not tried again at once: a status that reports it would
 /// otherwise wake its own key.
 #[derive(Debug, Clone)]
@@ -43,6 +56,8 @@ pub struct Failed {
     pub count: u32,
     /// Not before (`Env::elapsed`); none: not until the inputs change.
     pub until: Option<Duration>,
+    /// Nothing is wrong but that something is missing.
+    pub waiting: bool,
 }
 
 impl Failed {
@@ -93,6 +108,22 @@ impl Memory {
         inner.keys.remove(key);
     }
 
+    /// Counts the objects of each lineage. One that is being looked at just now
+    /// is in no worker's memory, and not counted.
+    pub fn counts(&self) -> BTreeMap<Lineage, Counts> {
+        let mut all = BTreeMap::<Lineage, Counts>::new();
+        for (key, remembered) in &self.inner().keys {
+            let counts = all.entry(key.lineage.clone()).or_default();
+            match &remembered.failed {
+                Some(failed) if failed.waiting => counts.waiting += 1,
+                Some(_) => counts.failing += 1,
+                None if remembered.settled.is_some() => counts.settled += 1,
+                None => counts.other += 1,
+            }
+        }
+        all
+    }
+
     /// The keys whose last run looked this place up.
     pub fn readers(&self, place: &Place) -> Vec<Key> {
         self.inner().readers.get(place).into_iter().flatten().cloned().collect()
@@ -124,7 +155,11 @@ impl Inner {
 
 #[cfg(test)]
 mod tests {
-    use trimtab_core::id::{Cluster, GroupKind, Lineage};
+    use trimtab_core::{
+        fingerprint::fingerprint,
+        hash::Hash,
+        id::{Cluster, GroupKind},
+    };
 
     use super::*;
 
@@ -144,6 +179,25 @@ mod tests {
         memory.put(&key(), Remembered::default(), [place("y")].into());
         assert!(memory.readers(&place("x")).is_empty());
         assert_eq!(memory.readers(&place("y")), [key()]);
+    }
+
+    #[test]
+    fn objects_are_counted_by_what_their_last_run_came_to() {
+        let memory = Memory::default();
+        let cause = fingerprint(Hash::default(), Hash::default(), false, [], []);
+        let named = |name| Key { place: place(name), ..key() };
+        let failed = |waiting| Failed { cause, count: 1, until: None, waiting };
+        let settled = Some(cause);
+        for (name, remembered) in [
+            ("a", Remembered { settled, ..Remembered::default() }),
+            ("b", Remembered { failed: Some(failed(true)), settled, ..Remembered::default() }),
+            ("c", Remembered { failed: Some(failed(false)), ..Remembered::default() }),
+            ("d", Remembered::default()),
+        ] {
+            memory.put(&named(name), remembered, BTreeSet::new());
+        }
+        let counts = memory.counts();
+        assert_eq!(counts[&key().lineage], Counts { settled: 1, waiting: 1, failing: 1, other: 1 });
     }
 
     #[test]

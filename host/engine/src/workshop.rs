@@ -143,7 +143,8 @@ impl Workshop {
         if !trouble.is_quiet() && !self.settings.dry_run {
             self.note(key, job, !trouble.is_waiting(), trouble.reason(), &trouble.to_string());
         }
-        memory.failed = Some(Failed { cause, count, until: delay.map(|delay| self.env.elapsed() + delay) });
+        let (until, waiting) = (delay.map(|delay| self.env.elapsed() + delay), trouble.is_waiting());
+        memory.failed = Some(Failed { cause, count, until, waiting });
         self.remember(key, memory);
         delay.map_or(Done::Forget, Done::After)
     }
