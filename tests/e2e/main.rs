@@ -5,6 +5,7 @@
 mod bad_files;
 mod connecting;
 mod deletion;
+mod dev;
 mod folder;
 mod leases;
 mod misbehaving;

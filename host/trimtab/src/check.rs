@@ -4,6 +4,7 @@ use std::{path::PathBuf, sync::Arc};
 
 use anyhow::{Context, bail};
 use trimtab_core::{description::Description, grants::Grants, id::Stem, policy::Policy};
+use trimtab_wasm::Wasm;
 
 use crate::{cli::CheckArgs, wiring::Runtimes};
 
@@ -20,21 +21,32 @@ pub fn main(args: CheckArgs) -> anyhow::Result<()> {
         let bytes: Arc<[u8]> =
             std::fs::read(&args.file).with_context(|| format!("reading {}", args.file.display()))?.into();
         let size = bytes.len();
-        let plugin = wasm.load(&name, bytes).await?;
-        let described = plugin.describe(policy.config.as_str().into(), &policy.limits).await;
-        let described = described.outcome.with_context(|| format!("{name}: describe"))?;
-        let description = Description::parse(&described).map_err(|errors| {
-            let errors = errors.iter().map(|error| format!("\n  {error}")).collect::<String>();
-            anyhow::anyhow!("{name}: its description is not valid:{errors}")
-        })?;
+        let (description, imports) = describe(&wasm, &name, bytes, &policy).await?;
         let grants = Grants::new(&description, &policy);
         println!("{name} is a plugin of lineage {} ({} KiB)", stem.lineage(), size.div_ceil(1024));
-        print!("{}", report(&description, &grants, plugin.imports()));
+        print!("{}", report(&description, &grants, &imports));
         match grants.may_reconcile() {
             Ok(()) => Ok(()),
             Err(denied) => bail!("{name}: {denied}"),
         }
     })
+}
+
+/// What a plugin says of itself, and what it imports.
+pub async fn describe(
+    wasm: &Arc<Wasm>,
+    name: &str,
+    bytes: Arc<[u8]>,
+    policy: &Policy,
+) -> anyhow::Result<(Description, Vec<String>)> {
+    let plugin = wasm.load(name, bytes).await?;
+    let described = plugin.describe(policy.config.as_str().into(), &policy.limits).await;
+    let described = described.outcome.with_context(|| format!("{name}: describe"))?;
+    let description = Description::parse(&described).map_err(|errors| {
+        let errors = errors.iter().map(|error| format!("\n  {error}")).collect::<String>();
+        anyhow::anyhow!("{name}: its description is not valid:{errors}")
+    })?;
+    Ok((description, plugin.imports().to_vec()))
 }
 
 fn policy(args: &CheckArgs) -> anyhow::Result<Policy> {

@@ -9,7 +9,7 @@ use trimtab_sim::explore::Disturbance;
 #[derive(Parser, Debug)]
 #[command(version, about, long_about = None)]
 pub struct Cli {
-    /// What is logged: a level, or tracing directives such as `info,trimtab_engine=debug`; by default `info`, of `test` nothing.
+    /// What is logged: a level, or tracing directives such as `info,trimtab_engine=debug`; by default `info`, of `dev` `warn`, of `test` nothing.
     #[arg(long, global = true, env = "TRIMTAB_LOG", value_name = "DIRECTIVES")]
     pub log: Option<String>,
     /// What to do.
@@ -35,12 +35,9 @@ pub enum Command {
     Compile(CompileArgs),
 }
 
-/// What `run` and `dev` share: the folder and how it is served.
+/// What `run` and `dev` share: how a plugins folder is served.
 #[derive(Args, Debug, Clone)]
 pub struct ServeArgs {
-    /// The plugins folder.
-    #[arg(long, env = "TRIMTAB_PLUGINS", value_name = "DIR")]
-    pub plugins: PathBuf,
     /// Serve only these instance-ids, separated by commas; the empty string is the default instance.
     #[arg(long, env = "TRIMTAB_INSTANCES", value_delimiter = ',', value_name = "IDS")]
     pub instances: Option<Vec<String>>,
@@ -59,9 +56,9 @@ pub struct ServeArgs {
     /// Where compiled code is kept; a local disk, readable by this user alone.
     #[arg(long, env = "TRIMTAB_CACHE", value_name = "DIR")]
     pub cache: Option<PathBuf>,
-    /// Where /healthz, /readyz, /plugins and /metrics are served; port 0 takes a free one and logs it.
-    #[arg(long, env = "TRIMTAB_ADMIN_ADDRESS", default_value = "127.0.0.1:8080", value_name = "ADDRESS")]
-    pub admin_address: SocketAddr,
+    /// Where /healthz, /readyz, /plugins and /metrics are served; port 0 takes a free one and logs it. By default 127.0.0.1:8080, of `dev` a free port.
+    #[arg(long, env = "TRIMTAB_ADMIN_ADDRESS", value_name = "ADDRESS")]
+    pub admin_address: Option<SocketAddr>,
     /// How long a SIGTERM may take: work in flight is finished and the Leases are released within it.
     #[arg(long, env = "TRIMTAB_SHUTDOWN_GRACE", default_value = "25s", value_parser = duration, value_name = "DURATION")]
     pub shutdown_grace: Duration,
@@ -70,6 +67,9 @@ pub struct ServeArgs {
 /// Flags of `trimtab run`.
 #[derive(Args, Debug)]
 pub struct RunArgs {
+    /// The plugins folder.
+    #[arg(long, env = "TRIMTAB_PLUGINS", value_name = "DIR")]
+    pub plugins: PathBuf,
     /// How the folder is served.
     #[command(flatten)]
     pub serve: ServeArgs,
@@ -87,18 +87,33 @@ pub struct RunArgs {
 /// Flags of `trimtab dev`.
 #[derive(Args, Debug)]
 pub struct DevArgs {
+    /// The plugins folder; with --build, by default one that goes at the end.
+    #[arg(long, env = "TRIMTAB_PLUGINS", value_name = "DIR")]
+    pub plugins: Option<PathBuf>,
     /// How the folder is served.
     #[command(flatten)]
     pub serve: ServeArgs,
-    /// Where the API in memory listens; port 0 takes a free one.
+    /// Where the API listens; port 0 takes a free one.
     #[arg(long, default_value = "127.0.0.1:0", value_name = "ADDRESS")]
     pub listen: SocketAddr,
-    /// Where a kubeconfig for it is written.
-    #[arg(long, default_value = "trimtab-dev.kubeconfig", value_name = "FILE")]
-    pub kubeconfig: PathBuf,
-    /// Manifests to apply at the start: a JSON or YAML file, repeatable.
+    /// Where a kubeconfig for it is written, to be removed at the end; by default in a folder of its own.
     #[arg(long, value_name = "FILE")]
+    pub kubeconfig: Option<PathBuf>,
+    /// Manifests to apply at the start: a JSON or YAML file or a folder of them, repeatable.
+    #[arg(long, value_name = "FILE|DIR")]
     pub apply: Vec<PathBuf>,
+    /// A real kube-apiserver and etcd, and kube-controller-manager if it is there, in place of the API in memory.
+    #[arg(long, value_name = "DIR")]
+    pub assets: Option<PathBuf>,
+    /// The source of a plugin: a save builds it and puts it into the plugins folder.
+    #[arg(long, value_name = "DIR")]
+    pub build: Option<PathBuf>,
+    /// What builds it; by default `cargo plugin`, or `npm run build` where there is a package.json.
+    #[arg(long, value_name = "COMMAND", requires = "build")]
+    pub build_command: Option<String>,
+    /// How long the pods of workloads take until they are ready.
+    #[arg(long, default_value = "1s", value_parser = duration, value_name = "DURATION")]
+    pub ready_after: Duration,
 }
 
 /// Flags of `trimtab demo`.

@@ -23,7 +23,7 @@ pub fn main(args: DemoArgs) -> anyhow::Result<()> {
     })?;
     println!("\nall of it checked, in {:.1} s", began.elapsed().as_secs_f64());
     println!("keep one running:  trimtab dev --plugins DIR --apply {}", args.manifests.join("crd.yaml").display());
-    println!("look at it:        kubectl --kubeconfig trimtab-dev.kubeconfig get sites,deploy,svc,cm");
+    println!("look at it:        kubectl --kubeconfig FILE get sites,deploy,svc,cm, with the file that it names");
     Ok(())
 }
 

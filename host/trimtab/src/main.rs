@@ -7,25 +7,35 @@ mod cli;
 mod demo;
 mod dev;
 mod local;
+mod manifests;
 mod os_env;
 mod run;
+mod screen;
 mod signals;
 mod telemetry;
 mod test;
 mod wiring;
 
-use std::process::ExitCode;
+use std::{process::ExitCode, time::Instant};
 
 use clap::Parser;
 use trimtab_wasm::CompileLimits;
 
+use crate::screen::Screen;
+
 fn main() -> ExitCode {
+    let began = Instant::now();
     let cli = cli::Cli::parse();
-    let quiet = matches!(cli.command, cli::Command::Test(_));
-    telemetry::start(cli.log.as_deref().unwrap_or(if quiet { "off" } else { "info" }));
+    let screen = Screen::new();
+    let (quiet, log) = match cli.command {
+        cli::Command::Test(_) => ("off", None),
+        cli::Command::Dev(_) => ("warn", Some(screen.clone())),
+        _ => ("info", None),
+    };
+    telemetry::start(cli.log.as_deref().unwrap_or(quiet), log);
     let done = match cli.command {
         cli::Command::Run(args) => run::main(args),
-        cli::Command::Dev(args) => dev::main(args),
+        cli::Command::Dev(args) => dev::main(args, began, screen),
         cli::Command::Demo(args) => demo::main(args),
         cli::Command::Test(args) => return test::main(&args),
         cli::Command::Check(args) => check::main(args),

@@ -6,8 +6,12 @@ use trimtab_cluster::connect;
 
 use crate::{
     cli::RunArgs,
-    wiring::{self, Runtimes},
+    signals,
+    wiring::{self, Host, Runtimes},
 };
+
+/// Where the admin interface listens by default.
+const ADMIN_PORT: u16 = 8080;
 
 /// Serves until a signal.
 pub fn main(args: RunArgs) -> anyhow::Result<()> {
@@ -22,7 +26,12 @@ pub fn main(args: RunArgs) -> anyhow::Result<()> {
         tracing::info!(server = connection.server, "connected");
         let namespace = lease_namespace(&args, connection.pod_namespace.as_deref())?;
         let settings = wiring::settings(&args.serve, namespace, args.dry_run)?;
-        wiring::serve(&args.serve, settings, connection.client, wasm, CancellationToken::new()).await
+        let host = Host::new(&args.serve, &args.plugins, ADMIN_PORT, settings, connection.client, wasm).await?;
+        let stop = CancellationToken::new();
+        let signals = tokio::spawn(signals::watch(stop.clone()));
+        let done = host.run(stop).await;
+        signals.abort();
+        done
     })
 }
 

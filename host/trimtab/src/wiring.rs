@@ -1,8 +1,10 @@
 //! Joins the rooms: from flags to an engine that can be run.
 
 use std::{
+    net::{Ipv4Addr, SocketAddr},
     path::{Path, PathBuf},
     sync::Arc,
+    time::Duration,
 };
 
 use anyhow::{Context, bail};
@@ -10,10 +12,13 @@ use tokio::runtime::Runtime;
 use tokio_util::sync::CancellationToken;
 use trimtab_cluster::Client;
 use trimtab_core::{env::Env, id::InstanceId, marks};
-use trimtab_engine::{Engine, Parts, Settings, folder};
+use trimtab_engine::{
+    Engine, Parts, Settings,
+    folder::{self, Follower},
+};
 use trimtab_wasm::{COMPILE_WALL, CompileCommand, Config, Mode, Serve, Wasm};
 
-use crate::{admin::Admin, cli::ServeArgs, os_env::OsEnv, signals};
+use crate::{admin::Admin, cli::ServeArgs, os_env::OsEnv};
 
 /// Calls at once, running or waiting for their turn on a core, for each
 /// worker: a worker waits for one call at a time, and a swap describes a few
@@ -60,46 +65,61 @@ impl Runtimes {
     }
 }
 
-/// Serves a cluster until a signal, with the admin interface beside it.
-pub async fn serve(
-    args: &ServeArgs,
-    settings: Settings,
-    client: Client,
-    wasm: Arc<Wasm>,
-    stop: CancellationToken,
-) -> anyhow::Result<()> {
-    let env: Arc<dyn Env> = Arc::new(OsEnv);
-    let admin = Admin::bind(args.admin_address).await?;
-    let (folder, follower) = folder::follow(&args.plugins);
-    let engine = Engine::new(Parts { settings, client, wasm, folder, env });
-    let background = CancellationToken::new();
-    let admin = tokio::spawn(admin.serve(engine.clone(), background.clone()));
-    let follower = tokio::spawn(follower.run(background.clone()));
-    let signals = tokio::spawn(signals::watch(stop.clone()));
+/// A host, joined and about to run.
+pub struct Host {
+    /// Its engine.
+    pub engine: Arc<Engine>,
+    admin: Admin,
+    follower: Follower,
+    shutdown_grace: Duration,
+}
 
-    let grace = async {
-        stop.cancelled().await;
-        tokio::time::sleep(args.shutdown_grace).await;
-    };
-    let done = tokio::select! {
-        done = engine.run(stop.clone()) => done.context("the engine"),
-        () = grace => Err(anyhow::anyhow!(
-            "work in flight did not end within --shutdown-grace {:?}; its Leases expire by themselves",
-            args.shutdown_grace,
-        )),
-    };
-    background.cancel();
-    signals.abort();
-    follower.await.context("the plugins folder's task")?;
-    admin.await.context("the admin interface's task")??;
-    done
+impl Host {
+    /// Joins one for a plugins folder, with the admin interface beside it: on
+    /// this port, where no flag says otherwise.
+    pub async fn new(
+        args: &ServeArgs,
+        plugins: &Path,
+        admin_port: u16,
+        settings: Settings,
+        client: Client,
+        wasm: Arc<Wasm>,
+    ) -> anyhow::Result<Self> {
+        let env: Arc<dyn Env> = Arc::new(OsEnv);
+        let local = SocketAddr::from((Ipv4Addr::LOCALHOST, admin_port));
+        let admin = Admin::bind(args.admin_address.unwrap_or(local)).await?;
+        let (folder, follower) = folder::follow(plugins);
+        let engine = Engine::new(Parts { settings, client, wasm, folder, env });
+        Ok(Self { engine, admin, follower, shutdown_grace: args.shutdown_grace })
+    }
+
+    /// Serves until `stop`.
+    pub async fn run(self, stop: CancellationToken) -> anyhow::Result<()> {
+        let Self { engine, admin, follower, shutdown_grace } = self;
+        let background = CancellationToken::new();
+        let admin = tokio::spawn(admin.serve(engine.clone(), background.clone()));
+        let follower = tokio::spawn(follower.run(background.clone()));
+        let grace = async {
+            stop.cancelled().await;
+            tokio::time::sleep(shutdown_grace).await;
+        };
+        let done = tokio::select! {
+            done = engine.run(stop.clone()) => done.context("the engine"),
+            () = grace => Err(anyhow::anyhow!(
+                "work in flight did not end within --shutdown-grace {shutdown_grace:?}; its Leases expire by themselves",
+            )),
+        };
+        background.cancel();
+        follower.await.context("the plugins folder's task")?;
+        admin.await.context("the admin interface's task")??;
+        done
+    }
 }
 
 /// The settings that flags give.
 pub fn settings(args: &ServeArgs, lease_namespace: String, dry_run: bool) -> anyhow::Result<Settings> {
-    let instances = args.instances.as_ref().map(|ids| ids.iter().map(|id| InstanceId::new(id)).collect());
     Ok(Settings {
-        instances: instances.transpose().context("--instances")?,
+        instances: instances(args.instances.as_deref())?,
         instance_label: args.instance_key.clone(),
         namespaces: args.namespaces.clone(),
         installation: args.installation.clone(),
@@ -108,6 +128,12 @@ pub fn settings(args: &ServeArgs, lease_namespace: String, dry_run: bool) -> any
         workers: args.workers.into(),
         dry_run,
     })
+}
+
+/// The ids that `--instances` names; none: all.
+pub fn instances<T: FromIterator<InstanceId>>(ids: Option<&[String]>) -> anyhow::Result<Option<T>> {
+    let ids = ids.map(|ids| ids.iter().map(|id| InstanceId::new(id)).collect());
+    ids.transpose().context("--instances")
 }
 
 /// The settings where there are no flags: everything, of an API of one's own.

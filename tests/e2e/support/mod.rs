@@ -2,6 +2,7 @@
 //! folder, and the API as a person's client sees it.
 
 mod api;
+mod dev;
 mod host;
 mod plugins;
 mod scene;
@@ -11,8 +12,9 @@ use std::time::Duration;
 
 pub use self::{
     api::Api,
+    dev::{Dev, processes_of},
     host::Host,
-    plugins::file,
+    plugins::{file, source},
     scene::{BENCH, MISBEHAVE, SITE, Scene},
     user::User,
 };

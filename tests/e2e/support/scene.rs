@@ -56,7 +56,12 @@ impl Scene {
 
     /// A control plane of its own, for what is seen in the whole cluster.
     pub async fn alone() -> Self {
-        Self::of(Plane::Own(Box::new(ControlPlane::start().await))).await
+        Self::on(ControlPlane::start().await).await
+    }
+
+    /// On a control plane that differs from the usual one.
+    pub async fn on(plane: ControlPlane) -> Self {
+        Self::of(Plane::Own(Box::new(plane))).await
     }
 
     async fn of(plane: Plane) -> Self {

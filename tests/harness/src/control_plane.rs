@@ -261,9 +261,10 @@ fn apiserver_args(port: u16, etcd: &str, more: &[&str]) -> Vec<String> {
     args.iter().chain(more).map(|&arg| arg.to_owned()).collect()
 }
 
-/// The folder that the build script prints; its progress goes to our own
-/// standard error, since the first build takes minutes.
-fn binaries() -> anyhow::Result<PathBuf> {
+/// The folder with `kube-apiserver`, `kubectl` and the others, as the build
+/// script prints it; its progress goes to our own standard error, since the
+/// first build takes minutes.
+pub fn binaries() -> anyhow::Result<PathBuf> {
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../control-plane/build.sh");
     let output = Command::new(&script).stderr(Stdio::inherit()).output();
     let output = output.with_context(|| format!("{} does not run; it needs bash", script.display()))?;

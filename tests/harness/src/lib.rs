@@ -11,5 +11,5 @@ mod eventually;
 mod kubeconfig;
 mod processes;
 
-pub use control_plane::{ControlPlane, Options};
+pub use control_plane::{ControlPlane, Options, binaries};
 pub use eventually::eventually;

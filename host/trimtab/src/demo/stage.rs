@@ -16,6 +16,7 @@ use super::{LOOK_EVERY, PATIENCE};
 use crate::{
     cli::DemoArgs,
     local::Local,
+    manifests,
     os_env::OsEnv,
     wiring::{self, Runtimes},
 };
@@ -43,15 +44,15 @@ impl Stage {
     /// Sets it: the definition and three Sites are there, the folder is empty.
     pub async fn set(runtimes: &Runtimes, args: &DemoArgs) -> anyhow::Result<Self> {
         let server = ApiServer::new(Config::default());
-        let api = Local::new(server.clone());
-        for file in ["crd.yaml", "samples.yaml"] {
-            api.apply_file(&args.manifests.join(file)).await?;
-        }
+        let client = connect::service(server).client;
+        let api = Local::new(client.clone());
+        let files = ["crd.yaml", "samples.yaml"].map(|file| args.manifests.join(file));
+        api.apply_all(&manifests::read_all(&files)?).await?;
         let folder = tempfile::tempdir().context("making a plugins folder")?;
         let (contents, follower) = folder::follow(folder.path());
         let engine = Engine::new(Parts {
             settings: wiring::own_settings(),
-            client: connect::service(server).client,
+            client,
             wasm: runtimes.wasm(None, wiring::WORKERS)?,
             folder: contents,
             env: Arc::new(OsEnv),

@@ -1,0 +1,139 @@
+//! `trimtab dev` from outside: what it serves, says, builds and leaves behind.
+
+use std::{fs, net::TcpListener, path::Path, process::Command, time::Duration};
+
+use serde_json::json;
+use tempfile::TempDir;
+use trimtab_harness::{binaries, eventually};
+
+use crate::support::{Api, Dev, SOON, file, processes_of, source};
+
+const ANNA: &str = "/apis/example.dev/v1/namespaces/default/sites/anna";
+const DEPLOYMENT: &str = "/apis/apps/v1/namespaces/default/deployments/anna";
+/// What starts three processes, one of which makes certificates.
+const REAL: Duration = Duration::from_secs(90);
+
+/// A plugins folder with some built plugins in it.
+fn folder(plugins: &[(&str, &str)]) -> TempDir {
+    let folder = tempfile::tempdir().expect("there is room for a folder");
+    for (plugin, name) in plugins {
+        fs::copy(file(plugin), folder.path().join(name)).expect("the folder is ours");
+    }
+    folder
+}
+
+fn text(path: &Path) -> String {
+    path.to_str().expect("its path is text").to_owned()
+}
+
+async fn becomes(api: &Api, path: &str, pointer: &str, value: serde_json::Value) {
+    eventually(&format!("{pointer} of {path} is {value}"), SOON, async || {
+        (api.get(path).await?.pointer(pointer) == Some(&value)).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_is_applied_is_served_gets_pods_and_nothing_is_left_behind() {
+    let plugins = folder(&[("site", "site.wasm")]);
+    let manifests = text(&source("examples/site"));
+    let mut dev = Dev::start(&["--plugins", &text(plugins.path()), "--apply", &manifests, "--ready-after", "100ms"]);
+    dev.says("ready:").await;
+    dev.says("plugin site: serving Site.example.dev at v1, generation 1").await;
+    dev.says("objects of site: 3 settled").await;
+    let kubeconfig = dev.kubeconfig().await;
+    let api = dev.api().await;
+    // The plugin sees a Deployment whose pods the simulation has made ready.
+    becomes(&api, ANNA, "/status/ready", json!(true)).await;
+
+    let kubectl = binaries().expect("make control-plane").join("kubectl");
+    let asked = Command::new(kubectl).arg("--kubeconfig").arg(&kubeconfig).args(["get", "pods", "-o", "name"]).output();
+    let pods = String::from_utf8(asked.expect("kubectl runs").stdout).expect("names are text");
+    assert_eq!(pods.lines().filter(|pod| pod.starts_with("pod/anna-")).count(), 2, "{pods}");
+
+    let fail = json!({ "metadata": { "annotations": { "sim.trimtab.dev/fail": "crash" } } });
+    api.merge(DEPLOYMENT, &fail).await;
+    becomes(&api, ANNA, "/status/ready", json!(false)).await;
+
+    fs::write(plugins.path().join("site.wasm"), "no module").expect("the folder is ours");
+    let refused = dev.says("newest file refused").await;
+    assert!(refused.starts_with("plugin site: serving"), "{refused}");
+
+    dev.interrupt();
+    assert_eq!(dev.ends().await.code(), Some(0));
+    assert!(!kubeconfig.exists());
+    assert!(!kubeconfig.parent().expect("it lies in a folder").exists());
+}
+
+#[tokio::test]
+async fn what_cannot_be_used_is_told_before_anything_is_served() {
+    let plugins = folder(&[]);
+    let plugins_text = text(plugins.path());
+    let taken = TcpListener::bind("127.0.0.1:0").expect("there is a port");
+    let address = taken.local_addr().expect("it is bound").to_string();
+    let manifest = plugins.path().join("site.yaml");
+    fs::write(&manifest, "apiVersion: v1\nkind: ConfigMap\nmetadata: { name: a }\ndata:\n  number: 1\n").expect("ours");
+    let manifest = text(&manifest);
+    let foreign = plugins.path().join("config");
+    fs::write(&foreign, "current-context: prod\n").expect("ours");
+    let foreign = text(&foreign);
+    for (flags, told) in [
+        (vec!["--listen", &address], format!("--listen {address} cannot be listened on; port 0 takes a free one")),
+        (vec!["--admin-address", &address], format!("--admin-address {address} cannot be listened on")),
+        (vec!["--apply", &manifest], format!("{manifest}:5:11: data.number")),
+        (vec!["--apply", "no/such/file"], "no/such/file cannot be read".to_owned()),
+        (vec!["--kubeconfig", &foreign], format!("{foreign} is there and was not written by trimtab dev")),
+        (vec!["--assets", &plugins_text], "there is no".to_owned()),
+    ] {
+        let mut dev = Dev::start(&[vec!["--plugins", &plugins_text], flags].concat());
+        assert_eq!(dev.ends().await.code(), Some(1), "{told}");
+        dev.says(&told).await;
+    }
+    assert_eq!(fs::read_to_string(&foreign).expect("it is there"), "current-context: prod\n");
+}
+
+#[tokio::test]
+async fn a_save_builds_and_swaps_and_a_build_that_fails_leaves_what_serves() {
+    let project = tempfile::tempdir().expect("there is room for a folder");
+    let save = |text: &str| fs::write(project.path().join("source.txt"), text).expect("the folder is ours");
+    // The source names the plugin that it is built to; no file, no build.
+    let built = file("site").parent().expect("it lies in a folder").to_owned();
+    let command = format!("cp {}/$(cat source.txt).wasm site.wasm", built.display());
+    save("site");
+    let manifests = text(&source("examples/site"));
+    let project_text = text(project.path());
+    let mut dev = Dev::start(&["--build", &project_text, "--build-command", &command, "--apply", &manifests]);
+    dev.says("plugin site: serving Site.example.dev at v1, generation 1").await;
+    let api = dev.api().await;
+    becomes(&api, ANNA, "/status/build", json!("1")).await;
+
+    save("no-such-plugin");
+    dev.says("build: failed; what was built last serves on").await;
+    assert!(dev.said().iter().any(|line| line.contains("no-such-plugin.wasm")), "the command's own words are shown");
+    becomes(&api, ANNA, "/status/build", json!("1")).await;
+
+    save("site-next");
+    becomes(&api, ANNA, "/status/build", json!("2")).await;
+    dev.interrupt();
+    assert_eq!(dev.ends().await.code(), Some(0));
+}
+
+#[tokio::test]
+async fn with_assets_it_works_on_a_real_control_plane_and_ends_that_too() {
+    let plugins = folder(&[("site", "site.wasm")]);
+    let (assets, manifests) = (text(&binaries().expect("make control-plane")), text(&source("examples/site")));
+    let flags = ["--assets", &assets, "--apply", &manifests, "--ready-after", "100ms"];
+    let mut dev = Dev::start(&[&["--plugins", &text(plugins.path())], &flags[..]].concat());
+    dev.says_within("ready:", REAL).await;
+    let api = dev.api().await;
+    becomes(&api, ANNA, "/status/ready", json!(true)).await;
+    let version = api.fetch("/version").await;
+    assert_eq!(version["gitVersion"], "v1.36.3", "{version}");
+
+    let state = dev.kubeconfig().await.parent().expect("it lies in a folder").to_owned();
+    assert!(processes_of(&state) > 0, "the controller manager is told its kubeconfig");
+    dev.interrupt();
+    assert_eq!(dev.ends().await.code(), Some(0));
+    assert!(!state.exists());
+    assert_eq!(processes_of(&state), 0);
+}
