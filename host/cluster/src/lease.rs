@@ -23,6 +23,7 @@ use trimtab_core::{
 };
 
 use self::object::Lease;
+pub use self::object::name;
 use crate::request::{self, RequestError};
 
 /// News that wait for the elector while a request of its own is under way. A
@@ -98,7 +99,7 @@ impl Candidate {
             env,
             timings,
             namespace: namespace.into(),
-            name: object::name(installation, instance),
+            name: name(installation, instance),
             instance: instance.clone(),
             identity: identity.into(),
             state: watch::Sender::new(LeaseState::Standby { holder: None }),

@@ -28,6 +28,10 @@ pub enum Command {
     Demo(DemoArgs),
     /// Play scenarios: tests of plugins that need no cluster.
     Test(TestArgs),
+    /// Make the project of a plugin in Rust, which builds and passes its tests.
+    Init(InitArgs),
+    /// Print the least RBAC that a host of these plugins needs, as manifests.
+    Rbac(RbacArgs),
     /// Say whether a file is a plugin, what it says of itself and what it would be allowed.
     Check(CheckArgs),
     /// Compile a plugin; the host runs this as a child process, so that a bad file harms nobody.
@@ -114,6 +118,45 @@ pub struct DevArgs {
     /// How long the pods of workloads take until they are ready.
     #[arg(long, default_value = "1s", value_parser = duration, value_name = "DURATION")]
     pub ready_after: Duration,
+}
+
+/// Flags of `trimtab init`.
+#[derive(Args, Debug)]
+pub struct InitArgs {
+    /// The plugin's name, a DNS label, and that of its folder in the current one.
+    pub name: String,
+    /// The SDK: the path of its crate, or a version; by default that of the checkout that this is run in or was built in.
+    #[arg(long, value_name = "PATH|VERSION")]
+    pub sdk: Option<String>,
+}
+
+/// Flags of `trimtab rbac`.
+#[derive(Args, Debug)]
+pub struct RbacArgs {
+    /// The plugins folder.
+    #[arg(value_name = "DIR")]
+    pub plugins: PathBuf,
+    /// Only these instance-ids, separated by commas; the empty string is the default instance.
+    #[arg(long, value_delimiter = ',', value_name = "IDS")]
+    pub instances: Option<Vec<String>>,
+    /// Only these namespaces, so that no cluster rights are needed.
+    #[arg(long, value_delimiter = ',', value_name = "NAMES")]
+    pub namespaces: Vec<String>,
+    /// Who is given the rights.
+    #[arg(long, default_value = "trimtab-system/trimtab", value_name = "NAMESPACE/NAME")]
+    pub service_account: String,
+    /// Where the Leases lie: by default the service account's namespace.
+    #[arg(long, value_name = "NAMESPACE")]
+    pub lease_namespace: Option<String>,
+    /// The name of the installation, which the Leases bear.
+    #[arg(long, default_value = "trimtab", value_name = "NAME")]
+    pub installation: String,
+    /// The definitions of the plugins' kinds, which say how their resources are called: a file or a folder, repeatable.
+    #[arg(long, value_name = "FILE|DIR")]
+    pub apply: Vec<PathBuf>,
+    /// Where compiled code is kept; a local disk, readable by this user alone.
+    #[arg(long, env = "TRIMTAB_CACHE", value_name = "DIR")]
+    pub cache: Option<PathBuf>,
 }
 
 /// Flags of `trimtab demo`.

@@ -6,9 +6,12 @@ mod check;
 mod cli;
 mod demo;
 mod dev;
+mod init;
 mod local;
 mod manifests;
 mod os_env;
+mod plural;
+mod rbac;
 mod run;
 mod screen;
 mod signals;
@@ -36,6 +39,8 @@ fn main() -> ExitCode {
     let done = match cli.command {
         cli::Command::Run(args) => run::main(args),
         cli::Command::Dev(args) => dev::main(args, began, screen),
+        cli::Command::Init(args) => init::main(args),
+        cli::Command::Rbac(args) => rbac::main(args),
         cli::Command::Demo(args) => demo::main(args),
         cli::Command::Test(args) => return test::main(&args),
         cli::Command::Check(args) => check::main(args),

@@ -1,0 +1,90 @@
+//! Rights as manifests. Every name in them is a DNS name or a verb, so nothing
+//! needs quoting but the empty group.
+
+use std::fmt;
+
+use super::rights::{Rights, Verbs, rules};
+
+/// What is printed.
+pub struct Manifests<'a> {
+    /// Where the service account lies.
+    pub namespace: &'a str,
+    /// Its name.
+    pub account: &'a str,
+    /// Where the Leases lie.
+    pub lease_namespace: &'a str,
+    /// Their names.
+    pub leases: Vec<String>,
+    /// The rest.
+    pub rights: &'a Rights,
+}
+
+impl fmt::Display for Manifests<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { namespace, account, rights, .. } = self;
+        for kind in &rights.guessed {
+            writeln!(f, "# The resource of {kind} is guessed: give its CustomResourceDefinition with --apply.")?;
+        }
+        writeln!(f, "apiVersion: v1\nkind: ServiceAccount")?;
+        writeln!(f, "metadata: {{ name: {account}, namespace: {namespace} }}")?;
+        writeln!(f, "---\n# One Lease for each instance-id: read, watched and replaced by its name.")?;
+        self.head(f, "Role", &format!("{account}-leases"), Some(self.lease_namespace))?;
+        writeln!(f, "rules:")?;
+        rule(f, "coordination.k8s.io", &["leases"], &["create"], &[])?;
+        let names = self.leases.iter().map(String::as_str).collect::<Vec<_>>();
+        rule(f, "coordination.k8s.io", &["leases"], &["get", "watch", "update"], &names)?;
+        self.binding(f, "Role", &format!("{account}-leases"), Some(self.lease_namespace))?;
+        // Names of cluster-wide objects tell accounts of other namespaces apart.
+        let name = format!("{namespace}:{account}");
+        if !rights.cluster.is_empty() {
+            self.role(f, "ClusterRole", &name, None, &rights.cluster)?;
+        }
+        for (namespace, verbs) in &rights.namespaces {
+            self.role(f, "Role", &name, Some(namespace.as_str()), verbs)?;
+        }
+        Ok(())
+    }
+}
+
+impl Manifests<'_> {
+    fn role(
+        &self,
+        f: &mut fmt::Formatter<'_>,
+        kind: &str,
+        name: &str,
+        namespace: Option<&str>,
+        verbs: &Verbs,
+    ) -> fmt::Result {
+        writeln!(f, "---")?;
+        self.head(f, kind, name, namespace)?;
+        writeln!(f, "rules:")?;
+        for (group, resources, verbs) in rules(verbs) {
+            rule(f, group, &resources, &verbs, &[])?;
+        }
+        self.binding(f, kind, name, namespace)
+    }
+
+    fn head(&self, f: &mut fmt::Formatter<'_>, kind: &str, name: &str, namespace: Option<&str>) -> fmt::Result {
+        let namespace = namespace.map(|namespace| format!(", namespace: {namespace}")).unwrap_or_default();
+        writeln!(f, "apiVersion: rbac.authorization.k8s.io/v1\nkind: {kind}")?;
+        writeln!(f, "metadata: {{ name: {name:?}{namespace} }}")
+    }
+
+    fn binding(&self, f: &mut fmt::Formatter<'_>, kind: &str, name: &str, namespace: Option<&str>) -> fmt::Result {
+        writeln!(f, "---")?;
+        self.head(f, &format!("{kind}Binding"), name, namespace)?;
+        writeln!(f, "roleRef: {{ apiGroup: rbac.authorization.k8s.io, kind: {kind}, name: {name:?} }}")?;
+        writeln!(f, "subjects:")?;
+        writeln!(f, "  - {{ kind: ServiceAccount, name: {}, namespace: {} }}", self.account, self.namespace)
+    }
+}
+
+fn rule(f: &mut fmt::Formatter<'_>, group: &str, resources: &[&str], verbs: &[&str], names: &[&str]) -> fmt::Result {
+    let group = if group.is_empty() { "\"\"" } else { group };
+    writeln!(f, "  - apiGroups: [{group}]")?;
+    writeln!(f, "    resources: [{}]", resources.join(", "))?;
+    if !names.is_empty() {
+        writeln!(f, "    resourceNames: [{}]", names.join(", "))?;
+    }
+    writeln!(f, "    verbs: [{}]", verbs.join(", "))
+}

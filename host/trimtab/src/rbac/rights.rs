@@ -1,0 +1,270 @@
+//! Which verbs a host uses on which resources for the plugins it serves. A
+//! decision about values: nothing here asks a server or prints.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use anyhow::bail;
+use trimtab_cluster::lease;
+use trimtab_core::{
+    description::Description,
+    grants::Grants,
+    id::{GroupKind, InstanceId, Lineage},
+};
+
+/// What keeps the cache of a kind: a list, and what follows it.
+const CACHED: [&str; 2] = ["list", "watch"];
+/// What is written to a child: applies, of which the first makes it, and its
+/// deletion. A conflict is followed by a look past the cache.
+const WRITTEN: [&str; 4] = ["get", "create", "patch", "delete"];
+
+/// One plugin, as far as rights go.
+pub struct Plugin {
+    pub instance: InstanceId,
+    pub lineage: Lineage,
+    pub description: Description,
+    pub grants: Grants,
+    /// Of every kind that the description names.
+    pub resources: Vec<Resource>,
+}
+
+/// A kind as the API server's paths, and so its rules, name it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Resource {
+    pub kind: GroupKind,
+    pub plural: String,
+    pub namespaced: bool,
+    /// Nothing that was given defines it.
+    pub guessed: bool,
+}
+
+/// Group and resource, with the subresource: `apps`, `deployments/status`.
+pub type Target = (String, String);
+
+/// The verbs on each resource.
+pub type Verbs = BTreeMap<Target, BTreeSet<&'static str>>;
+
+/// What a host may do, by where it may do it.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Rights {
+    /// In the whole cluster.
+    pub cluster: Verbs,
+    /// In single namespaces.
+    pub namespaces: BTreeMap<String, Verbs>,
+    /// Kinds whose plurals were guessed.
+    pub guessed: BTreeSet<String>,
+    instances: BTreeSet<InstanceId>,
+}
+
+/// Where a right is needed.
+enum Scope<'a> {
+    Cluster,
+    Namespaces(&'a [String]),
+    One(&'a str),
+}
+
+impl Rights {
+    /// The rights of all plugins together, in these namespaces alone, or in the
+    /// whole cluster where none is named.
+    pub fn of(plugins: &[Plugin], namespaces: &[String]) -> anyhow::Result<Self> {
+        let mut rights = Self::default();
+        for plugin in plugins {
+            rights.instances.insert(plugin.instance.clone());
+            let marked = plugins.iter().any(|other| is_other_version(plugin, other));
+            rights.add_plugin(plugin, marked, namespaces)?;
+        }
+        let events = ("events.k8s.io".to_owned(), "events".to_owned());
+        rights.add(&scope(namespaces), &events, ["create", "patch"]);
+        Ok(rights)
+    }
+
+    /// The names of the Leases that are held, one for each instance.
+    pub fn leases(&self, installation: &str) -> Vec<String> {
+        self.instances.iter().map(|instance| lease::name(installation, instance)).collect()
+    }
+
+    fn add_plugin(&mut self, plugin: &Plugin, marked: bool, namespaces: &[String]) -> anyhow::Result<()> {
+        let Description { object, children, reads, finalizes, .. } = &plugin.description;
+        let served = scope(namespaces);
+        let (target, status) = self.named(plugin, &object.kind, namespaces)?;
+        self.add(&served, &target, CACHED);
+        self.add(&served, &target, ["get"]);
+        self.add(&served, &status, ["patch"]);
+        if *finalizes || marked {
+            // The finalizer, and the mark of the version that serves.
+            self.add(&served, &target, ["patch"]);
+        }
+        for child in children.iter().filter(|child| plugin.grants.may_write(&child.kind).is_ok()) {
+            let (target, _) = self.named(plugin, &child.kind, namespaces)?;
+            self.add(&served, &target, CACHED);
+            self.add(&served, &target, WRITTEN);
+        }
+        let granted = |kind, version: &str, only: Option<&str>| plugin.grants.may_read(kind, version, only).is_ok();
+        for read in reads.iter().filter(|read| granted(&read.kind, &read.version, read.namespace.as_deref())) {
+            let (target, _) = self.named(plugin, &read.kind, namespaces)?;
+            match read.namespace.as_deref() {
+                Some(only) if !namespaces.is_empty() && !namespaces.iter().any(|namespace| namespace == only) => {
+                    bail!("{} reads in the namespace {only}, which is not among --namespaces", plugin.lineage);
+                }
+                Some(only) => self.add(&Scope::One(only), &target, CACHED),
+                None => self.add(&served, &target, CACHED),
+            }
+        }
+        Ok(())
+    }
+
+    /// The targets of a kind and of its status.
+    fn named(&mut self, plugin: &Plugin, kind: &GroupKind, namespaces: &[String]) -> anyhow::Result<(Target, Target)> {
+        let resource = plugin.resources.iter().find(|resource| resource.kind == *kind);
+        let Some(resource) = resource else { bail!("{}: {kind} was not looked up", plugin.lineage) };
+        if !resource.namespaced && !namespaces.is_empty() {
+            bail!("{}: {kind} lies outside namespaces: it cannot be served with --namespaces", plugin.lineage);
+        }
+        if resource.guessed {
+            self.guessed.insert(kind.to_string());
+        }
+        let target = |resource: String| (kind.group.to_string(), resource);
+        Ok((target(resource.plural.clone()), target(format!("{}/status", resource.plural))))
+    }
+
+    fn add<const N: usize>(&mut self, scope: &Scope<'_>, target: &Target, verbs: [&'static str; N]) {
+        let add = |to: &mut Verbs| to.entry(target.clone()).or_default().extend(verbs);
+        match scope {
+            Scope::Cluster => add(&mut self.cluster),
+            Scope::Namespaces(names) => {
+                names.iter().for_each(|name| add(self.namespaces.entry(name.clone()).or_default()));
+            }
+            Scope::One(name) => add(self.namespaces.entry((*name).to_owned()).or_default()),
+        }
+    }
+}
+
+fn scope(namespaces: &[String]) -> Scope<'_> {
+    if namespaces.is_empty() { Scope::Cluster } else { Scope::Namespaces(namespaces) }
+}
+
+/// Whether two plugins share a lineage's objects by version marks.
+fn is_other_version(plugin: &Plugin, other: &Plugin) -> bool {
+    plugin.instance == other.instance
+        && plugin.lineage == other.lineage
+        && plugin.description.object.kind == other.description.object.kind
+        && plugin.description.object.version != other.description.object.version
+}
+
+/// Rules with the same group and verbs, merged: group, resources, verbs.
+pub fn rules(verbs: &Verbs) -> Vec<(&str, Vec<&str>, Vec<&str>)> {
+    let mut merged = BTreeMap::<(&str, Vec<&str>), Vec<&str>>::new();
+    for ((group, resource), verbs) in verbs {
+        let verbs = ORDER.into_iter().filter(|verb| verbs.contains(verb)).collect();
+        merged.entry((group, verbs)).or_default().push(resource);
+    }
+    merged.into_iter().map(|((group, verbs), resources)| (group, resources, verbs)).collect()
+}
+
+/// The order in which verbs are written.
+const ORDER: [&str; 6] = ["get", "list", "watch", "create", "patch", "delete"];
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+    use trimtab_core::policy::Policy;
+
+    use super::*;
+
+    fn plugin(instance: &str, description: Value, policy: &str) -> Plugin {
+        let description = Description::parse(&description.to_string()).unwrap();
+        let grants = Grants::new(&description, &Policy::parse(policy).unwrap());
+        let named = |kind: &GroupKind, plural: &str, namespaced| Resource {
+            kind: kind.clone(),
+            plural: plural.into(),
+            namespaced,
+            guessed: false,
+        };
+        let all = [
+            ("example.dev/v1", "Site", "sites", true),
+            ("example.dev/v1", "Zone", "zones", false),
+            ("v1", "ConfigMap", "configmaps", true),
+            ("v1", "Secret", "secrets", true),
+        ];
+        let resources =
+            all.map(|(version, kind, plural, inside)| named(&GroupKind::new(version, kind), plural, inside));
+        Plugin {
+            instance: InstanceId::new(instance).unwrap(),
+            lineage: Lineage::new("site").unwrap(),
+            description,
+            grants,
+            resources: resources.into(),
+        }
+    }
+
+    fn site(version: &str) -> Value {
+        json!({ "role": "composite", "objects": [{ "apiVersion": format!("example.dev/{version}"), "kind": "Site" }] })
+    }
+
+    fn verbs(rights: &Rights, group: &str, resource: &str) -> Vec<&'static str> {
+        let found = rights.cluster.get(&(group.to_owned(), resource.to_owned()));
+        let found = found.cloned().unwrap_or_default();
+        ORDER.into_iter().filter(|verb| found.contains(verb)).collect()
+    }
+
+    #[test]
+    fn an_object_is_written_only_where_it_gets_a_finalizer_or_a_mark() {
+        let plain = Rights::of(&[plugin("", site("v1"), "")], &[]).unwrap();
+        assert_eq!(verbs(&plain, "example.dev", "sites"), ["get", "list", "watch"]);
+        assert_eq!(verbs(&plain, "example.dev", "sites/status"), ["patch"]);
+
+        let mut finalizing = site("v1");
+        finalizing["finalizes"] = json!(true);
+        let finalizing = Rights::of(&[plugin("", finalizing, "")], &[]).unwrap();
+        assert_eq!(verbs(&finalizing, "example.dev", "sites"), ["get", "list", "watch", "patch"]);
+
+        let two = [plugin("", site("v1"), ""), plugin("", site("v2"), "")];
+        assert!(verbs(&Rights::of(&two, &[]).unwrap(), "example.dev", "sites").contains(&"patch"));
+        let apart = [plugin("", site("v1"), ""), plugin("canary", site("v2"), "")];
+        assert!(!verbs(&Rights::of(&apart, &[]).unwrap(), "example.dev", "sites").contains(&"patch"));
+    }
+
+    #[test]
+    fn what_the_policy_denies_gives_no_right() {
+        let mut description = site("v1");
+        description["children"] = json!([{ "apiVersion": "v1", "kind": "Secret" }]);
+        description["reads"] = json!([{ "apiVersion": "v1", "kind": "Secret" }]);
+        let denied = Rights::of(&[plugin("", description.clone(), "")], &[]).unwrap();
+        assert!(verbs(&denied, "", "secrets").is_empty());
+        let granted = "[grants]\nwrites = [\"Secret\"]";
+        let granted = Rights::of(&[plugin("", description, granted)], &[]).unwrap();
+        assert_eq!(verbs(&granted, "", "secrets"), ["get", "list", "watch", "create", "patch", "delete"]);
+    }
+
+    #[test]
+    fn a_look_up_in_one_namespace_gives_rights_there_alone() {
+        let mut description = site("v1");
+        description["reads"] = json!([{ "apiVersion": "v1", "kind": "ConfigMap", "namespace": "shared" }]);
+        let plugins = [plugin("", description, "")];
+        let rights = Rights::of(&plugins, &[]).unwrap();
+        assert!(verbs(&rights, "", "configmaps").is_empty());
+        let target = (String::new(), "configmaps".to_owned());
+        assert_eq!(rights.namespaces["shared"][&target], CACHED.into());
+        let error = Rights::of(&plugins, &["a".into()]).unwrap_err();
+        assert!(error.to_string().contains("shared"), "{error}");
+    }
+
+    #[test]
+    fn in_namespaces_nothing_is_asked_of_the_cluster() {
+        let namespaces = ["a".to_owned(), "b".to_owned()];
+        let rights = Rights::of(&[plugin("", site("v1"), "")], &namespaces).unwrap();
+        assert!(rights.cluster.is_empty());
+        assert_eq!(rights.namespaces.keys().collect::<Vec<_>>(), ["a", "b"]);
+        let outside = json!({ "role": "composite", "objects": [{ "apiVersion": "example.dev/v1", "kind": "Zone" }] });
+        let error = Rights::of(&[plugin("", outside, "")], &namespaces).unwrap_err();
+        assert!(error.to_string().contains("outside namespaces"), "{error}");
+    }
+
+    #[test]
+    fn there_is_a_lease_for_each_instance() {
+        let plugins = [plugin("", site("v1"), ""), plugin("canary", site("v1"), "")];
+        let leases = Rights::of(&plugins, &[]).unwrap().leases("demo");
+        assert_eq!(leases.len(), 2);
+        assert_eq!(leases[0], "trimtab-demo");
+        assert!(leases[1].starts_with("trimtab-demo-"));
+    }
+}
