@@ -121,7 +121,8 @@ impl Cluster {
         let collections = collections.map(|kind| format!("{APPS}/{kind}")).into_iter();
         for path in collections.chain([JOBS.into(), format!("{CORE}/pods"), format!("{CORE}/persistentvolumeclaims")]) {
             let mut objects = self.list(&path).await.into_iter().map(normal).collect::<Vec<_>>();
-            objects.sort_by_key(Value::to_string);
+            // First by what is the same in both, so that a difference is told as one.
+            objects.sort_by_cached_key(|object| (object["name"].to_string(), object.to_string()));
             all.insert(path, objects);
         }
         all
@@ -146,7 +147,10 @@ fn objects() -> Vec<(String, Value)> {
         if fails {
             spec["template"]["metadata"]["annotations"] = json!({ "sim.trimtab.dev/fail": "crash" });
         }
-        (JOBS.to_owned(), named("batch/v1", "Job", name, spec))
+        let mut job = named("batch/v1", "Job", name, spec);
+        // Where it has none, the real server gives it those of its pods.
+        job["metadata"]["labels"] = json!({ "app": "jobs" });
+        (JOBS.to_owned(), job)
     };
     let set = |kind: &str, plural: &str, name: &str, mut spec: Value| {
         spec["selector"] = selector.clone();
@@ -176,6 +180,7 @@ fn objects() -> Vec<(String, Value)> {
 fn normal(object: Value) -> Value {
     let mut kept = Map::new();
     let metadata = &object["metadata"];
+    kept.insert("name".into(), lasting_name(metadata).into());
     for field in ["labels", "annotations", "finalizers"] {
         kept.insert(field.into(), metadata[field].clone());
     }
@@ -198,12 +203,33 @@ fn normal(object: Value) -> Value {
     value
 }
 
+/// The part of a name that is neither drawn nor made from a hash.
+fn lasting_name(metadata: &Value) -> &str {
+    let whole = metadata["name"].as_str().expect("an object has a name");
+    let drawn = metadata["generateName"].is_string();
+    let name = if drawn { whole.rsplit_once('-').map_or(whole, |(lasting, _)| lasting) } else { whole };
+    let hashes = HASHES.iter().filter_map(|label| metadata["labels"][label].as_str());
+    hashes.filter_map(|hash| name.strip_suffix(hash)?.strip_suffix('-')).next().unwrap_or(name)
+}
+
+/// Labels that are made from hashes.
+const HASHES: [&str; 3] = ["pod-template-hash", "controller-revision-hash", "controller.kubernetes.io/hash"];
+
 /// What differs from run to run.
 fn blur(field: &str, value: &mut Value) {
-    const HASHES: [&str; 3] = ["pod-template-hash", "controller-revision-hash", "generateName"];
     const UIDS: [&str; 2] = ["controller-uid", "batch.kubernetes.io/controller-uid"];
-    const BY_CHANCE: [&str; 9] =
-        ["nodeName", "podIP", "podIPs", "ip", "containerID", "currentRevision", "updateRevision", "hostIP", "hostIPs"];
+    const BY_CHANCE: [&str; 10] = [
+        "generateName",
+        "nodeName",
+        "podIP",
+        "podIPs",
+        "ip",
+        "containerID",
+        "currentRevision",
+        "updateRevision",
+        "hostIP",
+        "hostIPs",
+    ];
     /// What no client writes.
     const OF_THE_SERVER: [&str; 2] = ["qosClass", "deprecated.daemonset.template.generation"];
     match value {

@@ -14,6 +14,7 @@
 
 mod behaviour;
 mod change;
+mod claim;
 mod cluster;
 mod conditions;
 mod daemonset;
@@ -72,8 +73,8 @@ pub struct Settings {
     pub stop_after: Duration,
     /// How many nodes there are.
     pub nodes: u8,
-    /// Whether the controllers are simulated too, or only nodes and scheduler:
-    /// where a real controller manager does their part.
+    /// Whether the controllers are simulated too, or only nodes, scheduler and
+    /// volumes: where a real controller manager does the rest.
     pub controllers: bool,
 }
 
@@ -264,6 +265,7 @@ impl Workloads {
                 }
                 look
             }
+            Kind::Claim => claim::look(object),
             _ if !settings.controllers => return None,
             Kind::Deployment => deployment::look(object, cluster, now),
             Kind::ReplicaSet => replicaset::look(object, cluster, now),

@@ -15,9 +15,6 @@ const SCHEDULER: &str = "kube-scheduler";
 pub(super) enum Change {
     /// A new object.
     Create(Kind, Value),
-    /// A claim of a volume, which there may be already. It is bound at once: no
-    /// volume is simulated.
-    Claim(Value),
     /// An object as it should be from now on, but for its status.
     Update(Kind, Value),
     /// An object with the status that it should have.
@@ -46,17 +43,6 @@ impl Change {
             Self::Create(kind, object) => {
                 let path = format!("{}?fieldManager={CONTROLLERS}", kind.collection(Some(object::namespace(&object))));
                 Ok(Outcome::Is(kind, requests.send(Method::POST, &path, Some(&object)).await?))
-            }
-            Self::Claim(claim) => {
-                let path = format!("/api/v1/namespaces/{}/persistentvolumeclaims", object::namespace(&claim));
-                let mut claim = requests.send(Method::POST, &path, Some(&claim)).await?;
-                claim["status"] = json!({
-                    "phase": "Bound", "accessModes": claim["spec"]["accessModes"],
-                    "capacity": claim["spec"]["resources"]["requests"],
-                });
-                let path = format!("{path}/{}/status", object::name(&claim));
-                requests.send(Method::PUT, &path, Some(&claim)).await?;
-                Ok(Outcome::Unknown)
             }
             Self::Update(kind, object) => {
                 let path = format!("{}?fieldManager={CONTROLLERS}", kind.path(&object));

@@ -14,17 +14,19 @@ pub(super) enum Kind {
     Job,
     ControllerRevision,
     ReplicaSet,
+    Claim,
     Pod,
 }
 
 impl Kind {
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Deployment,
         Self::StatefulSet,
         Self::DaemonSet,
         Self::Job,
         Self::ControllerRevision,
         Self::ReplicaSet,
+        Self::Claim,
         Self::Pod,
     ];
 
@@ -37,6 +39,7 @@ impl Kind {
             Self::Job => ("batch/v1", "Job", "jobs"),
             Self::ControllerRevision => ("apps/v1", "ControllerRevision", "controllerrevisions"),
             Self::ReplicaSet => ("apps/v1", "ReplicaSet", "replicasets"),
+            Self::Claim => ("v1", "PersistentVolumeClaim", "persistentvolumeclaims"),
             Self::Pod => ("v1", "Pod", "pods"),
         }
     }

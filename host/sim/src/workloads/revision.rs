@@ -75,7 +75,9 @@ impl<'a> Revisions<'a> {
         metadata.retain(|field, _| field == "labels");
         metadata.extend(self.owner["metadata"].get("annotations").map(|it| ("annotations".to_owned(), it.clone())));
         let hash = self.update.rsplit('-').next().unwrap_or_default();
-        object::label(&mut metadata, REVISION_LABEL, hash);
+        // Each of the two controllers has a name of its own for it.
+        let label = if self.kind == Kind::StatefulSet { HASH_LABEL } else { REVISION_LABEL };
+        object::label(&mut metadata, label, hash);
         metadata.insert("name".into(), self.update.as_str().into());
         let mut revision = object::owned(Kind::ControllerRevision, self.kind, self.owner, metadata);
         let mut template = template.clone();
@@ -86,5 +88,7 @@ impl<'a> Revisions<'a> {
     }
 }
 
-/// Which revision a pod was made from.
+/// What tells the revisions of a StatefulSet apart.
+const HASH_LABEL: &str = "controller.kubernetes.io/hash";
+/// Which revision a pod was made from; and the same of a DaemonSet's revision.
 pub(super) const REVISION_LABEL: &str = "controller-revision-hash";

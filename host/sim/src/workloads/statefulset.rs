@@ -120,6 +120,8 @@ impl<'a> Pods<'a> {
         let template = self.revisions.template(revision).unwrap_or(&self.set["spec"]["template"]);
         let mut metadata = object::template_metadata(template);
         metadata.insert("name".into(), name.into());
+        // As all controllers name what they make, though this one knows the whole name.
+        metadata.insert("generateName".into(), format!("{}-", object::name(self.set)).into());
         object::label(&mut metadata, POD_NAME, name);
         object::label(&mut metadata, POD_INDEX, ordinal(name).to_string());
         object::label(&mut metadata, REVISION_LABEL, revision.as_str());
@@ -152,9 +154,10 @@ impl<'a> Pods<'a> {
         metadata.insert("name".into(), name.into());
         metadata.insert("namespace".into(), object::namespace(self.set).into());
         let spec = &template["spec"];
-        Change::Claim(json!({
-            "apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": metadata, "spec": spec,
-        }))
+        let kind = Kind::Claim;
+        let claim =
+            json!({ "apiVersion": kind.api_version(), "kind": kind.name(), "metadata": metadata, "spec": spec });
+        Change::Create(kind, claim)
     }
 
     fn set_status(&self, look: &mut Look) {
