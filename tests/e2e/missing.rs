@@ -3,7 +3,7 @@
 
 use std::time::{Duration, Instant};
 
-use serde_json::json;
+use serde_json::{Value, json};
 use trimtab_harness::eventually;
 
 use crate::support::{BENCH, MISBEHAVE, SOON, Scene, User};
@@ -159,6 +159,33 @@ async fn an_absent_object_that_was_looked_up_wakes_the_one_that_waits_for_it() {
             (object["status"]["found"]["metadata"]["name"] == "wanted").then_some(())
         })
         .await;
+}
+
+#[tokio::test]
+async fn what_comes_to_match_a_selection_wakes_the_one_who_made_it() {
+    let scene = Scene::new().await;
+    scene.define(MISBEHAVE);
+    scene.copy("misbehave", "misbehave.wasm");
+    scene.create_misbehave("anna", "select:ConfigMap").await;
+    let anna = scene.misbehave("anna");
+    scene.api.merge(&anna, &json!({ "spec": { "name": "tier in (web,edge)" } })).await;
+    let _host = scene.host().await;
+    scene.condition(&anna, "Settled").await;
+
+    let sees = async |names: Value| {
+        scene.sees(&format!("{names} are selected"), &anna, |it| (it["status"]["found"] == names).then_some(())).await;
+    };
+    sees(json!([])).await;
+    for (name, tier) in [("b", "edge"), ("a", "web"), ("c", "db")] {
+        let labels = json!({ "tier": tier });
+        let map = json!({ "apiVersion": "v1", "kind": "ConfigMap", "metadata": { "name": name, "labels": labels } });
+        scene.api.create(&scene.config_map(""), &map).await;
+    }
+    sees(json!(["a", "b"])).await;
+    scene.api.merge(&scene.config_map("a"), &json!({ "metadata": { "labels": { "tier": "db" } } })).await;
+    sees(json!(["b"])).await;
+    scene.api.merge(&scene.config_map("c"), &json!({ "metadata": { "labels": { "tier": "web" } } })).await;
+    sees(json!(["b", "c"])).await;
 }
 
 /// Waits until a slot is pending for `what` and tells why.

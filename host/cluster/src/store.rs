@@ -24,6 +24,7 @@ use std::sync::{Arc, RwLock, RwLockReadGuard};
 use trimtab_core::{
     id::{GroupKind, Place, Uid},
     object::Object,
+    selector::Selector,
 };
 
 pub use self::intake::{Intake, StaleList};
@@ -73,9 +74,33 @@ impl Store {
         self.read().entry(kind, version, namespace, name).map(|entry| entry.object.clone())
     }
 
-    /// Why an object that exists cannot be read, where that is so: `get` has
-    /// none for it, and yet it is not absent.
-    pub fn unreadable(&self, kind: &GroupKind, version: &str, namespace: &str, name: &str) -> Option<Arc<str>> {
+    /// The first `limit` objects of a kind and version that `labels` selects, in
+    /// one namespace or in all, ordered by namespace and name: of those that
+    /// watches hold, so all only where an unlabelled watch is synced.
+    pub fn select(
+        &self,
+        kind: &GroupKind,
+        version: &str,
+        namespace: Option<&str>,
+        labels: &Selector,
+        limit: usize,
+    ) -> Vec<Arc<Object>> {
+        let state = self.read();
+        let selected = state.of_kind(kind, version, namespace);
+        let selected = selected.filter(|object| labels.matches(|name| object.meta.label(name)));
+        selected.take(limit).cloned().collect()
+    }
+
+    /// The first object that exists and cannot be read, with the reason, among
+    /// those of a kind and version in a namespace, or in all, and with a name,
+    /// or any: `get` has none for it, and yet it is not absent.
+    pub fn unreadable(
+        &self,
+        kind: &GroupKind,
+        version: &str,
+        namespace: Option<&str>,
+        name: Option<&str>,
+    ) -> Option<(Place, Arc<str>)> {
         self.read().unreadable(kind, version, namespace, name)
     }
 

@@ -5,21 +5,15 @@
 //! object at the same resource version, and a status written by someone else's
 //! no-op moves the version without altering what the plugin sees.
 
-use crate::{
-    hash::Hash,
-    id::{GroupKind, Place},
-    object::Object,
-};
+use crate::{hash::Hash, object::Object};
 
 /// A look-up that the run made, and the answer that it got.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Look {
-    /// What was asked for.
-    pub place: Place,
-    /// In which version.
-    pub version: Box<str>,
-    /// The content that was found; none where there was nothing.
-    pub found: Option<Hash>,
+    /// What was asked for: a text that no other question has.
+    pub asked: String,
+    /// The contents that were found, in the order in which they were given.
+    pub found: Vec<Hash>,
 }
 
 /// What a run was given, as a hash.
@@ -47,12 +41,10 @@ pub fn fingerprint<'a>(
     Fingerprint(Hash::of(counts.iter().map(<[u8; 8]>::as_slice).chain(parts)))
 }
 
-fn look(Look { place, version, found }: &Look) -> Hash {
-    let Place { kind: GroupKind { group, kind }, namespace, name } = place;
-    let asked = [group, kind, &**version, namespace, name].map(str::as_bytes);
+fn look(Look { asked, found }: &Look) -> Hash {
     // An absence is another thing than an object whose content hashes to
     // whatever: the number of parts tells them apart.
-    Hash::of(asked.into_iter().chain(found.as_ref().map(Hash::as_bytes)))
+    Hash::of([asked.as_bytes()].into_iter().chain(found.iter().map(Hash::as_bytes)))
 }
 
 #[cfg(test)]
@@ -67,7 +59,7 @@ mod tests {
     }
 
     fn asked(name: &str, found: Option<&Object>) -> Look {
-        Look { place: object(name, "", 1).meta.place, version: "v1".into(), found: found.map(|object| object.content) }
+        Look { asked: name.into(), found: found.into_iter().map(|object| object.content).collect() }
     }
 
     const GENERATION: [&[u8]; 1] = [b"generation"];

@@ -81,6 +81,11 @@ impl Pairs {
         None
     }
 
+    /// All names with their values, by name.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
+        (0..self.ends.len() / 2).map(|at| (self.part(at * 2), self.part(at * 2 + 1)))
+    }
+
     fn part(&self, at: usize) -> &str {
         let start = at.checked_sub(1).map_or(0, |before| self.ends[before]);
         &self.text[start as usize..self.ends[at] as usize]

@@ -9,7 +9,7 @@ const PREFIX_BYTES_MAX: usize = 253;
 
 /// Requirements on labels, all of which must hold. Two texts that mean the
 /// same give equal selectors.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Selector(BTreeSet<Requirement>);
 
 /// Why a text is no label selector.
@@ -56,6 +56,15 @@ impl Selector {
     /// Whether it selects everything.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
+    }
+
+    /// Labels of which everything that is selected has one: the key and values of
+    /// one requirement. None where no requirement names values, as in `a` or `a!=b`.
+    pub fn pairs(&self) -> Option<impl Iterator<Item = (&str, &str)>> {
+        self.0.iter().find_map(|Requirement { key, rule }| match rule {
+            Rule::In(values) => Some(values.iter().map(|value| (key.as_str(), value.as_str()))),
+            _ => None,
+        })
     }
 
     /// Whether an object whose label values `label` tells is selected. As in
@@ -205,6 +214,18 @@ mod tests {
         assert_eq!(canonical("a in (1)"), canonical("a = 1"));
         assert_eq!(canonical("x.io/a notin (1)"), "x.io/a!=1");
         assert_eq!(canonical("  "), "");
+    }
+
+    #[test]
+    fn pairs_are_those_of_a_requirement_that_names_values() {
+        let pairs = |text: &str| {
+            let selector = Selector::parse(text).unwrap();
+            selector.pairs().map(|pairs| pairs.map(|(key, value)| format!("{key}={value}")).collect::<Vec<_>>())
+        };
+        assert_eq!(pairs("a=1"), Some(vec!["a=1".into()]));
+        assert_eq!(pairs("a,b in (x,y)"), Some(vec!["b=x".into(), "b=y".into()]));
+        assert_eq!(pairs("a,!b,c!=1"), None);
+        assert_eq!(pairs(""), None);
     }
 
     #[test]

@@ -7,14 +7,13 @@ use trimtab_cluster::store::Store;
 use trimtab_core::{
     fingerprint::{Fingerprint, Look, fingerprint},
     hash::Hash,
-    id::{InstanceId, Key, split_api_version},
+    id::{InstanceId, Key},
     marks,
     object::Object,
     route::{Unserved, instance_of},
 };
-use trimtab_wasm::LookUp;
 
-use crate::{generation::Generation, leading::Leading, lookups, serving::Serving, settings::Settings, slot::unhealthy};
+use crate::{generation::Generation, leading::Leading, serving::Serving, settings::Settings, slot::unhealthy};
 
 /// All that a run is decided on.
 pub struct Job {
@@ -141,32 +140,19 @@ impl Sources<'_> {
 }
 
 impl Job {
-    /// The fingerprint of all that the plugin would be given, with the look-ups
-    /// of the last run answered as they would be now.
-    pub fn fingerprint<'a>(&self, store: &Store, looked_up: impl IntoIterator<Item = &'a LookUp>) -> Fingerprint {
-        self.fingerprint_of(self.object.content, store, looked_up)
+    /// The fingerprint of all that the plugin is given, look-ups among it.
+    pub fn fingerprint(&self, looks: &[Look]) -> Fingerprint {
+        self.fingerprint_of(self.object.content, looks)
     }
 
     /// The same without the object's status: what a failure rests on, since the
     /// report of a failure goes to the status and must not be a reason to try again.
-    pub fn cause<'a>(&self, store: &Store, looked_up: impl IntoIterator<Item = &'a LookUp>) -> Fingerprint {
-        self.fingerprint_of(self.object.body, store, looked_up)
+    pub fn cause(&self, looks: &[Look]) -> Fingerprint {
+        self.fingerprint_of(self.object.body, looks)
     }
 
-    fn fingerprint_of<'a>(
-        &self,
-        object: Hash,
-        store: &Store,
-        looked_up: impl IntoIterator<Item = &'a LookUp>,
-    ) -> Fingerprint {
-        let looks = looked_up.into_iter().map(|look_up| {
-            let place = lookups::place(look_up);
-            let (_, version) = split_api_version(&look_up.of.api_version);
-            let found = store.get(&place.kind, version, &place.namespace, &place.name);
-            Look { found: found.map(|object| object.content), version: version.into(), place }
-        });
-        let looks = looks.collect::<Vec<_>>();
+    fn fingerprint_of(&self, object: Hash, looks: &[Look]) -> Fingerprint {
         let children = self.children.iter().map(AsRef::as_ref);
-        fingerprint(self.generation.loaded.identity, object, self.finalizing, children, &looks)
+        fingerprint(self.generation.loaded.identity, object, self.finalizing, children, looks)
     }
 }

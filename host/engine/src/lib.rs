@@ -14,6 +14,7 @@ mod metrics;
 mod permit;
 mod published;
 pub mod queue;
+mod readers;
 mod reconcile;
 mod serving;
 mod settings;

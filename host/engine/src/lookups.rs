@@ -1,16 +1,21 @@
 //! What plugins may look up: the store, as far as the description asks, the
 //! policy grants and the watches are synced.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
-use trimtab_cluster::store::Store;
+use trimtab_cluster::{spec::WatchSpec, store::Store};
 use trimtab_core::{
+    fingerprint::Look,
+    hash::Hash,
     id::{GroupKind, Place, split_api_version},
     object::Object,
 };
-use trimtab_wasm::{LookUp, Lookup, Refusal};
+use trimtab_wasm::{LookUp, Lookup, Refusal, Wanted};
 
-use crate::generation::Generation;
+use crate::{generation::Generation, readers::Trigger};
 
 /// The look-ups of one call.
 pub struct StoreLookup {
@@ -23,23 +28,29 @@ impl StoreLookup {
     pub fn new(store: Arc<Store>, generation: Arc<Generation>) -> Arc<Self> {
         Arc::new(Self { store, generation })
     }
+
+    /// The watches that show all of what is asked for: of them, each must be synced.
+    fn watches<'a>(
+        &'a self,
+        kind: &'a GroupKind,
+        version: &'a str,
+        asked: &'a LookUp,
+    ) -> impl Iterator<Item = &'a WatchSpec> {
+        let all_served = asked.namespace.is_none() && matches!(asked.wanted, Wanted::Selected { .. });
+        self.generation.needs.watches.iter().filter(move |spec| {
+            let covers = spec.namespace.is_none() || spec.namespace == asked.namespace || all_served;
+            spec.kind == *kind && &*spec.version == version && spec.labels.is_none() && covers
+        })
+    }
 }
 
 impl Lookup for StoreLookup {
-    fn get(&self, wanted: &LookUp) -> Result<Option<Arc<Object>>, Refusal> {
-        let (_, version) = split_api_version(&wanted.of.api_version);
-        let kind = GroupKind::new(&wanted.of.api_version, &wanted.of.kind);
-        let namespace = wanted.namespace.as_deref();
-        self.generation
-            .loaded
-            .grants
-            .may_read(&kind, version, namespace)
-            .map_err(|denied| Refusal::Denied(denied.to_string()))?;
-        let specs = self.generation.needs.watches.iter().filter(|spec| {
-            let covers = spec.namespace.is_none() || spec.namespace.as_deref() == namespace;
-            spec.kind == kind && &*spec.version == version && spec.labels.is_none() && covers
-        });
-        let mut healths = specs.map(|spec| (spec, self.store.health(spec))).peekable();
+    fn find(&self, asked: &LookUp) -> Result<Vec<Arc<Object>>, Refusal> {
+        let (kind, version) = of(asked);
+        let namespace = asked.namespace.as_deref();
+        let granted = self.generation.loaded.grants.may_read(&kind, version, namespace);
+        granted.map_err(|denied| Refusal::Denied(denied.to_string()))?;
+        let mut healths = self.watches(&kind, version, asked).map(|spec| (spec, self.store.health(spec))).peekable();
         if healths.peek().is_none() {
             let inside = namespace.map_or_else(|| "without a namespace".into(), |name| format!("in namespace {name}"));
             return Err(Refusal::Denied(format!("{kind} {inside} is not served by this host")));
@@ -47,24 +58,145 @@ impl Lookup for StoreLookup {
         if let Some((spec, health)) = healths.find(|(_, health)| !health.is_synced()) {
             return Err(Refusal::NotReady(format!("the watch of {spec} is not ready: {health}")));
         }
-        let namespace = namespace.unwrap_or_default();
-        if let Some(why) = self.store.unreadable(&kind, version, namespace, &wanted.name) {
-            return Err(Refusal::NotReady(format!("{kind} {namespace}/{} cannot be read: {why}", wanted.name)));
+        let unreadable = match &asked.wanted {
+            Wanted::Named(name) => {
+                self.store.unreadable(&kind, version, Some(namespace.unwrap_or_default()), Some(name))
+            }
+            Wanted::Selected { .. } => self.store.unreadable(&kind, version, namespace, None),
+        };
+        if let Some((place, why)) = unreadable {
+            return Err(Refusal::NotReady(format!("{place} cannot be read: {why}")));
         }
-        Ok(self.store.get(&kind, version, namespace, &wanted.name))
+        Ok(find(&self.store, asked))
     }
 }
 
-/// The place that a look-up names: what it is woken by.
-pub fn place(look_up: &LookUp) -> Place {
-    Place {
-        kind: GroupKind::new(&look_up.of.api_version, &look_up.of.kind),
-        namespace: look_up.namespace.clone().unwrap_or_default(),
-        name: look_up.name.clone(),
+/// What a look-up would find now.
+fn find(store: &Store, asked: &LookUp) -> Vec<Arc<Object>> {
+    let (kind, version) = of(asked);
+    let namespace = asked.namespace.as_deref();
+    match &asked.wanted {
+        Wanted::Named(name) => store.get(&kind, version, namespace.unwrap_or_default(), name).into_iter().collect(),
+        Wanted::Selected { labels, limit } => store.select(&kind, version, namespace, labels, *limit as usize),
     }
 }
 
-/// The places of many look-ups, each once.
-pub fn places<'a>(look_ups: impl IntoIterator<Item = &'a LookUp>) -> BTreeSet<Place> {
-    look_ups.into_iter().map(place).collect()
+/// What a run looked up, and the contents that it was told; none where the
+/// look-up ended it.
+pub type LookedUp = BTreeMap<LookUp, Option<Vec<Hash>>>;
+
+/// The same with the contents in place of the objects.
+pub fn looked_up(answers: BTreeMap<LookUp, Option<Vec<Arc<Object>>>>) -> LookedUp {
+    answers.into_iter().map(|(asked, answer)| (asked, answer.as_deref().map(contents))).collect()
+}
+
+/// What a run was told, for the fingerprint of what it rests on.
+pub fn told(looked_up: &LookedUp) -> Vec<Look> {
+    let look = |(asked, found): (&LookUp, &Option<Vec<Hash>>)| Look {
+        asked: asked.to_string(),
+        found: found.clone().unwrap_or_default(),
+    };
+    looked_up.iter().map(look).collect()
+}
+
+/// What a run that looks up the same would be told now.
+pub fn now(store: &Store, looked_up: &LookedUp) -> Vec<Look> {
+    let look = |asked: &LookUp| Look { asked: asked.to_string(), found: contents(&find(store, asked)) };
+    looked_up.keys().map(look).collect()
+}
+
+/// Whether a run would be told something else now. What changes before a key is
+/// among the readers wakes nobody, so whoever has put it there asks this.
+pub fn moved(store: &Store, looked_up: &LookedUp) -> bool {
+    let mut told = looked_up.iter().filter_map(|(asked, found)| Some((asked, found.as_ref()?)));
+    told.any(|(asked, found)| contents(&find(store, asked)) != *found)
+}
+
+fn contents(objects: &[Arc<Object>]) -> Vec<Hash> {
+    objects.iter().map(|object| object.content).collect()
+}
+
+/// What the look-ups are woken by, each once.
+pub fn triggers<'a>(look_ups: impl IntoIterator<Item = &'a LookUp>) -> BTreeSet<Trigger> {
+    look_ups.into_iter().flat_map(triggers_of).collect()
+}
+
+fn triggers_of(asked: &LookUp) -> Vec<Trigger> {
+    let (kind, _) = of(asked);
+    let namespace = asked.namespace.clone();
+    match &asked.wanted {
+        Wanted::Named(name) => {
+            vec![Trigger::Place(Place { kind, namespace: namespace.unwrap_or_default(), name: name.clone() })]
+        }
+        Wanted::Selected { labels, .. } => match labels.pairs() {
+            Some(pairs) => {
+                let trigger = |(name, value)| Trigger::label(&kind, namespace.as_ref(), name, value);
+                pairs.map(trigger).collect()
+            }
+            None => vec![Trigger::Kind { kind, namespace }],
+        },
+    }
+}
+
+fn of(asked: &LookUp) -> (GroupKind, &str) {
+    let (_, version) = split_api_version(&asked.of.api_version);
+    (GroupKind::new(&asked.of.api_version, &asked.of.kind), version)
+}
+
+#[cfg(test)]
+mod tests {
+    use trimtab_cluster::{
+        spec::Health,
+        store::{Change, Notify},
+    };
+    use trimtab_core::selector::Selector;
+    use trimtab_wasm::KindRef;
+
+    use super::*;
+
+    struct Nobody;
+
+    impl Notify for Nobody {
+        fn changed(&self, _: &Change<'_>) {}
+        fn health(&self, _: &WatchSpec, _: &Health) {}
+    }
+
+    fn asked(wanted: Wanted) -> LookUp {
+        let of = KindRef { cluster: None, api_version: "v1".into(), kind: "Secret".into() };
+        LookUp { of, namespace: Some("a".into()), wanted }
+    }
+
+    /// What a run would have been told at this moment.
+    fn told_by(store: &Store, asked: &LookUp) -> LookedUp {
+        looked_up([(asked.clone(), Some(find(store, asked)))].into())
+    }
+
+    #[test]
+    fn what_changes_while_a_run_is_on_its_way_is_seen_at_its_end() {
+        let labels = Selector::parse("tier=web").unwrap();
+        for wanted in [Wanted::Named("x".into()), Wanted::Selected { labels, limit: 9 }] {
+            let store = Store::new(Arc::new(Nobody));
+            let kind = GroupKind::new("v1", "Secret");
+            let spec = WatchSpec { kind, version: "v1".into(), namespace: None, labels: None };
+            let watch = store.open(&spec);
+            let asked = asked(wanted);
+            let absent = told_by(&store, &asked);
+            assert!(!moved(&store, &absent));
+
+            let text =
+                r#"{"metadata":{"name":"x","namespace":"a","uid":"u","resourceVersion":"5","labels":{"tier":"web"}}}"#;
+            watch.shown(text);
+            assert!(moved(&store, &absent), "{asked}");
+            assert_ne!(now(&store, &absent), told(&absent));
+            let present = told_by(&store, &asked);
+            assert!(!moved(&store, &present) && now(&store, &present) == told(&present));
+        }
+    }
+
+    #[test]
+    fn a_look_up_that_ended_its_run_is_not_asked_again_for_what_is_half_listed() {
+        let store = Store::new(Arc::new(Nobody));
+        let ended = LookedUp::from([(asked(Wanted::Named("x".into())), None)]);
+        assert!(!moved(&store, &ended));
+    }
 }

@@ -11,9 +11,13 @@ use trimtab_core::{
     fingerprint::Fingerprint,
     fixed::FixedPoints,
     id::{Key, Lineage, Place},
-    object::Object,
+    object::{Meta, Object},
 };
-use trimtab_wasm::LookUp;
+
+use crate::{
+    lookups::{self, LookedUp},
+    readers::Readers,
+};
 
 /// What one look leaves for the next one.
 #[derive(Debug, Default)]
@@ -21,7 +25,7 @@ pub struct Remembered {
     /// The fingerprint of the inputs of the last run, if its plan was empty.
     pub settled: Option<Fingerprint>,
     /// What the last run looked up, found or not.
-    pub looked_up: BTreeSet<LookUp>,
+    pub looked_up: LookedUp,
     /// Applies that changed nothing on the server.
     pub fixed: FixedPoints,
     /// Children that no watch shows, as the last run met them: for the next
@@ -82,10 +86,7 @@ pub struct Memory {
 struct Inner {
     /// One for each object that was looked at and still exists.
     keys: HashMap<Key, Remembered>,
-    /// Who looked a place up, found or not.
-    readers: HashMap<Place, BTreeSet<Key>>,
-    /// The places of each reader, to be able to forget them.
-    places: BTreeMap<Key, BTreeSet<Place>>,
+    readers: Readers,
 }
 
 impl Memory {
@@ -95,16 +96,17 @@ impl Memory {
     }
 
     /// Puts a key's memory back and lets what it looked up wake it.
-    pub fn put(&self, key: &Key, remembered: Remembered, places: BTreeSet<Place>) {
+    pub fn put(&self, key: &Key, remembered: Remembered) {
+        let triggers = lookups::triggers(remembered.looked_up.keys());
         let inner = &mut *self.inner();
-        inner.set_places(key, places);
+        inner.readers.set(key, triggers);
         inner.keys.insert(key.clone(), remembered);
     }
 
     /// The key's object is gone or is no longer ours.
     pub fn forget(&self, key: &Key) {
         let inner = &mut *self.inner();
-        inner.set_places(key, BTreeSet::new());
+        inner.readers.set(key, BTreeSet::new());
         inner.keys.remove(key);
     }
 
@@ -124,32 +126,14 @@ impl Memory {
         all
     }
 
-    /// The keys whose last run looked this place up.
-    pub fn readers(&self, place: &Place) -> Vec<Key> {
-        self.inner().readers.get(place).into_iter().flatten().cloned().collect()
+    /// The keys whose last run rests on an object, by a state that it had or has.
+    pub fn readers(&self, object: &Meta) -> BTreeSet<Key> {
+        self.inner().readers.of(object)
     }
 
     fn inner(&self) -> std::sync::MutexGuard<'_, Inner> {
         // Each change is complete before the guard goes, so a panic elsewhere leaves nothing half done.
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Inner {
-    fn set_places(&mut self, key: &Key, new: BTreeSet<Place>) {
-        let old = if new.is_empty() { self.places.remove(key) } else { self.places.insert(key.clone(), new.clone()) };
-        let old = old.unwrap_or_default();
-        for gone in old.difference(&new) {
-            if let Some(readers) = self.readers.get_mut(gone) {
-                readers.remove(key);
-                if readers.is_empty() {
-                    self.readers.remove(gone);
-                }
-            }
-        }
-        for place in new.difference(&old) {
-            self.readers.entry(place.clone()).or_default().insert(key.clone());
-        }
     }
 }
 
@@ -172,16 +156,6 @@ mod tests {
     }
 
     #[test]
-    fn a_place_wakes_only_those_whose_last_run_looked_it_up() {
-        let memory = Memory::default();
-        memory.put(&key(), Remembered::default(), [place("x"), place("y")].into());
-        assert_eq!(memory.readers(&place("x")), [key()]);
-        memory.put(&key(), Remembered::default(), [place("y")].into());
-        assert!(memory.readers(&place("x")).is_empty());
-        assert_eq!(memory.readers(&place("y")), [key()]);
-    }
-
-    #[test]
     fn objects_are_counted_by_what_their_last_run_came_to() {
         let memory = Memory::default();
         let cause = fingerprint(Hash::default(), Hash::default(), false, [], []);
@@ -194,18 +168,9 @@ mod tests {
             ("c", Remembered { failed: Some(failed(false)), ..Remembered::default() }),
             ("d", Remembered::default()),
         ] {
-            memory.put(&named(name), remembered, BTreeSet::new());
+            memory.put(&named(name), remembered);
         }
         let counts = memory.counts();
         assert_eq!(counts[&key().lineage], Counts { settled: 1, waiting: 1, failing: 1, other: 1 });
-    }
-
-    #[test]
-    fn a_forgotten_key_leaves_nothing_behind() {
-        let memory = Memory::default();
-        memory.put(&key(), Remembered::default(), [place("x")].into());
-        memory.forget(&key());
-        let inner = memory.inner();
-        assert!(inner.keys.is_empty() && inner.readers.is_empty() && inner.places.is_empty());
     }
 }

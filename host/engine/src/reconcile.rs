@@ -18,7 +18,13 @@ use trimtab_core::{
 };
 use trimtab_wasm::{Called, Group, Request, Response};
 
-use crate::{gather::Job, lookups::StoreLookup, memory::Remembered, trouble::Trouble, workshop::Workshop};
+use crate::{
+    gather::Job,
+    lookups::{self, StoreLookup},
+    memory::Remembered,
+    trouble::Trouble,
+    workshop::Workshop,
+};
 
 /// How a run without trouble ended.
 pub enum Ended {
@@ -55,7 +61,7 @@ impl Run<'_> {
         }
         let called = self.call().await;
         self.shop.called(self.key, self.job, &called);
-        self.memory.looked_up = called.looked_up.into_keys().collect();
+        self.memory.looked_up = lookups::looked_up(called.looked_up);
         let answered = called.outcome.map_err(Trouble::from).and_then(|response| self.check(response));
         let answer = match answered {
             Ok(answer) => answer,

@@ -51,7 +51,7 @@ impl Triggers {
         if let Some(owner) = owner_key(object) {
             self.queue.add(owner, priority);
         }
-        for reader in self.memory.readers(&object.place) {
+        for reader in self.memory.readers(object) {
             self.queue.add(reader, priority);
         }
     }

@@ -18,7 +18,7 @@ use crate::{
     memory::{Failed, Memory, Remembered},
     metrics::{Metrics, Who},
     published::Published,
-    queue::{Done, Queue},
+    queue::{Done, Priority, Queue},
     reconcile::{Ended, Run},
     settings::Settings,
     trouble::{Again, Trouble},
@@ -60,12 +60,13 @@ impl Workshop {
         };
         let who = Who::new(&job.instance, &key.lineage);
         let due = memory.due.is_some_and(|due| due <= began);
-        let fingerprint = job.fingerprint(&self.store, &memory.looked_up);
+        let looks = lookups::now(&self.store, &memory.looked_up);
+        let fingerprint = job.fingerprint(&looks);
         if !due && job.mark.is_none() && memory.settled == Some(fingerprint) {
             self.metrics.skipped(&who, "settled");
             return self.rest(key, memory, began);
         }
-        let cause = job.cause(&self.store, &memory.looked_up);
+        let cause = job.cause(&looks);
         if let Some(wait) = memory.failed.as_ref().and_then(|failed| failed.holds_back(cause, began)) {
             self.metrics.skipped(&who, "backing-off");
             self.remember(key, memory);
@@ -75,7 +76,8 @@ impl Workshop {
         let ended = Run { shop: self, key, job: &job, memory: &mut memory }.run().await;
         let took = self.env.elapsed().saturating_sub(began);
         memory.settled = None;
-        match ended {
+        let looked_up = memory.looked_up.clone();
+        let done = match ended {
             Ok(ended) => {
                 memory.failed = None;
                 let wish = self.succeeded(&job, &mut memory, ended);
@@ -87,7 +89,11 @@ impl Workshop {
                 self.metrics.ran(&who, trouble.word(), took);
                 self.failed(key, &job, memory, cause, &trouble)
             }
+        };
+        if lookups::moved(&self.store, &looked_up) {
+            self.queue.add(key.clone(), Priority::Normal);
         }
+        done
     }
 
     /// Remembers a success, and says whether the plugin asked to look again.
@@ -96,7 +102,7 @@ impl Workshop {
             Ended::Settled { requeue_after } => (true, requeue_after),
             Ended::Wrote { requeue_after } => (false, requeue_after),
         };
-        memory.settled = settled.then(|| job.fingerprint(&self.store, &memory.looked_up));
+        memory.settled = settled.then(|| job.fingerprint(&lookups::told(&memory.looked_up)));
         let resync = job.generation.loaded.description.resync;
         let next = [wish, resync].into_iter().flatten().min();
         memory.due = next.map(|after| self.env.elapsed() + after);
@@ -150,8 +156,7 @@ impl Workshop {
     }
 
     fn remember(&self, key: &Key, memory: Remembered) {
-        let places = lookups::places(&memory.looked_up);
-        self.memory.put(key, memory, places);
+        self.memory.put(key, memory);
     }
 
     /// RFC 3339 with whole seconds, as Kubernetes writes times.

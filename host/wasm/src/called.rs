@@ -1,9 +1,9 @@
 //! What a call leaves behind: its outcome, what it looked up, what it said and
 //! what it cost. Everything is a value: metrics and logs are the caller's.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, fmt, sync::Arc, time::Duration};
 
-use trimtab_core::object::Object;
+use trimtab_core::{object::Object, selector::Selector};
 
 use crate::{
     contract::{Failure, KindRef},
@@ -15,9 +15,9 @@ use crate::{
 pub struct Called<T> {
     /// The answer, or why there is none.
     pub outcome: Result<T, CallError>,
-    /// What it looked up and what it was told. A look-up that ended the run as
-    /// waiting is among them, as absent: its change must wake the object too.
-    pub looked_up: BTreeMap<LookUp, Option<Arc<Object>>>,
+    /// What it looked up and what it was told. The look-up that ended the run as
+    /// waiting is among them, with no answer: its change must wake the object too.
+    pub looked_up: BTreeMap<LookUp, Option<Vec<Arc<Object>>>>,
     /// What it logged and wrote to stdout and stderr.
     pub log: Log,
     /// Connections that it tried to make, and was denied.
@@ -46,15 +46,47 @@ impl<T> Called<T> {
     }
 }
 
-/// One object that a plugin asked for.
+/// What a plugin asked for.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct LookUp {
     /// The kind and its version.
     pub of: KindRef,
-    /// Absent for cluster-scoped objects.
+    /// Absent for cluster-scoped objects, and for a selection in all namespaces.
     pub namespace: Option<Arc<str>>,
-    /// `metadata.name`
-    pub name: Arc<str>,
+    /// Which of that kind.
+    pub wanted: Wanted,
+}
+
+/// Which objects of a kind are looked up.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Wanted {
+    /// The one with that `metadata.name`.
+    Named(Arc<str>),
+    /// Those with such labels.
+    Selected {
+        /// What their labels must be like.
+        labels: Selector,
+        /// No more than these: the first by namespace and name.
+        limit: u32,
+    },
+}
+
+/// A text that no other look-up has: names come from guests and may be anything.
+impl fmt::Display for LookUp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let KindRef { cluster, api_version, kind } = &self.of;
+        write!(f, "{api_version:?} {kind:?}")?;
+        if let Some(cluster) = cluster {
+            write!(f, " of cluster {cluster:?}")?;
+        }
+        if let Some(namespace) = &self.namespace {
+            write!(f, " in namespace {namespace:?}")?;
+        }
+        match &self.wanted {
+            Wanted::Named(name) => write!(f, " named {name:?}"),
+            Wanted::Selected { labels, limit } => write!(f, " selected by {:?}, at most {limit}", labels.to_string()),
+        }
+    }
 }
 
 /// Where the time of a call went.
@@ -128,8 +160,8 @@ pub enum CallError {
         /// What it may be.
         limit_bytes: u64,
     },
-    /// It looked up more objects than a run may depend on.
-    #[error("the plugin looked up more than {limit} objects")]
+    /// It made more look-ups than a run may depend on.
+    #[error("the plugin made more than {limit} different look-ups")]
     TooManyLookUps {
         /// How many it may.
         limit: usize,

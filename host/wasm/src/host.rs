@@ -3,12 +3,12 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use trimtab_core::object::Object;
+use trimtab_core::{object::Object, selector::Selector};
 use wasmtime::{StoreContextMut, component::Linker};
 use wasmtime_wasi::{WasiCtxView, WasiView};
 
 use crate::{
-    called::LookUp,
+    called::{LookUp, Wanted},
     contract::{KindRef, Level},
     limits::{LOOK_UPS_MAX, Limiter},
     lookup::{Lookup, Refusal},
@@ -36,7 +36,7 @@ impl WasiView for State {
 /// must not rest on two states of one object.
 pub(crate) struct LookUps {
     lookup: Arc<dyn Lookup>,
-    pub answers: BTreeMap<LookUp, Option<Arc<Object>>>,
+    pub answers: BTreeMap<LookUp, Option<Vec<Arc<Object>>>>,
 }
 
 impl LookUps {
@@ -44,16 +44,16 @@ impl LookUps {
         Self { lookup, answers: BTreeMap::new() }
     }
 
-    fn get(&mut self, wanted: LookUp) -> Result<Result<Option<Arc<Object>>, String>, Stop> {
-        if let Some(answer) = self.answers.get(&wanted) {
+    fn find(&mut self, wanted: LookUp) -> Result<Result<Vec<Arc<Object>>, String>, Stop> {
+        if let Some(Some(answer)) = self.answers.get(&wanted) {
             return Ok(Ok(answer.clone()));
         }
         if self.answers.len() >= LOOK_UPS_MAX {
             return Err(Stop::LookUps);
         }
-        match self.lookup.get(&wanted) {
+        match self.lookup.find(&wanted) {
             Ok(answer) => {
-                self.answers.insert(wanted, answer.clone());
+                self.answers.insert(wanted, Some(answer.clone()));
                 Ok(Ok(answer))
             }
             Err(Refusal::NotReady(why)) => {
@@ -67,6 +67,8 @@ impl LookUps {
 
 /// `result<option<json>, string>` as `get` gives it.
 type Found = Result<Option<Arc<str>>, String>;
+/// `result<list<json>, string>` as `select` gives it.
+type Selected = Result<Vec<Arc<str>>, String>;
 
 /// Everything that a plugin may import.
 pub(crate) fn linker(engine: &wasmtime::Engine) -> wasmtime::Result<Linker<State>> {
@@ -88,15 +90,18 @@ fn get(
     mut store: StoreContextMut<'_, State>,
     (of, namespace, name): (KindRef, Option<Arc<str>>, Arc<str>),
 ) -> wasmtime::Result<(Found,)> {
-    let found = store.data_mut().look_ups.get(LookUp { of, namespace, name })?;
-    Ok((found.map(|object| object.map(|object| object.text.clone())),))
+    let found = store.data_mut().look_ups.find(LookUp { of, namespace, wanted: Wanted::Named(name) })?;
+    Ok((found.map(|objects| objects.first().map(|object| object.text.clone())),))
 }
 
-/// A list look-up becomes a trigger of another form, which the store has no
-/// index for yet.
 fn select(
-    _: StoreContextMut<'_, State>,
-    _: (KindRef, Option<String>, Option<String>, u32),
-) -> wasmtime::Result<(Result<Vec<String>, String>,)> {
-    Ok((Err("this host does not answer select yet; look objects up by name with get".to_owned()),))
+    mut store: StoreContextMut<'_, State>,
+    (of, namespace, selector, limit): (KindRef, Option<Arc<str>>, Option<String>, u32),
+) -> wasmtime::Result<(Selected,)> {
+    let labels = match Selector::parse(selector.as_deref().unwrap_or_default()) {
+        Ok(labels) => labels,
+        Err(error) => return Ok((Err(format!("the label selector: {error}")),)),
+    };
+    let found = store.data_mut().look_ups.find(LookUp { of, namespace, wanted: Wanted::Selected { labels, limit } })?;
+    Ok((found.map(|objects| objects.iter().map(|object| object.text.clone()).collect()),))
 }

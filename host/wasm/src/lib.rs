@@ -27,7 +27,7 @@ mod turn;
 mod wasi;
 
 pub use cache::CacheError;
-pub use called::{CallError, Called, Cost, LookUp};
+pub use called::{CallError, Called, Cost, LookUp, Wanted};
 pub use compile::{CompileError, CompileLimits, compile};
 pub use config::{COMPILE_WALL, CompileCommand, Config, Mode, Serve};
 pub use contract::{Event, Failure, Group, KindRef, Level, Outcome, Request, Response};

@@ -5,7 +5,7 @@ use wasmtime::ResourceLimiter;
 
 use crate::stop::Stop;
 
-/// The different objects that one call may look up: each becomes a trigger that
+/// The different look-ups that one call may make: each becomes a trigger that
 /// the host remembers for as long as the object lives, so as many as an answer
 /// may have children.
 pub const LOOK_UPS_MAX: usize = 1000;

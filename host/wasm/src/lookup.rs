@@ -9,8 +9,9 @@ use crate::called::LookUp;
 /// Answers look-ups from a cache, without waiting: a guest holds a core while
 /// it is asked.
 pub trait Lookup: Send + Sync + 'static {
-    /// The object, or `None` where the cache is sure that there is none.
-    fn get(&self, wanted: &LookUp) -> Result<Option<Arc<Object>>, Refusal>;
+    /// What there is, in order of namespace and name; nothing where the cache is
+    /// sure that there is none.
+    fn find(&self, wanted: &LookUp) -> Result<Vec<Arc<Object>>, Refusal>;
 }
 
 /// Why a look-up has no answer.
@@ -27,7 +28,7 @@ pub enum Refusal {
 pub(crate) struct NoLookups;
 
 impl Lookup for NoLookups {
-    fn get(&self, _: &LookUp) -> Result<Option<Arc<Object>>, Refusal> {
+    fn find(&self, _: &LookUp) -> Result<Vec<Arc<Object>>, Refusal> {
         Err(Refusal::Denied("a plugin may look things up in reconcile only".to_owned()))
     }
 }

@@ -7,7 +7,7 @@ use std::{sync::Arc, time::Duration};
 
 use common::{Absent, Guests, NotSynced, misbehave, request, tight};
 use trimtab_core::limits::Limits;
-use trimtab_wasm::{CallError, Failure, KindRef, Level, LookUp, Mode, Outcome};
+use trimtab_wasm::{CallError, Failure, KindRef, Level, LookUp, Mode, Outcome, Wanted};
 
 /// Calls `misbehave` in one mode and gives what came of it.
 async fn called(mode: &str, limits: &Limits) -> trimtab_wasm::Called<trimtab_wasm::Response> {
@@ -142,7 +142,7 @@ async fn a_look_up_is_remembered_also_where_nothing_was_found() {
     let called = called("get:Secret", &Limits::DEFAULT).await;
     assert_eq!(called.outcome.expect("it answers").status.as_deref(), Some(r#"{"found":null}"#));
     let of = KindRef { cluster: None, api_version: "v1".into(), kind: "Secret".into() };
-    let wanted = LookUp { of, namespace: Some("default".into()), name: "wanted".into() };
+    let wanted = LookUp { of, namespace: Some("default".into()), wanted: Wanted::Named("wanted".into()) };
     assert_eq!(called.looked_up.into_keys().collect::<Vec<_>>(), [wanted]);
 }
 
@@ -153,7 +153,31 @@ async fn a_look_up_that_is_found_gives_the_stored_text() {
     let called = plugin.reconcile(misbehave("get:Secret"), Arc::new(common::One::new()), &Limits::DEFAULT).await;
     let status = called.outcome.expect("it answers").status.expect("it says what it found");
     assert!(status.contains(r#""name":"wanted""#), "{status}");
-    assert!(called.looked_up.into_values().next().expect("it looked up").is_some());
+    let answer = called.looked_up.into_values().next().expect("it looked up");
+    assert_eq!(answer.expect("it was told").len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_selection_gives_what_its_labels_match_and_is_remembered_as_asked() {
+    let guests = Guests::new(2);
+    let plugin = guests.plugin("misbehave").await;
+    for (selector, found) in [("tier=web", r#"{"found":["wanted"]}"#), ("tier=db", r#"{"found":[]}"#)] {
+        let request = request("it", &format!(r#"{{"mode":"select:Secret","name":"{selector}"}}"#));
+        let called = plugin.reconcile(request, Arc::new(common::One::new()), &Limits::DEFAULT).await;
+        assert_eq!(called.outcome.expect("it answers").status.as_deref(), Some(found));
+        let asked = called.looked_up.into_keys().map(|asked| asked.to_string()).collect::<Vec<_>>();
+        assert_eq!(asked, [format!("\"v1\" \"Secret\" selected by {selector:?}, at most 3")]);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_selector_that_cannot_be_read_is_told_to_the_plugin() {
+    let guests = Guests::new(2);
+    let plugin = guests.plugin("misbehave").await;
+    let request = request("it", r#"{"mode":"select:Secret","name":"a in (b"}"#);
+    let called = plugin.reconcile(request, Arc::new(common::One::new()), &Limits::DEFAULT).await;
+    let error = called.outcome.expect_err("it passes the refusal on").to_string();
+    assert!(error.starts_with("the label selector: \"a in (b\" is not a requirement"), "{error}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -162,7 +186,7 @@ async fn a_look_up_that_cannot_be_sure_ends_the_run_as_waiting_and_is_remembered
     let plugin = guests.plugin("misbehave").await;
     let called = plugin.reconcile(misbehave("get:Secret"), Arc::new(NotSynced), &Limits::DEFAULT).await;
     assert_eq!(called.outcome, Err(CallError::Waiting { why: "v1 Secret is not synced yet".to_owned() }));
-    assert_eq!(called.looked_up.len(), 1);
+    assert!(called.looked_up.into_values().next().expect("it looked up").is_none());
 }
 
 #[tokio::test(flavor = "multi_thread")]

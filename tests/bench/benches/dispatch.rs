@@ -252,8 +252,8 @@ fn request() -> Request {
 struct Nothing;
 
 impl Lookup for Nothing {
-    fn get(&self, _: &LookUp) -> Result<Option<Arc<Object>>, Refusal> {
-        Ok(None)
+    fn find(&self, _: &LookUp) -> Result<Vec<Arc<Object>>, Refusal> {
+        Ok(Vec::new())
     }
 }
 

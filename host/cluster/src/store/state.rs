@@ -8,6 +8,7 @@ mod written;
 use std::{
     collections::{BTreeMap, HashMap},
     mem,
+    ops::Bound,
     sync::Arc,
 };
 
@@ -89,12 +90,35 @@ impl State {
         self.tables.get(kind)?.get(version)?.get(namespace)?.get(name)
     }
 
-    pub(super) fn unreadable(&self, kind: &GroupKind, version: &str, namespace: &str, name: &str) -> Option<Arc<str>> {
-        let place = (Box::from(namespace), Box::from(name));
-        let mut partitions = self.partitions.values();
-        partitions.find_map(|partition| {
-            let here = partition.spec.kind == *kind && *partition.spec.version == *version;
-            here.then(|| partition.unreadable.get(&place).cloned()).flatten()
+    pub(super) fn of_kind<'a>(
+        &'a self,
+        kind: &GroupKind,
+        version: &str,
+        namespace: Option<&'a str>,
+    ) -> impl Iterator<Item = &'a Arc<Object>> {
+        let table = self.tables.get(kind).and_then(|versions| versions.get(version));
+        let bounds = match namespace {
+            Some(only) => (Bound::Included(only), Bound::Included(only)),
+            None => (Bound::Unbounded, Bound::Unbounded),
+        };
+        let namespaces = table.into_iter().flat_map(move |table| table.range::<str, _>(bounds));
+        namespaces.flat_map(|(_, objects)| objects.values()).map(|entry| &entry.object)
+    }
+
+    pub(super) fn unreadable(
+        &self,
+        kind: &GroupKind,
+        version: &str,
+        namespace: Option<&str>,
+        name: Option<&str>,
+    ) -> Option<(Place, Arc<str>)> {
+        let of_kind = |spec: &WatchSpec| spec.kind == *kind && *spec.version == *version;
+        let partitions = self.partitions.values().filter(|partition| of_kind(&partition.spec));
+        let mut unreadable = partitions.flat_map(|partition| &partition.unreadable);
+        unreadable.find_map(|((within, called), why)| {
+            let asked = namespace.is_none_or(|only| only == &**within) && name.is_none_or(|only| only == &**called);
+            let place = || Place { kind: kind.clone(), namespace: (**within).into(), name: (**called).into() };
+            asked.then(|| (place(), why.clone()))
         })
     }
 

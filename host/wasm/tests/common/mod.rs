@@ -8,7 +8,7 @@ use tokio::runtime::Runtime;
 use trimtab_core::{limits::Limits, object::Object};
 use trimtab_wasm::{
     COMPILE_WALL, CompileCommand, Config, Group, KindRef, LoadError, LookUp, Lookup, Mode, Plugin, Refusal, Request,
-    Serve, Wasm,
+    Serve, Wanted, Wasm,
 };
 
 /// Small, so that tests reach it.
@@ -103,8 +103,8 @@ pub fn misbehave(mode: &str) -> Request {
 pub struct Absent;
 
 impl Lookup for Absent {
-    fn get(&self, _: &LookUp) -> Result<Option<Arc<Object>>, Refusal> {
-        Ok(None)
+    fn find(&self, _: &LookUp) -> Result<Vec<Arc<Object>>, Refusal> {
+        Ok(Vec::new())
     }
 }
 
@@ -113,14 +113,18 @@ pub struct One(Arc<Object>);
 
 impl One {
     pub fn new() -> Self {
-        let text = r#"{"metadata":{"name":"wanted","namespace":"default","uid":"u","resourceVersion":"1"}}"#;
+        let text = r#"{"metadata":{"name":"wanted","namespace":"default","uid":"u","resourceVersion":"1","labels":{"tier":"web"}}}"#;
         Self(Arc::new(Object::parse(text, "v1", "Secret").unwrap()))
     }
 }
 
 impl Lookup for One {
-    fn get(&self, wanted: &LookUp) -> Result<Option<Arc<Object>>, Refusal> {
-        Ok((wanted.name == self.0.meta.place.name).then(|| self.0.clone()))
+    fn find(&self, wanted: &LookUp) -> Result<Vec<Arc<Object>>, Refusal> {
+        let found = match &wanted.wanted {
+            Wanted::Named(name) => *name == self.0.meta.place.name,
+            Wanted::Selected { labels, .. } => labels.matches(|name| self.0.meta.label(name)),
+        };
+        Ok(found.then(|| self.0.clone()).into_iter().collect())
     }
 }
 
@@ -128,7 +132,7 @@ impl Lookup for One {
 pub struct NotSynced;
 
 impl Lookup for NotSynced {
-    fn get(&self, wanted: &LookUp) -> Result<Option<Arc<Object>>, Refusal> {
+    fn find(&self, wanted: &LookUp) -> Result<Vec<Arc<Object>>, Refusal> {
         Err(Refusal::NotReady(format!("{} {} is not synced yet", wanted.of.api_version, wanted.of.kind)))
     }
 }
@@ -137,7 +141,7 @@ impl Lookup for NotSynced {
 pub struct Forbidden;
 
 impl Lookup for Forbidden {
-    fn get(&self, wanted: &LookUp) -> Result<Option<Arc<Object>>, Refusal> {
+    fn find(&self, wanted: &LookUp) -> Result<Vec<Arc<Object>>, Refusal> {
         Err(Refusal::Denied(format!("{}s are not granted", wanted.of.kind)))
     }
 }

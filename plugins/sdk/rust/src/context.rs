@@ -23,6 +23,7 @@ pub enum Level {
 pub(crate) trait Host {
     fn log(&self, level: Level, message: &str);
     fn get(&self, of: KindRef, namespace: Option<&str>, name: &str) -> Result<Option<String>, String>;
+    fn select(&self, of: KindRef, namespace: Option<&str>, selector: &str) -> Result<Vec<String>, String>;
 }
 
 /// The observed children of one kind. Most runs look at few of them, so each is
@@ -73,6 +74,38 @@ impl Cx {
         name: impl AsRef<str>,
     ) -> Result<Option<R>> {
         self.look_up(Some(namespace.as_ref()), name.as_ref())
+    }
+
+    /// The objects of a kind in the object's namespace, or of a kind without
+    /// namespaces, whose labels a selector matches, such as `tier in (web, edge)`;
+    /// the empty one matches all. In order of name, as the host's cache has them.
+    /// The run is repeated when one of them changes, appears or goes.
+    ///
+    /// An object without a namespace selects everywhere.
+    pub fn select<R: Resource + DeserializeOwned>(&self, selector: impl AsRef<str>) -> Result<Vec<R>> {
+        self.look_up_all(self.namespace.as_deref(), selector.as_ref())
+    }
+
+    /// The same in another namespace.
+    pub fn select_in<R: Resource + DeserializeOwned>(
+        &self,
+        namespace: impl AsRef<str>,
+        selector: impl AsRef<str>,
+    ) -> Result<Vec<R>> {
+        self.look_up_all(Some(namespace.as_ref()), selector.as_ref())
+    }
+
+    /// The same in all namespaces that the host serves, in order of namespace and name.
+    pub fn select_everywhere<R: Resource + DeserializeOwned>(&self, selector: impl AsRef<str>) -> Result<Vec<R>> {
+        self.look_up_all(None, selector.as_ref())
+    }
+
+    fn look_up_all<R: Resource + DeserializeOwned>(&self, namespace: Option<&str>, selector: &str) -> Result<Vec<R>> {
+        let namespace = namespace.filter(|_| R::NAMESPACED);
+        let found = self.host.select(KindRef::of::<R>(), namespace, selector).map_err(Error::retry)?;
+        let read =
+            |text: &String| serde_json::from_str(text).map_err(|error| unreadable::<R>(&identity(text).1, &error));
+        found.iter().map(read).collect()
     }
 
     fn look_up<R: Resource + DeserializeOwned>(&self, namespace: Option<&str>, name: &str) -> Result<Option<R>> {

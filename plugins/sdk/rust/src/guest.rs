@@ -79,8 +79,17 @@ impl Host for Imports {
     }
 
     fn get(&self, of: KindRef, namespace: Option<&str>, name: &str) -> Result<Option<String>, String> {
-        let of = types::KindRef { cluster: None, api_version: of.api_version.to_owned(), kind: of.kind.to_owned() };
-        host::get(&of, namespace, name)
+        host::get(&of.into(), namespace, name)
+    }
+
+    fn select(&self, of: KindRef, namespace: Option<&str>, selector: &str) -> Result<Vec<String>, String> {
+        host::select(&of.into(), namespace, Some(selector), u32::MAX)
+    }
+}
+
+impl From<KindRef> for types::KindRef {
+    fn from(of: KindRef) -> Self {
+        Self { cluster: None, api_version: of.api_version.to_owned(), kind: of.kind.to_owned() }
     }
 }
 

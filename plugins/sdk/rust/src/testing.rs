@@ -78,7 +78,16 @@ impl TestCx {
     pub fn with<R: Resource + Serialize>(mut self, object: R) -> Self {
         let namespace = object.namespace().or(R::NAMESPACED.then_some(NAMESPACE)).map(str::to_owned);
         let place = (R::API_VERSION, R::KIND, namespace, object.name().to_owned());
-        self.1.0.insert(place, to_json(&object));
+        self.1.named.insert(place, to_json(&object));
+        self.0.host = Box::new(self.1.clone());
+        self
+    }
+
+    /// What a selection of that kind by that very selector finds, in whichever
+    /// namespace; any other one finds nothing.
+    pub fn selecting<R: Resource + Serialize>(mut self, selector: &str, objects: impl IntoIterator<Item = R>) -> Self {
+        let found = objects.into_iter().map(|object| to_json(&object)).collect();
+        self.1.selected.insert((R::API_VERSION, R::KIND, selector.to_owned()), found);
         self.0.host = Box::new(self.1.clone());
         self
     }
@@ -130,7 +139,11 @@ type Place = (&'static str, &'static str, Option<String>, String);
 
 /// What look-ups find; the log goes to standard error, which tests capture.
 #[derive(Clone, Default)]
-struct Objects(BTreeMap<Place, String>);
+struct Objects {
+    named: BTreeMap<Place, String>,
+    /// By apiVersion, kind and selector.
+    selected: BTreeMap<(&'static str, &'static str, String), Vec<String>>,
+}
 
 impl Host for Objects {
     fn log(&self, level: Level, message: &str) {
@@ -139,7 +152,11 @@ impl Host for Objects {
 
     fn get(&self, of: KindRef, namespace: Option<&str>, name: &str) -> Result<Option<String>, String> {
         let place = (of.api_version, of.kind, namespace.map(str::to_owned), name.to_owned());
-        Ok(self.0.get(&place).cloned())
+        Ok(self.named.get(&place).cloned())
+    }
+
+    fn select(&self, of: KindRef, _: Option<&str>, selector: &str) -> Result<Vec<String>, String> {
+        Ok(self.selected.get(&(of.api_version, of.kind, selector.to_owned())).cloned().unwrap_or_default())
     }
 }
 

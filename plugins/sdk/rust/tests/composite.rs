@@ -98,6 +98,15 @@ fn what_is_missing_is_waited_for() {
 }
 
 #[test]
+fn a_selection_finds_what_the_test_says_and_else_nothing() -> Result<()> {
+    let cx = Cx::test().selecting("tier=web", [key()]);
+    let names = |found: Vec<Secret>| found.into_iter().map(|secret| secret.metadata.name).collect::<Vec<_>>();
+    assert_eq!(names(cx.select("tier=web")?), [key().metadata.name]);
+    assert_eq!(names(cx.select_everywhere("tier=db")?), [""; 0]);
+    Ok(())
+}
+
+#[test]
 fn any_standard_error_becomes_a_retry_with_its_message() {
     let error = reconcile(site("many"), &Cx::test().with(key())).unwrap_err();
     assert_eq!((error.outcome(), error.to_string()), (Outcome::Retry, "invalid digit found in string".to_owned()));

@@ -160,14 +160,36 @@ fn an_object_that_cannot_be_read_is_neither_stale_nor_absent() {
     watch[0].shown(r#"{"metadata":{"name":"a","namespace":"ns","uid":"1","resourceVersion":"x"}}"#);
     assert_eq!(listener.told(), ["a@3>-"]);
     assert!(store.get(&kind(), "v1", "ns", "a").is_none());
-    let why = store.unreadable(&kind(), "v1", "ns", "a").unwrap();
-    assert_eq!(&*why, r#"resourceVersion "x" is not a number"#);
+    let (place, why) = store.unreadable(&kind(), "v1", Some("ns"), Some("a")).unwrap();
+    assert_eq!((&*place.name, &*why), ("a", r#"resourceVersion "x" is not a number"#));
+    assert!(store.unreadable(&kind(), "v1", None, None).is_some());
+    assert_eq!(store.unreadable(&kind(), "v1", Some("ns"), Some("b")), None);
     watch[0].shown(&text("a", "1", 8, &[]));
-    assert_eq!(store.unreadable(&kind(), "v1", "ns", "a"), None);
+    assert_eq!(store.unreadable(&kind(), "v1", Some("ns"), Some("a")), None);
     watch[0].shown(r#"{"metadata":{"name":"b","namespace":"ns"}}"#);
     assert_eq!(store.unreadable_len(), 1);
     list(&watch[0], 9, &[]);
     assert_eq!(store.unreadable_len(), 0, "the list shows that it is gone");
+}
+
+#[test]
+fn a_selection_is_of_one_namespace_or_of_all_and_in_order() {
+    let (_, store, watch) = setup(&[None]);
+    let other = text("z", "4", 5, &[("tier", "web")]).replace(r#""ns""#, r#""another""#);
+    let texts = [("a", "web"), ("b", "db"), ("c", "web")];
+    let mut texts = texts.map(|(name, tier)| text(name, name, 4, &[("tier", tier)])).to_vec();
+    texts.push(other);
+    list(&watch[0], 5, &texts);
+    let selected = |namespace, labels, limit| {
+        let labels = Selector::parse(labels).unwrap();
+        let objects = store.select(&kind(), "v1", namespace, &labels, limit);
+        objects.iter().map(|object| object.meta.place.name.to_string()).collect::<Vec<_>>().join(" ")
+    };
+    assert_eq!(selected(Some("ns"), "tier=web", 9), "a c");
+    assert_eq!(selected(None, "tier=web", 9), "z a c");
+    assert_eq!(selected(None, "tier=web", 2), "z a");
+    assert_eq!(selected(None, "tier in (db)", 9), "b");
+    assert_eq!(selected(Some("nowhere"), "", 9), "");
 }
 
 #[test]
