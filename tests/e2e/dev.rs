@@ -13,6 +13,10 @@ const DEPLOYMENT: &str = "/apis/apps/v1/namespaces/default/deployments/anna";
 /// What starts three processes, one of which makes certificates.
 const REAL: Duration = Duration::from_secs(90);
 
+/// Ten times what a release build needs on an idle machine, as tests run a debug
+/// build beside others.
+const READY_MAX_MS: u64 = 3_000;
+
 /// A plugins folder with some built plugins in it.
 fn folder(plugins: &[(&str, &str)]) -> TempDir {
     let folder = tempfile::tempdir().expect("there is room for a folder");
@@ -66,6 +70,24 @@ async fn what_is_applied_is_served_gets_pods_and_nothing_is_left_behind() {
 }
 
 #[tokio::test]
+async fn it_is_ready_in_a_moment_once_its_plugins_are_compiled() {
+    let (plugins, cache) = (folder(&[("site", "site.wasm")]), folder(&[]));
+    // The host makes its cache itself, as nobody else may enter it.
+    let [plugins, cache, manifests] = [plugins.path(), &cache.path().join("own"), &source("examples/site")].map(text);
+    let start = async || {
+        let mut dev = Dev::start(&["--plugins", &plugins, "--cache", &cache, "--apply", &manifests]);
+        let took = dev.told("ready:      in").await;
+        assert!(dev.said().iter().any(|line| line.starts_with("plugin site: serving")), "{:?}", dev.said());
+        dev.interrupt();
+        assert_eq!(dev.ends().await.code(), Some(0));
+        took.trim_end_matches(" ms").parse::<u64>().expect("it is a number of milliseconds")
+    };
+    let (compiling, cached) = (start().await, start().await);
+    println!("ready in {compiling} ms with a plugin to compile, in {cached} ms with a cached one");
+    assert!(cached < compiling.min(READY_MAX_MS), "{cached} ms cached, {compiling} ms not");
+}
+
+#[tokio::test]
 async fn what_cannot_be_used_is_told_before_anything_is_served() {
     let plugins = folder(&[]);
     let plugins_text = text(plugins.path());
@@ -116,6 +138,21 @@ async fn a_save_builds_and_swaps_and_a_build_that_fails_leaves_what_serves() {
     becomes(&api, ANNA, "/status/build", json!("2")).await;
     dev.interrupt();
     assert_eq!(dev.ends().await.code(), Some(0));
+}
+
+#[tokio::test]
+async fn a_build_under_way_ends_with_it() {
+    let project = tempfile::tempdir().expect("there is room for a folder");
+    fs::write(project.path().join("source.txt"), "").expect("the folder is ours");
+    let endless = format!("tail -f {}/source.txt", text(project.path()));
+    let mut dev = Dev::start(&["--build", &text(project.path()), "--build-command", &endless]);
+    // It is named by `trimtab dev` itself, too.
+    let runs = async || (processes_of(project.path()) > 1).then_some(());
+    eventually("the build runs", SOON, runs).await;
+    dev.interrupt();
+    assert_eq!(dev.ends().await.code(), Some(0));
+    let is_gone = async || (processes_of(project.path()) == 0).then_some(());
+    eventually("the build is gone", SOON, is_gone).await;
 }
 
 #[tokio::test]

@@ -203,6 +203,11 @@ fn a_plugin_that_is_taken_away_is_no_finding() {
 }
 
 #[test]
+fn a_site_whose_pods_come_and_go_comes_to_one_end_whatever_happens() {
+    explore("site/tests/ready.yaml", &[]).ended(PASSED);
+}
+
+#[test]
 fn what_is_no_disturbance_is_refused() {
     explore("site/tests/served.yaml", &["--only", "crash-after"]).ended(UNUSABLE);
 }

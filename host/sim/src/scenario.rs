@@ -7,12 +7,14 @@
 //!   site.wasm: ../target/site.wasm                # relative to this file
 //!   canary/site.wasm: ../target/site-next.wasm    # for the objects of the instance canary
 //!   site.toml: site.toml                          # a policy
+//! workloads: true                                 # Deployments and the like get pods; optional
 //! steps:
 //!   - apply: [crd.yaml, { apiVersion: example.dev/v1, kind: Site, metadata: { name: anna }, spec: {} }]
 //!   - patch: { Site/anna: { spec: { page: hello } } }        # a merge patch; its status goes to the subresource
 //!   - label: { Site/anna: { team: a, old: null } }           # null takes a label away
 //!   - annotate: { Site/anna: { note: b } }
-//!   - ready: [Deployment/anna]                               # as its own controller would report it
+//!   - ready: [Deployment/anna]                               # as its own controller would report it; with
+//!                                                            # workloads, its pods become ready
 //!   - failed: [Job/anna]
 //!   - delete: [Site/staging/anna]                            # Kind/name, Kind/namespace/name, Kind.group/...
 //!   - advance: 10m
@@ -78,6 +80,8 @@ pub struct Scenario {
     pub text: Arc<str>,
     /// The plugins folder at the beginning.
     pub plugins: Plugins,
+    /// Whether workloads get pods, see [`crate::workloads`].
+    pub workloads: bool,
     /// What happens.
     pub steps: Vec<Step>,
 }

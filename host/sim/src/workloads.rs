@@ -40,12 +40,18 @@ use futures::{
 };
 use http::Method;
 use serde_json::Value;
-use tokio::time::{Instant, sleep_until};
+use tokio::{
+    sync::watch,
+    time::{Instant, sleep_until},
+};
 use tokio_util::sync::CancellationToken;
 use trimtab_apiserver::Clock;
 use trimtab_cluster::Client;
 
-pub use self::behaviour::{COMPLETE_AFTER, FAIL, READY_AFTER, STOP_AFTER};
+pub use self::{
+    behaviour::{COMPLETE_AFTER, FAIL, READY_AFTER, STOP_AFTER, asked_for},
+    object::{is_made, runs},
+};
 use self::{
     change::{Change, Outcome},
     cluster::Cluster,
@@ -122,6 +128,7 @@ pub struct Workloads {
     due: BTreeSet<Key>,
     /// To be looked at later: one time for each.
     timers: HashMap<Key, Instant>,
+    last_write: watch::Sender<Option<Instant>>,
 }
 
 impl Workloads {
@@ -137,7 +144,13 @@ impl Workloads {
             listed: BTreeSet::new(),
             due: BTreeSet::new(),
             timers: HashMap::new(),
+            last_write: watch::Sender::default(),
         }
+    }
+
+    /// When it last changed something, for those who wait until it does no more.
+    pub fn last_write(&self) -> watch::Receiver<Option<Instant>> {
+        self.last_write.subscribe()
     }
 
     /// Runs until `stop`, or until it is dropped.
@@ -234,6 +247,7 @@ impl Workloads {
             self.timers.insert(key.clone(), Instant::now() + time);
         }
         for change in look.changes {
+            self.last_write.send_replace(Some(Instant::now()));
             match change.carry_out(&self.requests).await {
                 Ok(Outcome::Is(kind, object)) => {
                     let concerned = self.cluster.put(kind, object);

@@ -10,7 +10,7 @@ use std::{
 };
 
 use tokio::{
-    sync::mpsc,
+    sync::{mpsc, watch},
     task::JoinHandle,
     time::{Instant, sleep_until},
 };
@@ -29,6 +29,7 @@ use crate::{
     log::{Entry, Log},
     refusal::Refusal,
     wire::{Happening, Traffic, Wire},
+    workloads::{self, Workloads},
 };
 
 /// How long nothing must have been written for a world to count as settled:
@@ -75,11 +76,24 @@ pub struct World {
     happenings: mpsc::UnboundedReceiver<Happening>,
     wasm: Arc<Wasm>,
     hosts: Vec<Host>,
+    workloads: Option<Played>,
     started: u32,
     /// When processes are to be started for those that died.
     restarts: VecDeque<Instant>,
     /// Of each process, also of those to come.
     envs: BTreeMap<u32, Arc<SimEnv>>,
+}
+
+/// Workloads that are simulated.
+struct Played {
+    last_write: watch::Receiver<Option<Instant>>,
+    task: JoinHandle<()>,
+}
+
+impl Drop for Played {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
 }
 
 /// One host process.
@@ -113,6 +127,7 @@ impl World {
             happenings,
             wasm,
             hosts: Vec::new(),
+            workloads: None,
             started: 0,
             restarts: VecDeque::new(),
             envs: BTreeMap::new(),
@@ -169,6 +184,24 @@ impl World {
     /// that were before; none: the API has the last word on all of them again.
     pub fn refuse(&self, refusal: Option<Refusal>) {
         self.traffic.refusals.set(refusal);
+    }
+
+    /// From now on workloads get pods. What the cluster does for itself is not
+    /// on the wires: no fault meets it, and the log does not tell it.
+    pub fn start_workloads(&mut self) {
+        let clock = self.clock;
+        let settings = workloads::Settings::new(Arc::new(move || clock.timestamp()));
+        let client = connect::service(self.traffic.api.clone()).client;
+        let workloads = Workloads::new(client, settings);
+        let last_write = workloads.last_write();
+        let task = tokio::spawn(workloads.run(CancellationToken::new()));
+        self.workloads = Some(Played { last_write, task });
+    }
+
+    /// The age of the world when its workloads last changed something.
+    pub fn workloads_wrote(&self) -> Option<Duration> {
+        let last = *self.workloads.as_ref()?.last_write.borrow();
+        Some(last?.duration_since(self.clock.instant(Duration::ZERO)))
     }
 
     /// Starts one more host process.

@@ -166,24 +166,20 @@ impl Show {
         let mut is_ready = false;
         loop {
             let before = picture.clone();
+            let becomes_ready = !is_ready && self.engine.ready().is_ok();
+            is_ready |= becomes_ready;
             picture.slots = self.engine.slots().to_vec();
             picture.objects = self.engine.objects();
             picture.build = self.build.borrow().clone();
             while let Some(Some(told)) = events.next().now_or_never() {
                 self.tell(told, &mut picture);
             }
-            if !is_ready && self.engine.ready().is_ok() {
-                is_ready = true;
-                let line = format!("ready:      in {} ms", self.began.elapsed().as_millis());
-                if !self.screen.is_terminal() {
-                    self.screen.say(&line);
-                }
-                picture.head.push(line);
-            }
+            let ready = becomes_ready.then(|| format!("ready:      in {} ms", self.began.elapsed().as_millis()));
+            picture.head.extend(ready.clone());
             if self.screen.is_terminal() {
                 self.screen.draw(picture.lines());
             } else {
-                picture.news(&before).iter().for_each(|line| self.screen.say(line));
+                picture.news(&before).iter().chain(&ready).for_each(|line| self.screen.say(line));
             }
             tokio::time::sleep(if is_ready { LOOK } else { READY_LOOK }).await;
         }

@@ -22,7 +22,8 @@ impl End {
     /// The state of a cluster now.
     pub async fn of(cluster: &Cluster) -> Result<Self, Refused> {
         let all = cluster.everything().await?.into_iter();
-        Ok(Self(all.map(|(value, is_child)| (place(&value), Object { value, is_child })).collect()))
+        let object = |(value, is_child)| (place(&value), Object { value: in_order(value), is_child });
+        Ok(Self(all.map(object).collect()))
     }
 
     /// Each difference from the end that should be, as a line, and whether some
@@ -44,6 +45,15 @@ impl End {
         }
         (lines, leaked)
     }
+}
+
+/// Conditions are told apart by their types, and stand in the order in which
+/// they came.
+fn in_order(mut object: Value) -> Value {
+    if let Some(conditions) = object.pointer_mut("/status/conditions").and_then(Value::as_array_mut) {
+        conditions.sort_by_key(|condition| condition["type"].to_string());
+    }
+    object
 }
 
 /// `Site/anna`, `Site/staging/anna`

@@ -8,6 +8,7 @@ use super::{Manifest, Outcome, Reference, normal, reference::DEFAULT_NAMESPACE, 
 use crate::{
     api::{Api, Refused},
     located::nearest,
+    workloads,
 };
 
 /// The field manager of what a scenario applies.
@@ -153,11 +154,12 @@ impl Cluster {
         Ok(events)
     }
 
-    /// All objects but Leases and Events, as ends are compared, each with
-    /// whether a plugin has made it.
+    /// All objects but Leases, Events and what workloads have made, whose names
+    /// are drawn: as ends are compared, each with whether a plugin has made it.
     pub async fn everything(&self) -> Result<Vec<(Value, bool)>, Refused> {
         let all = self.api.everything().await?.into_iter();
         let compared = all.filter(|(path, _)| ![LEASES, EVENTS, CORE_EVENTS].contains(&&**path));
+        let compared = compared.filter(|(_, object)| !workloads::is_made(object));
         let kinds = kinds(&self.api).await?;
         // The items of a list do not say what they are.
         let named = |(path, mut object): (String, Value)| {

@@ -9,6 +9,10 @@ const OF_THE_WRITE: [&str; 6] =
     ["uid", "resourceVersion", "creationTimestamp", "generation", "managedFields", "selfLink"];
 /// What the host keeps on children.
 const OF_THE_HOST: [&str; 3] = [marks::PLUGIN_LABEL, marks::OWNER, marks::INTENT];
+/// What counts the templates that a workload has had, and so the ways to an end.
+const COUNTED: [&str; 2] = ["deployment.kubernetes.io/revision", "deprecated.daemonset.template.generation"];
+/// Where and when something ran.
+const RUNNING: [&str; 7] = ["startTime", "completionTime", "hostIP", "hostIPs", "podIP", "podIPs", "containerStatuses"];
 /// Times in conditions.
 const TIMES: [&str; 4] = ["lastTransitionTime", "lastUpdateTime", "lastProbeTime", "lastHeartbeatTime"];
 /// What a server gives to the spec of a Service, in the order of creation.
@@ -22,7 +26,7 @@ pub fn normal(mut object: Value) -> Value {
         OF_THE_WRITE.iter().for_each(|field| drop(metadata.remove(*field)));
         for marks in ["labels", "annotations"] {
             let Some(map) = metadata.get_mut(marks).and_then(Value::as_object_mut) else { continue };
-            OF_THE_HOST.iter().for_each(|mark| drop(map.remove(*mark)));
+            OF_THE_HOST.iter().chain(&COUNTED).for_each(|mark| drop(map.remove(*mark)));
             if map.is_empty() {
                 metadata.remove(marks);
             }
@@ -35,8 +39,12 @@ pub fn normal(mut object: Value) -> Value {
         remove(spec, &ADDRESSES);
         list(spec.get_mut("ports")).iter_mut().for_each(|port| remove(port, &["nodePort"]));
     }
+    let runs = object["kind"] == "Pod" || object["kind"] == "Job";
     if let Some(status) = object.get_mut("status") {
         date(status, &generation);
+        if runs {
+            remove(status, &RUNNING);
+        }
         for condition in list(status.get_mut("conditions")) {
             remove(condition, &TIMES);
             date(condition, &generation);

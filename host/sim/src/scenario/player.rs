@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use trimtab_wasm::Wasm;
 
 use super::{
-    Action, Plugins, Scenario,
+    Action, Outcome, Plugins, Scenario,
     cluster::{Cluster, Undone},
     stage::Stage,
     swap,
@@ -13,6 +13,7 @@ use super::{
 use crate::{
     fault::{Fault, What},
     log::Entry,
+    workloads,
     world::{Broken, World},
 };
 
@@ -34,6 +35,7 @@ pub struct Player<'a> {
     pub cluster: Cluster,
     stage: &'a Stage,
     plugins: Plugins,
+    workloads: bool,
     /// When each step that was played began, by its index.
     pub began: Vec<(usize, Duration)>,
 }
@@ -58,9 +60,13 @@ impl<'a> Player<'a> {
         seed: u64,
         faults: impl IntoIterator<Item = Fault>,
     ) -> Self {
-        let world = World::new(seed, faults, wasm);
+        let mut world = World::new(seed, faults, wasm);
+        if scenario.workloads {
+            world.start_workloads();
+        }
         let cluster = Cluster::new(world.api.clone());
-        Self { world, cluster, stage, plugins: scenario.plugins.clone(), began: Vec::new() }
+        let (plugins, workloads) = (scenario.plugins.clone(), scenario.workloads);
+        Self { world, cluster, stage, plugins, workloads, began: Vec::new() }
     }
 
     /// Starts a host with the scenario's plugins, and waits until it leads.
@@ -108,8 +114,13 @@ impl<'a> Player<'a> {
             }
             Action::Report(references, outcome) => {
                 let now = self.world.clock().timestamp().to_string();
+                let asked = workloads::asked_for(*outcome == Outcome::Ready);
                 for of in references {
-                    cluster.report(of, *outcome, &now).await?;
+                    // Where somebody reports already, it is he who is asked.
+                    match self.workloads && workloads::runs(of.group.as_deref(), &of.kind) {
+                        true => cluster.mark(of, "annotations", &asked).await?,
+                        false => cluster.report(of, *outcome, &now).await?,
+                    }
                 }
             }
             Action::Advance(time) => self.world.pass(*time).await?,
@@ -123,17 +134,20 @@ impl<'a> Player<'a> {
     }
 
     /// Lets time pass until nothing has been written for a while, or for a
-    /// longer while if there is a new host that has to begin.
+    /// longer while if there is a new host that has to begin. Workloads that go
+    /// on and on are waited for no longer than a host would be.
     async fn rest(&mut self) -> Result<(), Broken> {
         let (began, crashes) = (self.world.clock().elapsed(), self.crashes());
         loop {
             let now = self.world.clock().elapsed();
             let quiet = if self.crashes() > crashes { REST_AFTER_CRASH } else { REST };
             let last = self.world.log().writes_since(began).pop();
-            let until = last.as_ref().map_or(began, |last| last.at) + quiet;
+            let of_workloads = self.world.workloads_wrote().unwrap_or(began);
+            let until = last.as_ref().map_or(began, |last| last.at).max(of_workloads) + quiet;
             match last {
                 _ if until <= now => return Ok(()),
                 Some(last) if now - began >= REST_MAX => return Err(Broken::Restless(last.into())),
+                None if now - began >= REST_MAX => return Ok(()),
                 _ => self.world.pass(until - now).await?,
             }
         }

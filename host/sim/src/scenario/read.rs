@@ -19,7 +19,7 @@ use crate::located::{self, At, Cursor, Malformed, Tree};
 const ADVANCE_MAX: Duration = Duration::from_secs(24 * 3600);
 
 /// What each level may have; `scenario.schema.json` says the same.
-const TOP: &[&str] = &["name", "plugins", "steps"];
+const TOP: &[&str] = &["name", "plugins", "workloads", "steps"];
 const VERBS: &[&str] =
     &["apply", "patch", "label", "annotate", "delete", "ready", "failed", "advance", "swap", "expect"];
 const EXPECT: &[&str] = &["objects", "exact", "absent", "conditions", "events", "writes", "settled"];
@@ -45,6 +45,7 @@ pub fn scenario(path: &Path) -> Result<Scenario, Unusable> {
     Ok(Scenario {
         name: fields.get("name").map_or(Ok(stem), |name| name.text().map(str::to_owned))?,
         plugins: reader.plugins(plugins)?,
+        workloads: fields.get("workloads").map_or(Ok(false), Cursor::flag)?,
         steps: steps.items()?.iter().map(|step| reader.step(step)).collect::<Result<_, _>>()?,
         text,
         file: file.clone(),

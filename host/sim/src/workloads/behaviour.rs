@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::{Settings, cluster::Cluster, object::controller};
 
@@ -57,6 +57,11 @@ impl Behaviour {
             stop_after: time(STOP_AFTER, settings.stop_after),
         }
     }
+}
+
+/// The annotations by which the pods of a workload are ready at once, or fail.
+pub fn asked_for(ready: bool) -> Value {
+    if ready { json!({ FAIL: "", READY_AFTER: "0s" }) } else { json!({ FAIL: "crash" }) }
 }
 
 /// Whether two states of an object ask for different behaviour.

@@ -10,7 +10,7 @@ use super::{
 
 pub(super) fn look(claim: &Value) -> Look {
     let mut look = Look::default();
-    if !object::is_deleting(claim) && text(claim, "/status/phase") != "Bound" {
+    if !object::is_deleting(claim) && matches!(text(claim, "/status/phase"), "" | "Pending") {
         let spec = &claim["spec"];
         let status = json!({
             "phase": "Bound", "accessModes": spec["accessModes"], "capacity": spec["resources"]["requests"],

@@ -30,6 +30,11 @@ impl Kind {
         Self::Pod,
     ];
 
+    /// Whether it is a pod or something that makes pods.
+    const fn runs(self) -> bool {
+        !matches!(self, Self::ControllerRevision | Self::Claim)
+    }
+
     /// Its apiVersion, its name, and its plural.
     const fn names(self) -> (&'static str, &'static str, &'static str) {
         match self {
@@ -69,6 +74,25 @@ impl Kind {
     pub fn path(self, object: &Value) -> String {
         format!("{}/{}", self.collection(Some(namespace(object))), name(object))
     }
+}
+
+/// Whether objects of this kind get pods here, or are pods: their annotations
+/// say how these behave. Where no group is named, the built-in kind is meant.
+pub fn runs(group: Option<&str>, kind: &str) -> bool {
+    let fits = |known: &Kind| {
+        let of = known.api_version().split_once('/').map_or("", |(group, _)| group);
+        known.runs() && known.name() == kind && group.is_none_or(|group| group == of)
+    };
+    Kind::ALL.iter().any(fits)
+}
+
+/// Whether a workload has made this object, and not somebody's plugin.
+pub fn is_made(object: &Value) -> bool {
+    controller(object).is_some_and(|owner| {
+        Kind::ALL
+            .iter()
+            .any(|kind| kind.runs() && owner["kind"] == kind.name() && owner["apiVersion"] == kind.api_version())
+    })
 }
 
 /// Which object.
