@@ -111,6 +111,30 @@ async fn a_child_that_is_someone_elses_is_left_alone_and_its_owner_named() {
 }
 
 #[tokio::test]
+async fn what_exists_and_belongs_to_nobody_is_taken_over_where_the_policy_says_so() {
+    let scene = Scene::new().await;
+    scene.define(MISBEHAVE);
+    let found = json!({ "apiVersion": "v1", "kind": "ConfigMap", "metadata": { "name": "foreign" }, "data": { "theirs": "yes" } });
+    let before = scene.api.create(&scene.config_map(""), &found).await;
+    scene.copy("misbehave", "misbehave.wasm");
+    scene.create_misbehave("anna", "foreign").await;
+    let _host = scene.host().await;
+    let message = scene.condition(&scene.misbehave("anna"), "Conflict").await["message"].clone();
+    assert!(message.as_str().is_some_and(|message| message.contains("`adopt`")), "it says how: {message}");
+
+    scene.write("misbehave.toml", "adopt = [\"ConfigMap\"]");
+    let now = scene
+        .sees("it is ours now", &scene.config_map("foreign"), |child| {
+            (child["metadata"]["labels"]["trimtab.dev/plugin"] == "misbehave").then(|| child.clone())
+        })
+        .await;
+    assert_eq!(now["metadata"]["uid"], before["metadata"]["uid"]);
+    assert_eq!(now["data"]["theirs"], "yes", "what others have written stays");
+    assert_eq!(now["metadata"]["ownerReferences"][0]["name"], "anna");
+    scene.condition(&scene.misbehave("anna"), "Settled").await;
+}
+
+#[tokio::test]
 async fn one_refused_child_stops_neither_the_others_nor_the_status() {
     let scene = Scene::new().await;
     scene.define(MISBEHAVE);

@@ -7,6 +7,7 @@
 //! what is drawn from many seeds, people and faults alike. What the server refuses
 //! for long has its own tests, `refusals`.
 
+mod adopting;
 mod case;
 mod found;
 mod refusals;

@@ -69,15 +69,17 @@ pub enum WriteError {
     /// Something is there already and is not ours.
     #[error("something of that name exists: {whose}; delete it or let the plugin choose another name")]
     Conflict {
-        /// Whose it is.
+        /// Whose it is, for people.
         whose: String,
+        /// It.
+        live: Arc<Object>,
     },
     /// The object has changed since it was looked at; the store knows by now.
     #[error("it has changed since it was looked at")]
     Stale,
-    /// What was to be made is there and is ours, but no watch shows it: it has
-    /// lost the label that they select by.
-    #[error("it is there and has lost its label {}", marks::PLUGIN_LABEL)]
+    /// What was to be made is there and is ours, or is to become ours, but no
+    /// watch shows it: it is without the label that they select by.
+    #[error("it is there without its label {}", marks::PLUGIN_LABEL)]
     Unseen(Arc<Object>),
     /// This process does not lead the instance (any more).
     #[error("this process does not lead the instance {0:?}")]
@@ -242,7 +244,7 @@ impl Gate {
         if !matches!(write.action, Action::Create { .. }) {
             WriteError::Stale
         } else if !belongs(&live.meta, &ticket.key, &ticket.uid) {
-            WriteError::Conflict { whose: whose(&live.meta) }
+            WriteError::Conflict { whose: whose(&live.meta), live }
         } else if live.meta.label(marks::PLUGIN_LABEL).is_none() {
             WriteError::Unseen(live)
         } else {

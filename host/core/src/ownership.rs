@@ -115,6 +115,12 @@ pub fn belongs_to(child: &Meta, owner: &Uid, lineage: &Lineage) -> bool {
     made_here && owned
 }
 
+/// Whether an existing object belongs to nobody: no controller reference, and no
+/// mark of a plugin.
+pub fn is_free(object: &Meta) -> bool {
+    object.controller().is_none() && object.label(marks::PLUGIN_LABEL).is_none() && owner_mark(object).is_none()
+}
+
 fn owner_mark(child: &Meta) -> Option<OwnerMark> {
     child.mark(marks::OWNER).and_then(OwnerMark::parse)
 }
@@ -181,6 +187,7 @@ pub fn whose(object: &Meta) -> String {
     }
     match owner_mark(object) {
         Some(mark) => format!("it belongs to {} {} (uid {}){by}", mark.kind, mark.name, mark.uid),
+        None if is_free(object) => "it belongs to nobody (`adopt` in the plugin's policy takes it over)".into(),
         None => format!("it has no controller{by}"),
     }
 }
@@ -288,7 +295,10 @@ mod tests {
         let label = json!({"trimtab.dev/plugin": "site"});
         let other_owner = whose_is(label.clone(), json!({}), reference("b", "u2"));
         assert_eq!(other_owner, Whose::Other("it is controlled by Site b (uid u2), made by the plugin site".into()));
-        assert_eq!(whose_is(json!({}), json!({}), json!([])), Whose::Other("it has no controller".into()));
+        assert_eq!(
+            whose_is(json!({}), json!({}), json!([])),
+            Whose::Other("it belongs to nobody (`adopt` in the plugin's policy takes it over)".into())
+        );
     }
 
     #[test]

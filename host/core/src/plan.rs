@@ -6,7 +6,7 @@ use std::{
     sync::Arc,
 };
 
-use serde_json::Value;
+use serde_json::{Map, Value, json};
 
 use crate::{
     answer::Desired,
@@ -18,7 +18,7 @@ use crate::{
     kind::Kind,
     marks,
     object::{Meta, Object},
-    ownership::{Additions, Owner, Whose},
+    ownership::{Additions, Owner, Whose, is_free},
     schema::Schema,
     write::{Action, Seen, Write},
 };
@@ -32,6 +32,9 @@ pub struct ChildSpec {
     pub version: String,
     /// The method in force: the policy's, else the description's.
     pub update: Update,
+    /// Whether what lies at a desired place and belongs to nobody is taken over:
+    /// the policy says so.
+    pub adopt: bool,
     /// The schema of that version; [`Schema::unknown`] where there is none.
     pub schema: Arc<Schema>,
 }
@@ -172,6 +175,7 @@ impl Child<'_> {
         }
         let Some(live) = live else { return self.apply(|body| Action::Create { body }) };
         match self.input.owner.whose(&live.meta) {
+            Whose::Other(_) if self.spec.adopt && is_free(&live.meta) => self.adopt(live),
             Whose::Other(whose) => Step::Conflict(whose),
             Whose::Earlier => Step::Wait("it belongs to an earlier object of its owner's name and is being collected"),
             Whose::Ours => self.step_from_ours(live),
@@ -186,6 +190,20 @@ impl Child<'_> {
         } else {
             self.update(live)
         }
+    }
+
+    /// Takes over what belongs to nobody where it lies, whatever the method: making
+    /// it anew would be a loss. Where it is never updated it gets the marks only.
+    fn adopt(&self, live: &Object) -> Step {
+        if live.meta.deleting {
+            return Step::Wait("it is being deleted");
+        }
+        let seen = Seen::of(&live.meta);
+        let body = match self.spec.update {
+            Update::OnDelete => with_marks(named_only(&self.desired.body), self.additions, &self.intent()),
+            Update::InPlace | Update::Recreate => self.body(),
+        };
+        Step::Apply(write(self.input.owner, self.spec, &self.desired.place, Action::Apply { seen, body }))
     }
 
     fn update(&self, live: &Object) -> Step {
@@ -222,15 +240,24 @@ impl Child<'_> {
     }
 
     fn apply(&self, action: impl FnOnce(Value) -> Action) -> Step {
-        let body = intent_body(self.desired, self.additions, &self.intent());
-        Step::Apply(write(self.input.owner, self.spec, &self.desired.place, action(body)))
+        Step::Apply(write(self.input.owner, self.spec, &self.desired.place, action(self.body())))
+    }
+
+    /// The whole intent: what the plugin asks for, what the host adds, and the
+    /// mark of both.
+    fn body(&self) -> Value {
+        with_marks(self.desired.body.clone(), self.additions, &self.intent())
     }
 }
 
-/// The whole intent: what the plugin asks for, what the host adds, and the
-/// mark of both.
-fn intent_body(desired: &Desired, additions: &Additions, intent: &Intent) -> Value {
-    let mut body = desired.body.clone();
+/// Nothing of a body but which object it is.
+fn named_only(body: &Value) -> Value {
+    let metadata = ["name", "namespace"].into_iter().filter_map(|field| Some((field, body["metadata"].get(field)?)));
+    let metadata = metadata.map(|(field, value)| (field.to_owned(), value.clone())).collect::<Map<_, _>>();
+    json!({ "apiVersion": body["apiVersion"], "kind": body["kind"], "metadata": metadata })
+}
+
+fn with_marks(mut body: Value, additions: &Additions, intent: &Intent) -> Value {
     let metadata = &mut body["metadata"];
     for field in ["labels", "annotations"] {
         if let Value::Object(added) = &additions.body["metadata"][field] {

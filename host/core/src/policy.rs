@@ -29,6 +29,8 @@ pub struct Policy {
     pub reads: BTreeSet<GroupKind>,
     /// Kinds that the plugin may write besides those that anyone may.
     pub writes: BTreeSet<GroupKind>,
+    /// Kinds of children that are taken over where they exist and belong to nobody.
+    pub adopt: BTreeSet<GroupKind>,
     /// Update strategies in place of those that the description names.
     pub updates: BTreeMap<GroupKind, Update>,
 }
@@ -64,7 +66,7 @@ pub enum PolicyError {
     },
 }
 
-const KEYS: &[&str] = &["config", "module", "limits", "grants", "update"];
+const KEYS: &[&str] = &["config", "module", "limits", "grants", "adopt", "update"];
 const KIND: &str = "a kind as \"Kind\" (core group) or \"Kind.group\", such as \"Deployment.apps\"";
 
 impl Default for Policy {
@@ -75,6 +77,7 @@ impl Default for Policy {
             limits: Limits::DEFAULT,
             reads: BTreeSet::new(),
             writes: BTreeSet::new(),
+            adopt: BTreeSet::new(),
             updates: BTreeMap::new(),
         }
     }
@@ -99,6 +102,7 @@ impl Policy {
             policy.reads = kinds("grants.reads", grants.get("reads"))?;
             policy.writes = kinds("grants.writes", grants.get("writes"))?;
         }
+        policy.adopt = kinds("adopt", table.get("adopt"))?;
         if let Some(update) = table.get("update") {
             policy.updates = sub_table("update", update)?.iter().map(read_update).collect::<Result<_, _>>()?;
         }
@@ -113,11 +117,11 @@ impl Policy {
     /// What tells one generation of a slot from the next: the module's content
     /// and all that this policy says. A changed comment changes nothing.
     pub fn generation(&self, content: Hash) -> Hash {
-        let Self { module: _, config, limits, reads, writes, updates } = self;
+        let Self { module: _, config, limits, reads, writes, adopt, updates } = self;
         let limits = format!("{limits:?}");
         let grants = format!("{reads:?} {writes:?}");
-        let updates = format!("{updates:?}");
-        Hash::of([content.as_bytes(), config.as_bytes(), limits.as_bytes(), grants.as_bytes(), updates.as_bytes()])
+        let children = format!("{adopt:?} {updates:?}");
+        Hash::of([content.as_bytes(), config.as_bytes(), limits.as_bytes(), grants.as_bytes(), children.as_bytes()])
     }
 }
 
@@ -262,6 +266,7 @@ mod tests {
         let policy = Policy::parse(
             r#"
             module = "site@next.wasm"
+            adopt = ["Deployment.apps"]
             [config]
             image = "nginx"
             replicas = 3
@@ -304,6 +309,7 @@ mod tests {
         assert_eq!(policy.reads, [GroupKind::new("v1", "Secret")].into());
         let role = GroupKind::new("rbac.authorization.k8s.io/v1", "Role");
         assert_eq!(policy.writes, [role, GroupKind::new("v1", "Secret")].into());
+        assert_eq!(policy.adopt, [GroupKind::new("apps/v1", "Deployment")].into());
         assert_eq!(policy.updates[&GroupKind::new("apps/v1", "Deployment")], Update::Recreate);
         assert_eq!(policy.updates[&GroupKind::new("v1", "Service")], Update::OnDelete);
     }
@@ -311,7 +317,7 @@ mod tests {
     #[test]
     fn each_error_names_the_key_what_was_found_and_what_is_accepted() {
         for (text, message) in [
-            ("color = 1", "color: unknown key, known are config, module, limits, grants, update"),
+            ("color = 1", "color: unknown key, known are config, module, limits, grants, adopt, update"),
             ("config = 1", "config: found 1, accepted: a table: [config]"),
             ("[config]\na = [1, inf]", "config.a[1]: found inf, accepted: a finite number"),
             (
@@ -372,6 +378,7 @@ mod tests {
             "[config]\na = 1\n[grants]\nreads = [\"Secret\"]\n",
             "[config]\na = 1\n[grants]\nwrites = [\"Secret\"]\n",
             "[config]\na = 1\n[update]\nService = \"recreate\"\n",
+            "adopt = [\"Service\"]\n[config]\na = 1\n",
         ] {
             assert_ne!(base, generation(other), "{other}");
         }

@@ -140,6 +140,7 @@ impl Needs {
                 kind,
                 version: child.version.clone(),
                 update: loaded.policy.update_of(child),
+                adopt: loaded.policy.adopt.contains(&child.kind),
             });
         }
         let may_read = |read: &&ReadKind| loaded.grants.may_read(&read.kind, &read.version, read.namespace.as_deref());

@@ -11,7 +11,7 @@ use trimtab_core::{
     finalizer,
     id::Key,
     marks,
-    ownership::Owner,
+    ownership::{Owner, is_free},
     plan::{self, Plan},
     status::{self, Verdict},
     write::{Action, Seen, Write},
@@ -233,7 +233,7 @@ impl Run<'_> {
             slot: generation.loaded.slot.clone(),
             generation: generation.number,
         };
-        let answer = self.shop.gate.write(&ticket, write).await;
+        let answer = self.shop.gate.write(&ticket, write).await.map_err(|error| self.adoptable(write, error));
         self.shop.wrote(self.key, self.job, write, &answer);
         if let Err(WriteError::Unseen(live)) = &answer {
             self.memory.unseen.insert(write.place.clone(), live.clone());
@@ -241,6 +241,17 @@ impl Run<'_> {
         let answer = answer.map_err(|error| Trouble::Write { place: write.place.clone(), error: Box::new(error) })?;
         self.memory.fixed.learn(write, answer.as_deref());
         Ok(true)
+    }
+
+    /// What is in the way and belongs to nobody is no conflict where the policy
+    /// says that it is taken over: the next plan does that.
+    fn adoptable(&self, write: &Write, error: WriteError) -> WriteError {
+        let kinds = &self.job.generation.needs.children;
+        let adopted = kinds.iter().any(|spec| spec.adopt && spec.kind.id == write.place.kind);
+        match error {
+            WriteError::Conflict { live, .. } if adopted && is_free(&live.meta) => WriteError::Unseen(live),
+            error => error,
+        }
     }
 
     fn owner(&self) -> Owner<'_> {

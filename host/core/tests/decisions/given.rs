@@ -42,7 +42,13 @@ pub fn kind(api_version: &str, kind: &str, namespaced: bool, status: bool) -> Ki
 
 fn spec(api_version: &str, name: &str, namespaced: bool, update: Update) -> ChildSpec {
     let kind = kind(api_version, name, namespaced, name == "Deployment");
-    ChildSpec { version: kind.preferred().into(), kind: Arc::new(kind), update, schema: Arc::new(Schema::unknown()) }
+    ChildSpec {
+        version: kind.preferred().into(),
+        kind: Arc::new(kind),
+        update,
+        adopt: false,
+        schema: Arc::new(Schema::unknown()),
+    }
 }
 
 impl World {

@@ -214,7 +214,59 @@ fn what_is_not_ours_is_a_conflict_that_names_whose_and_does_not_stop_the_others(
     server.put(&place(("v1", "ConfigMap"), "x"), "v1", json!({}));
     let plan = planned(&world, &server, &[config_map("x", json!({})), config_map("y", json!({}))], &fresh());
     assert_eq!(words(&plan), ["create ConfigMap n/y"]);
-    assert_eq!(plan.conflicts[0].whose, "it has no controller");
+    assert_eq!(plan.conflicts[0].whose, "it belongs to nobody (`adopt` in the plugin's policy takes it over)");
+}
+
+/// A world whose policy adopts all kinds, and a server with these at their places.
+fn adopting(there: &[((&str, &str), Value)]) -> (World, Server) {
+    let mut world = World::site();
+    world.kinds.iter_mut().for_each(|spec| spec.adopt = true);
+    let mut server = Server::default();
+    for (kind, fields) in there {
+        server.put(&place(*kind, "x"), kind.0, fields.clone());
+    }
+    (world, server)
+}
+
+#[test]
+fn what_belongs_to_nobody_is_taken_over_in_place_where_the_policy_says_so() {
+    for method in [IN_PLACE, RECREATE] {
+        let (world, mut server) = adopting(&[(method, json!({"spec": {"say": "old"}}))]);
+        let before = server.read(&place(method, "x")).unwrap();
+        let children = [child(method, "x", "hello")];
+        let plan = look(&world, &mut server, &children, &mut fresh());
+        let [Write { action: Action::Apply { seen, .. }, .. }] = plan.writes.as_slice() else { panic!("{plan:?}") };
+        assert_eq!((&seen.uid, seen.resource_version), (&before.meta.uid, before.meta.resource_version));
+        let live = server.read(&place(method, "x")).unwrap();
+        assert_eq!((&live.value()["spec"]["say"], &live.value()["more"]["theirs"]), (&json!("hello"), &json!(1)));
+        assert_eq!(live.meta.controller().unwrap().uid.as_str(), "u1");
+        assert!(planned(&world, &server, &children, &fresh()).is_settled());
+    }
+}
+
+#[test]
+fn what_is_never_updated_is_taken_over_as_it_is() {
+    let (world, mut server) = adopting(&[(ON_DELETE, json!({"spec": {"say": "old"}}))]);
+    let children = [child(ON_DELETE, "x", "hello")];
+    let plan = look(&world, &mut server, &children, &mut fresh());
+    let [Write { action: Action::Apply { body, .. }, .. }] = plan.writes.as_slice() else { panic!("{plan:?}") };
+    assert_eq!((body.get("spec"), &body["metadata"]["ownerReferences"][0]["uid"]), (None, &json!("u1")));
+    assert!(planned(&world, &server, &children, &fresh()).is_settled());
+    assert_eq!(words(&planned(&world, &server, &[], &fresh())), ["delete Note n/x"]);
+}
+
+#[test]
+fn what_belongs_to_someone_is_a_conflict_even_where_the_policy_adopts() {
+    let owner = json!({"apiVersion": "v1", "kind": "ConfigMap", "name": "b", "uid": "u9", "controller": true});
+    for metadata in [
+        json!({"ownerReferences": [owner]}),
+        json!({"labels": {marks::PLUGIN_LABEL: "blog"}}),
+        json!({"labels": {marks::PLUGIN_LABEL: "site"}}),
+    ] {
+        let (world, server) = adopting(&[(IN_PLACE, json!({ "metadata": metadata }))]);
+        let plan = planned(&world, &server, &[child(IN_PLACE, "x", "hello")], &fresh());
+        assert_eq!((words(&plan), plan.conflicts.len()), (vec![], 1), "{metadata}");
+    }
 }
 
 #[test]

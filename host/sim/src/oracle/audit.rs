@@ -3,7 +3,8 @@
 //! - Whoever sends a write for an instance leads it by the API's own order: his
 //!   last renewal has reached the API within the deadline, and no other host
 //!   has taken the Lease since.
-//! - What is not ours keeps all but its status and its metadata.
+//! - What is not ours keeps all but its status and its metadata. What belongs to
+//!   nobody may become ours, where a policy says that its kind is adopted.
 
 use std::{
     collections::BTreeMap,
@@ -53,6 +54,8 @@ pub(crate) struct Accepted<'a> {
     pub leases: &'a Leases,
     /// What was sent.
     pub body: &'a Value,
+    /// Whether a policy adopts what is of its kind.
+    pub adopted: bool,
     /// What was there before.
     pub before: Option<&'a Value>,
     /// What is there now.
@@ -153,12 +156,20 @@ fn leads_instance(write: &Accepted<'_>, instance: &str) -> Result<(), String> {
 fn spares_others(write: &Accepted<'_>) -> Result<(), String> {
     let Some(before) = write.before.filter(|before| !is_marked(before)) else { return Ok(()) };
     let after = write.after.ok_or("it was not ours to delete")?;
+    let free = !before["metadata"]["ownerReferences"].as_array().is_some_and(|owners| owners.iter().any(is_controller));
+    if write.adopted && free && is_marked(after) {
+        return Ok(());
+    }
     let fields = [before, after].into_iter().filter_map(Value::as_object).flat_map(serde_json::Map::keys);
     let ours = |field: &str| ["metadata", "status"].contains(&field);
     match fields.into_iter().find(|field| !ours(field) && before.get(field) != after.get(field)) {
         Some(field) => Err(format!("its {field} was not ours to change")),
         None => Ok(()),
     }
+}
+
+fn is_controller(owner: &Value) -> bool {
+    owner["controller"] == true
 }
 
 /// Whether an object says that a plugin made it.
@@ -184,7 +195,16 @@ mod tests {
         let leases = audit.leases();
         let body = json!({});
         let (sent, before) = (SECOND * sent_s, Some(before));
-        audit.accepted(&Accepted { process, place: "/a", sent, leases: &leases, body: &body, before, after });
+        audit.accepted(&Accepted {
+            process,
+            place: "/a",
+            sent,
+            leases: &leases,
+            body: &body,
+            adopted: false,
+            before,
+            after,
+        });
         audit.broken()
     }
 

@@ -11,7 +11,7 @@ use tokio::sync::mpsc;
 use tower::ServiceExt;
 use trimtab_apiserver::ApiServer;
 use trimtab_cluster::fanout::Fanout;
-use trimtab_core::hash::Hash;
+use trimtab_core::{hash::Hash, id::GroupKind, policy::Policy};
 use trimtab_engine::folder::Folder;
 
 use super::{
@@ -172,11 +172,21 @@ impl Traffic {
                 sent: sent.at,
                 leases: &sent.leases,
                 body: &body,
+                adopted: self.adopts(&body),
                 before: before.as_ref(),
                 after: after.as_ref(),
             });
         }
         answer
+    }
+
+    /// Whether a policy in the folder takes over what is of an object's kind.
+    fn adopts(&self, object: &Value) -> bool {
+        let text = |field: &str| object[field].as_str().unwrap_or_default();
+        let kind = GroupKind::new(text("apiVersion"), text("kind"));
+        let folder = self.folder.get();
+        let mut policies = folder.slots.values().filter_map(|source| Policy::parse(source.policy.as_deref()?).ok());
+        policies.any(|policy| policy.adopt.contains(&kind))
     }
 
     /// What is there now; nothing is awaited meanwhile.
