@@ -5,6 +5,7 @@
 //! 10 µs (Rust) to 3 ms (Go with all Kubernetes types).
 
 use std::{
+    path::Path,
     sync::{Arc, Mutex},
     time::Instant,
 };
@@ -12,7 +13,7 @@ use std::{
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use trimtab_core::limits::Limits;
 use wasmtime::{
-    Engine, Store, Trap, UpdateDeadline,
+    Engine, FrameInfo, Store, Trap, UpdateDeadline, WasmBacktrace,
     component::{ComponentExportIndex, ComponentNamedList, InstancePre, Lift, Lower},
 };
 
@@ -35,6 +36,10 @@ const FUEL_PER_MICROSECOND: u64 = 1000;
 /// copying. It has no public type for that.
 const TOO_MUCH_COPIED: &str = "fuel allocated for hostcalls has been exhausted";
 
+/// How many of a guest's functions are told of with a trap: an endless recursion
+/// has thousands.
+const PLACES_MAX: usize = 4;
+
 /// One call to be made: whom, with what, under which limits.
 pub(crate) struct Call<P> {
     pub engine: Engine,
@@ -45,6 +50,8 @@ pub(crate) struct Call<P> {
     pub lookup: Arc<dyn Lookup>,
     pub name: Arc<str>,
     pub now: Arc<str>,
+    /// What stands for chance; without one, the operating system does.
+    pub seed: Option<u64>,
 }
 
 /// Who bounds the call.
@@ -112,7 +119,7 @@ where
         let state = State {
             limiter: Limiter::new(self.limits.memory_bytes),
             log: log.clone(),
-            wasi: Wasi::new(self.name.clone(), self.now.clone(), log),
+            wasi: Wasi::new(self.name.clone(), &self.now, self.seed, log),
             look_ups: LookUps::new(self.lookup.clone()),
         };
         let mut store = Store::new(&self.engine, state);
@@ -159,6 +166,19 @@ impl Ended {
         if message.contains(TOO_MUCH_COPIED) {
             return CallError::AnswerTooLarge { limit_bytes: limits.answer_bytes };
         }
-        CallError::Trap { message, log_tail }
+        CallError::Trap { message: message + &places(&error), log_tail }
     }
+}
+
+/// Where a guest was, as far as its module has names and lines for it.
+fn places(error: &wasmtime::Error) -> String {
+    let frames = error.downcast_ref::<WasmBacktrace>().map_or(&[][..], WasmBacktrace::frames);
+    frames.iter().filter_map(place).take(PLACES_MAX).map(|place| format!("\n    at {place}")).collect()
+}
+
+fn place(frame: &FrameInfo) -> Option<String> {
+    let symbol = frame.symbols().first();
+    let name = symbol.and_then(|symbol| symbol.name()).or(frame.func_name())?;
+    let line = symbol.and_then(|symbol| Some((Path::new(symbol.file()?).file_name()?.display(), symbol.line()?)));
+    Some(line.map_or_else(|| name.to_owned(), |(file, line)| format!("{name} ({file}:{line})")))
 }

@@ -1,10 +1,21 @@
 //! Makes a component of what was dropped, or says why it is none. Runs in the
 //! child, before anything is compiled.
+//!
+//! What Rust leaves carries the component's type in a section of its own. Go's
+//! linker and plain C write no such section, so what they leave exports the
+//! draft of the contract that it was written for, by name: the contract's types
+//! can be taken for its own where the two are the same.
 
 use std::borrow::Cow;
 
+use wasi_preview1_component_adapter_provider::{
+    WASI_SNAPSHOT_PREVIEW1_ADAPTER_NAME as PREVIEW_1, WASI_SNAPSHOT_PREVIEW1_REACTOR_ADAPTER,
+};
 use wasmparser::{Parser, Payload};
-use wit_component::ComponentEncoder;
+use wit_component::{ComponentEncoder, StringEncoding, embed_component_metadata};
+use wit_parser::Resolve;
+
+use crate::draft;
 
 /// What a plugin has to export.
 pub(crate) const CONTROLLER: &str = "trimtab:plugin/controller@0.1.0";
@@ -14,7 +25,6 @@ const CONTROLLER_ANY_PATCH: &str = "trimtab:plugin/controller@0.1.";
 
 /// The custom section in which a core module carries its component's type.
 const COMPONENT_TYPE: &str = "component-type";
-const PREVIEW_1: &str = "wasi_snapshot_preview1";
 
 /// Why a file is no plugin. Each text says what was found and what is expected.
 #[derive(Debug, thiserror::Error)]
@@ -28,13 +38,15 @@ pub(crate) enum Unusable {
     #[error("this is WebAssembly, but damaged or cut short: {0}")]
     Damaged(String),
     #[error(
-        "this core module was built for WASI preview 1, which this host does not take yet; expected a component that exports {CONTROLLER}, or a core module built for wasm32-unknown-unknown"
-    )]
-    Preview1,
-    #[error(
-        "this core module says nothing of its component: there is no component-type section; expected one written by wit-bindgen for {CONTROLLER}, without which the types of an unreleased contract cannot be checked"
+        "this core module says nothing of its component: it has neither a component-type section, as wit-bindgen writes it, nor an export {}, as the SDKs for Go and C have it; without either, the types of an unreleased contract cannot be checked",
+        draft::export()
     )]
     NoComponentType,
+    #[error(
+        "this core module was built for another draft of the contract: it exports {found}; expected {}: build it anew with the SDK of this host's release",
+        draft::export()
+    )]
+    OtherDraft { found: String },
     #[error("this core module cannot be made a component that exports {CONTROLLER}: {0}")]
     NoComponent(String),
     #[error("this is a plugin for another version of the contract: it exports {found}; expected {CONTROLLER}")]
@@ -59,25 +71,69 @@ pub(crate) fn componentize(bytes: &[u8]) -> Result<Cow<'_, [u8]>, Unusable> {
 }
 
 fn encode(module: &[u8]) -> Result<Vec<u8>, Unusable> {
-    let mut has_type = false;
+    let Found { component_type, draft, preview_1 } = look_into(module).map_err(damaged)?;
+    let module = match draft {
+        _ if component_type => Cow::Borrowed(module),
+        Some(found) if found != draft::export() => return Err(Unusable::OtherDraft { found }),
+        Some(_) => Cow::Owned(with_contract(module)?),
+        None => return Err(Unusable::NoComponentType),
+    };
+    let mut encoder = ComponentEncoder::default().validate(true).module(&module).map_err(no_component)?;
+    if preview_1 {
+        // The adapter needs memory while a guest starts. Go's own allocator
+        // cannot be called that early.
+        let grows = encoder.realloc_via_memory_grow(true);
+        encoder = grows.adapter(PREVIEW_1, WASI_SNAPSHOT_PREVIEW1_REACTOR_ADAPTER).map_err(no_component)?;
+    }
+    encoder.encode().map_err(no_component)
+}
+
+/// What a core module says of the component that it makes.
+#[derive(Default)]
+struct Found {
+    component_type: bool,
+    /// The draft of the contract that it exports.
+    draft: Option<String>,
+    /// It imports WASI preview 1.
+    preview_1: bool,
+}
+
+fn look_into(module: &[u8]) -> wasmparser::Result<Found> {
+    let mut found = Found::default();
     for payload in Parser::new(0).parse_all(module) {
-        match payload.map_err(damaged)? {
-            Payload::CustomSection(section) => has_type |= section.name().starts_with(COMPONENT_TYPE),
+        match payload? {
+            Payload::CustomSection(section) => found.component_type |= section.name().starts_with(COMPONENT_TYPE),
             Payload::ImportSection(imports) => {
                 for import in imports.into_imports() {
-                    if import.map_err(damaged)?.module == PREVIEW_1 {
-                        return Err(Unusable::Preview1);
+                    found.preview_1 |= import?.module == PREVIEW_1;
+                }
+            }
+            Payload::ExportSection(exports) => {
+                for export in exports {
+                    let name = export?.name;
+                    if name.starts_with(draft::EXPORT) {
+                        found.draft = Some(name.to_owned());
                     }
                 }
             }
             _ => {}
         }
     }
-    if !has_type {
-        return Err(Unusable::NoComponentType);
-    }
-    let encoded = ComponentEncoder::default().validate(true).module(module).and_then(|mut encoder| encoder.encode());
-    encoded.map_err(|error| Unusable::NoComponent(format!("{error:#}")))
+    Ok(found)
+}
+
+/// The module with the contract's world as the type of its component.
+fn with_contract(module: &[u8]) -> Result<Vec<u8>, Unusable> {
+    let mut resolve = Resolve::default();
+    let package = resolve.push_str("plugin.wit", draft::CONTRACT).map_err(no_component)?;
+    let world = resolve.select_world(&[package], Some("plugin")).map_err(no_component)?;
+    let mut module = module.to_owned();
+    embed_component_metadata(&mut module, &resolve, world, StringEncoding::UTF8).map_err(no_component)?;
+    Ok(module)
+}
+
+fn no_component(error: impl std::fmt::Display) -> Unusable {
+    Unusable::NoComponent(format!("{error:#}"))
 }
 
 /// That the controller is exported, by name. Its types are checked when the

@@ -7,6 +7,7 @@
 
 use std::{fmt, sync::Arc};
 
+use trimtab_core::hash::Hash;
 use wasmtime::component::{ComponentType, Lift, Lower};
 
 /// A kind at one version, as a manifest names it.
@@ -61,6 +62,12 @@ impl Request {
         let texts = [&self.cluster, &self.now, &self.config, &self.object, &self.extra];
         let objects = self.children.iter().flat_map(|group| &group.objects);
         texts.into_iter().chain(objects).map(|text| text.len() as u64).sum()
+    }
+
+    /// What stands for chance in a simulation: another for each object and time.
+    pub(crate) fn seed(&self) -> u64 {
+        let hash = Hash::of([self.now.as_bytes(), self.object.as_bytes()]);
+        u64::from_le_bytes(*hash.as_bytes().first_chunk().expect("a hash has 16 bytes"))
     }
 }
 

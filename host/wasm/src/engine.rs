@@ -8,7 +8,7 @@ use std::{
 };
 
 use trimtab_core::limits::{CORE_INSTANCES_MAX, Limits, MEMORIES_MAX, TABLES_MAX};
-use wasmtime::{Config, Enabled, Engine, InstanceAllocationStrategy, PoolingAllocationConfig};
+use wasmtime::{Config, Enabled, Engine, InstanceAllocationStrategy, PoolingAllocationConfig, WasmBacktraceDetails};
 
 use crate::limits::TABLE_ELEMENTS_MAX;
 
@@ -36,6 +36,8 @@ fn config(metering: Metering) -> Config {
     config
         // Switched on, it costs each call 12 to 20 µs, and no plugin needs it.
         .concurrency_support(false)
+        // So that a trap is told with the lines of a module that has them.
+        .wasm_backtrace_details(WasmBacktraceDetails::Enable)
         .epoch_interruption(metering == Metering::Epochs)
         .consume_fuel(metering == Metering::Fuel);
     config

@@ -13,6 +13,7 @@ use crate::{
     limits::{LOOK_UPS_MAX, Limiter},
     lookup::{Lookup, Refusal},
     stop::Stop,
+    time,
     wasi::{SharedLog, Wasi},
 };
 
@@ -74,6 +75,7 @@ type Selected = Result<Vec<Arc<str>>, String>;
 pub(crate) fn linker(engine: &wasmtime::Engine) -> wasmtime::Result<Linker<State>> {
     let mut linker = Linker::new(engine);
     wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
+    time::add_to_linker(&mut linker, |state: &mut State| state.wasi.clock())?;
     let mut host = linker.instance(INTERFACE)?;
     host.func_wrap("log", log)?;
     host.func_wrap("get", get)?;

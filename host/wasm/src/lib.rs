@@ -5,7 +5,7 @@
 //! process (`compile`), whose result is kept on disk (`cache`), mapped and
 //! checked (`load`, `plugin`). Each call (`call`) gets a fresh instance under
 //! limits that are always on (`limits`), takes turns on the cores with others
-//! (`turn`), and may ask the host for little (`host`, `lookup`, `wasi`).
+//! (`turn`), and may ask the host for little (`host`, `lookup`, `wasi`, `time`).
 #![deny(unsafe_code)] // allowed once, where compiled code is mapped: `plugin::map`
 
 mod cache;
@@ -15,6 +15,7 @@ mod compile;
 mod componentize;
 mod config;
 mod contract;
+mod draft;
 mod engine;
 mod host;
 mod limits;
@@ -23,6 +24,7 @@ mod log;
 mod lookup;
 mod plugin;
 mod stop;
+mod time;
 mod turn;
 mod wasi;
 

@@ -22,7 +22,7 @@ use crate::{
 
 /// Raised when the same module and engine come to give other code: when what
 /// makes components of modules changes.
-const CACHE_FORMAT: u32 = 1;
+const CACHE_FORMAT: u32 = 2;
 
 /// Why plugins cannot be loaded at all.
 #[derive(Debug, thiserror::Error)]

@@ -24,6 +24,7 @@ use crate::{
 /// The time for a plugin that describes itself: the same for ever, as its
 /// description has to be.
 const DESCRIBE_NOW: &str = "2000-01-01T00:00:00Z";
+const DESCRIBE_SEED: u64 = 0;
 
 type DescribeParams = (Arc<str>,);
 type Described = Result<String, String>;
@@ -67,7 +68,8 @@ impl Plugin {
     pub async fn describe(&self, config: Arc<str>, limits: &Limits) -> Called<String> {
         let lookup = Arc::new(NoLookups);
         let params = (config,);
-        let called = self.call::<_, Described>(self.describe, params, DESCRIBE_NOW.into(), lookup, limits).await;
+        let seed = self.seed(|| DESCRIBE_SEED);
+        let called = self.call::<_, Described>(self.describe, params, DESCRIBE_NOW.into(), seed, lookup, limits).await;
         let terminal = |message| Failure { outcome: Outcome::Terminal, message, retry_after_ms: None };
         called.and_then(|described| described.map_err(terminal))
     }
@@ -79,9 +81,14 @@ impl Plugin {
         if bytes > limit_bytes {
             return Called::never(CallError::RequestTooLarge { bytes, limit_bytes });
         }
-        let now = request.now.clone();
-        let called = self.call::<_, Reconciled>(self.reconcile, (request,), now, lookup, limits).await;
+        let (now, seed) = (request.now.clone(), self.seed(|| request.seed()));
+        let called = self.call::<_, Reconciled>(self.reconcile, (request,), now, seed, lookup, limits).await;
         called.and_then(|answer| answer)
+    }
+
+    /// A simulated call has no chance in it, or a run could not be repeated.
+    fn seed(&self, seed: impl FnOnce() -> u64) -> Option<u64> {
+        matches!(self.wasm.mode, Mode::Simulate).then(seed)
     }
 
     async fn call<P, R>(
@@ -89,6 +96,7 @@ impl Plugin {
         export: ComponentExportIndex,
         params: P,
         now: Arc<str>,
+        seed: Option<u64>,
         lookup: Arc<dyn Lookup>,
         limits: &Limits,
     ) -> Called<R>
@@ -108,6 +116,7 @@ impl Plugin {
             lookup,
             name: self.name.clone(),
             now,
+            seed,
         };
         let Mode::Serve(serve) = &self.wasm.mode else { return call.run(Bounds::Fuel).await };
 

@@ -1,19 +1,18 @@
 //! WASI 0.2 as guests see it: all of it links, and there is nothing behind it.
 //! No files, no environment, no connections; the one argument is the plugin's
-//! name (Go reads it at start); stdout and stderr go to the call's log.
+//! name (Go reads it at start); stdout and stderr go to the call's log; time is
+//! virtual (`time`), and in a simulation chance comes from the request.
 
-use std::{
-    sync::{
-        Arc, Mutex,
-        atomic::{AtomicU64, Ordering::Relaxed},
-    },
-    time::Duration,
+use std::sync::{
+    Arc, Mutex,
+    atomic::{AtomicU64, Ordering::Relaxed},
 };
 
 use bytes::Bytes;
+use rand::{SeedableRng as _, rngs::StdRng};
 use wasmtime::component::ResourceTable;
 use wasmtime_wasi::{
-    HostWallClock, WasiCtx, WasiCtxBuilder, WasiCtxView, async_trait,
+    WasiCtx, WasiCtxBuilder, WasiCtxView, async_trait,
     cli::{IsTerminal, StdoutStream},
     p2::{OutputStream, Pollable, StreamResult},
 };
@@ -21,6 +20,7 @@ use wasmtime_wasi::{
 use crate::{
     contract::Level,
     log::{LINE_BYTES_MAX, Log},
+    time::{MonotonicClock, Time},
 };
 
 /// Streams, sockets and pollables that one call may hold. A guest without files
@@ -40,7 +40,8 @@ pub(crate) type SharedLog = Arc<Mutex<Log>>;
 /// guests never do.
 pub(crate) struct Wasi {
     name: Arc<str>,
-    now: Arc<str>,
+    time: Time,
+    seed: Option<u64>,
     stdout: Stdio,
     stderr: Stdio,
     denied: Arc<AtomicU64>,
@@ -50,10 +51,13 @@ pub(crate) struct Wasi {
 
 impl Wasi {
     /// For a guest of that name; `now` is what its wall clock says (RFC 3339).
-    pub fn new(name: Arc<str>, now: Arc<str>, log: &SharedLog) -> Self {
+    /// Without a seed, what is random comes from the operating system: a plugin
+    /// may make passwords of it.
+    pub fn new(name: Arc<str>, now: &str, seed: Option<u64>, log: &SharedLog) -> Self {
         Self {
             name,
-            now,
+            time: Time::at(now),
+            seed,
             stdout: Stdio::new(Level::Info, log),
             stderr: Stdio::new(Level::Warn, log),
             denied: Arc::default(),
@@ -71,19 +75,28 @@ impl Wasi {
         WasiCtxView { ctx, table: &mut self.table }
     }
 
+    pub fn clock(&mut self) -> MonotonicClock<'_> {
+        MonotonicClock { time: &self.time, table: &mut self.table }
+    }
+
     fn make(&self) -> WasiCtx {
         let denied = self.denied.clone();
-        WasiCtxBuilder::new()
-            .arg(&*self.name)
+        let mut ctx = WasiCtxBuilder::new();
+        ctx.arg(&*self.name)
             .stdout(self.stdout.clone())
             .stderr(self.stderr.clone())
-            .wall_clock(WallClock::at(&self.now))
+            .wall_clock(self.time.clone())
             .max_random_size(RANDOM_BYTES_MAX)
             .socket_addr_check(move |_, _| {
                 denied.fetch_add(1, Relaxed);
                 Box::pin(async { false })
-            })
-            .build()
+            });
+        if let Some(seed) = self.seed {
+            ctx.secure_random(StdRng::seed_from_u64(seed))
+                .insecure_random(StdRng::seed_from_u64(!seed))
+                .insecure_random_seed(seed.into());
+        }
+        ctx.build()
     }
 
     /// Connections that were tried and denied.
@@ -95,28 +108,6 @@ impl Wasi {
     pub fn finish(&self) {
         self.stdout.finish();
         self.stderr.finish();
-    }
-}
-
-/// The guest's wall clock stands at the request's `now`: an answer depends on
-/// nothing but the request.
-struct WallClock(Duration);
-
-impl WallClock {
-    /// A text that is no time, or before 1970, is 1970: WASI knows no earlier.
-    fn at(now: &str) -> Self {
-        let now = now.parse::<jiff::Timestamp>().unwrap_or_default();
-        Self(Duration::try_from(now.as_duration()).unwrap_or_default())
-    }
-}
-
-impl HostWallClock for WallClock {
-    fn resolution(&self) -> Duration {
-        Duration::from_micros(1)
-    }
-
-    fn now(&self) -> Duration {
-        self.0
     }
 }
 

@@ -7,7 +7,7 @@ use std::{sync::Arc, time::Duration};
 
 use common::{Absent, Guests, NotSynced, misbehave, request, tight};
 use trimtab_core::limits::Limits;
-use trimtab_wasm::{CallError, Failure, KindRef, Level, LookUp, Mode, Outcome, Wanted};
+use trimtab_wasm::{CallError, Failure, KindRef, Level, LookUp, Outcome, Wanted};
 
 /// Calls `misbehave` in one mode and gives what came of it.
 async fn called(mode: &str, limits: &Limits) -> trimtab_wasm::Called<trimtab_wasm::Response> {
@@ -229,7 +229,7 @@ async fn a_call_that_is_given_up_makes_room_for_others() {
 
 #[tokio::test(start_paused = true)]
 async fn a_simulated_call_runs_where_it_is_made_and_is_bounded_by_fuel() {
-    let guests = Guests::in_mode(Mode::Simulate);
+    let guests = Guests::simulated();
     let plugin = guests.plugin("misbehave").await;
     let began = tokio::time::Instant::now();
     let limits = Limits { cpu: Duration::from_millis(20), ..Limits::DEFAULT };

@@ -14,7 +14,7 @@ use wit_parser::{ManglingAndAbi, Resolve};
 
 /// The only file of compiled code in the cache.
 fn compiled(guests: &Guests) -> std::path::PathBuf {
-    let mut files = fs::read_dir(guests.cache.path()).unwrap().map(|entry| entry.unwrap().path());
+    let mut files = fs::read_dir(&guests.cache).unwrap().map(|entry| entry.unwrap().path());
     let file = files.next().expect("one file");
     assert_eq!(files.next(), None, "nothing else is left in the cache");
     file
@@ -23,7 +23,7 @@ fn compiled(guests: &Guests) -> std::path::PathBuf {
 async fn refused(file: &str, bytes: &[u8]) -> String {
     let guests = Guests::new(1);
     let error = guests.load(file, bytes.into()).await.expect_err("it is refused");
-    assert_eq!(fs::read_dir(guests.cache.path()).unwrap().count(), 0, "a refused file leaves nothing behind");
+    assert_eq!(fs::read_dir(&guests.cache).unwrap().count(), 0, "a refused file leaves nothing behind");
     error.to_string()
 }
 
@@ -158,16 +158,26 @@ async fn a_component_that_is_larger_than_its_place_in_the_pool_is_refused() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_module_that_says_nothing_of_its_component_is_refused() {
     let message = refused("site.wasm", b"\0asm\x01\0\0\0").await;
-    assert!(message.contains("there is no component-type section"), "{message}");
+    assert!(message.contains("neither a component-type section"), "{message}");
+}
+
+/// A core module without a component type that exports one name.
+fn exporting(name: &str) -> Vec<u8> {
+    wat::parse_str(format!(r#"(module (func (export "{name}")))"#)).unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_module_for_wasi_preview_1_is_refused_and_told_what_to_do() {
-    // (module (import "wasi_snapshot_preview1" "proc_exit" (func (param i32))))
-    let mut module = b"\0asm\x01\0\0\0\x01\x05\x01\x60\x01\x7f\0\x02\x24\x01\x16wasi_snapshot_preview1".to_vec();
-    module.extend(b"\x09proc_exit\0\0");
-    let message = refused("site.wasm", &module).await;
-    assert!(message.contains("WASI preview 1") && message.contains("wasm32-unknown-unknown"), "{message}");
+async fn a_module_that_names_another_draft_of_the_contract_is_refused_and_told_both() {
+    let message = refused("site.wasm", &exporting("trimtab-draft-0123456789abcdef")).await;
+    assert!(message.contains("it exports trimtab-draft-0123456789abcdef; expected trimtab-draft-"), "{message}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_module_that_names_the_draft_and_lacks_the_functions_is_refused() {
+    let told = refused("site.wasm", &exporting("other")).await;
+    let at = told.find("trimtab-draft-").unwrap();
+    let message = refused("site.wasm", &exporting(&told[at..at + 30])).await;
+    assert!(message.contains("cannot be made a component") && message.contains("describe"), "{message}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -177,7 +187,7 @@ async fn a_compilation_that_hangs_is_killed() {
     let guests = Guests::with_compiler(1, CompileCommand { program: "/bin/sh".into(), args, wall });
     let error = guests.load("site.wasm", fixture("raw")).await.expect_err("it hangs");
     assert_eq!(error.to_string(), "site.wasm: compiling it took more than 0.3 s and was stopped");
-    assert_eq!(fs::read_dir(guests.cache.path()).unwrap().count(), 0);
+    assert_eq!(fs::read_dir(&guests.cache).unwrap().count(), 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -31,7 +31,8 @@ pub fn compiler(args: &[&str]) -> CompileCommand {
 /// A host for plugins, with a runtime for them alone.
 pub struct Guests {
     pub wasm: Arc<Wasm>,
-    pub cache: TempDir,
+    pub cache: PathBuf,
+    temporary: Option<TempDir>,
     runtime: Option<Runtime>,
 }
 
@@ -41,19 +42,30 @@ impl Guests {
     }
 
     pub fn with_compiler(running: usize, compile: CompileCommand) -> Self {
-        let runtime =
-            tokio::runtime::Builder::new_multi_thread().worker_threads(running).enable_time().build().unwrap();
-        let mode = Mode::Serve(Serve { guests: runtime.handle().clone(), running, compile });
-        let mut guests = Self::in_mode(mode);
+        let private = fs::Permissions::from_mode(0o700);
+        let temporary = tempfile::Builder::new().permissions(private).tempdir().unwrap();
+        let (runtime, mode) = serve(running, compile);
+        let mut guests = Self::in_folder(temporary.path().to_owned(), mode);
+        (guests.runtime, guests.temporary) = (Some(runtime), Some(temporary));
+        guests
+    }
+
+    /// With a cache that outlives the tests: large guests take seconds to compile.
+    pub fn kept(running: usize) -> Self {
+        let (runtime, mode) = serve(running, compiler(&[]));
+        let mut guests = Self::in_folder(kept(), mode);
         guests.runtime = Some(runtime);
         guests
     }
 
-    pub fn in_mode(mode: Mode) -> Self {
-        let private = fs::Permissions::from_mode(0o700);
-        let cache = tempfile::Builder::new().permissions(private).tempdir().unwrap();
-        let config = Config { cache_dir: cache.path().to_owned(), in_flight: IN_FLIGHT, mode };
-        Self { wasm: Wasm::new(config).unwrap(), cache, runtime: None }
+    /// As a simulation, with the same cache.
+    pub fn simulated() -> Self {
+        Self::in_folder(kept(), Mode::Simulate)
+    }
+
+    fn in_folder(cache: PathBuf, mode: Mode) -> Self {
+        let config = Config { cache_dir: cache.clone(), in_flight: IN_FLIGHT, mode };
+        Self { wasm: Wasm::new(config).unwrap(), cache, temporary: None, runtime: None }
     }
 
     pub async fn load(&self, file: &str, bytes: Arc<[u8]>) -> Result<Arc<Plugin>, LoadError> {
@@ -63,6 +75,16 @@ impl Guests {
     pub async fn plugin(&self, name: &str) -> Arc<Plugin> {
         self.load(&format!("{name}.wasm"), fixture(name)).await.unwrap_or_else(|error| panic!("{error}"))
     }
+}
+
+fn serve(running: usize, compile: CompileCommand) -> (Runtime, Mode) {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(running).enable_time().build().unwrap();
+    let mode = Mode::Serve(Serve { guests: runtime.handle().clone(), running, compile });
+    (runtime, mode)
+}
+
+fn kept() -> PathBuf {
+    PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("compiled")
 }
 
 impl Drop for Guests {
