@@ -1,0 +1,3 @@
+module trimtab.dev/sdk
+
+go 1.24
