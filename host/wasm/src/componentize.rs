@@ -80,10 +80,7 @@ fn encode(module: &[u8]) -> Result<Vec<u8>, Unusable> {
     };
     let mut encoder = ComponentEncoder::default().validate(true).module(&module).map_err(no_component)?;
     if preview_1 {
-        // The adapter needs memory while a guest starts. Go's own allocator
-        // cannot be called that early.
-        let grows = encoder.realloc_via_memory_grow(true);
-        encoder = grows.adapter(PREVIEW_1, WASI_SNAPSHOT_PREVIEW1_REACTOR_ADAPTER).map_err(no_component)?;
+        encoder = encoder.adapter(PREVIEW_1, WASI_SNAPSHOT_PREVIEW1_REACTOR_ADAPTER).map_err(no_component)?;
     }
     encoder.encode().map_err(no_component)
 }

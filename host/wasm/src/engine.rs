@@ -21,6 +21,13 @@ pub(crate) const TICK: Duration = Duration::from_millis(10);
 /// What a small guest touches fits; a larger one pays for the rest only.
 const KEEP_RESIDENT_BYTES: usize = 1 << 20;
 
+/// How deep a guest may call: four times what wasmtime gives, so that an endless
+/// recursion in Go or Python meets the language's own limit first, which tells of
+/// it in its own words.
+const WASM_STACK_BYTES: usize = 2 << 20;
+/// What the host's functions need below a guest: as much as wasmtime leaves them.
+const HOST_STACK_BYTES: usize = 3 << 19;
+
 /// What bounds the code of an engine. It is compiled in, so code for one does
 /// not run under the other.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,6 +45,8 @@ fn config(metering: Metering) -> Config {
         .concurrency_support(false)
         // So that a trap is told with the lines of a module that has them.
         .wasm_backtrace_details(WasmBacktraceDetails::Enable)
+        .max_wasm_stack(WASM_STACK_BYTES)
+        .async_stack_size(WASM_STACK_BYTES + HOST_STACK_BYTES)
         .epoch_interruption(metering == Metering::Epochs)
         .consume_fuel(metering == Metering::Fuel);
     config

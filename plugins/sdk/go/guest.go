@@ -17,12 +17,18 @@ import (
 
 // The collector is held but for the plugin's own code: one that starts while the
 // host writes into this module reads the clock there, which the host forbids.
-func init() { debug.SetGCPercent(-1) }
+func init() {
+	debug.SetGCPercent(-1)
+	debug.SetMaxStack(maxStack)
+}
 
 var errNothing = errors.New("this module serves nothing: call trimtab.Serve in an init function")
 
 const (
-	gcPercent    = 100
+	gcPercent = 100
+	// maxStack is reached by an endless recursion before the host's own limit,
+	// which would tell of no place.
+	maxStack     = 512 << 10
 	groupSize    = 36
 	groupAPI     = 12
 	groupKind    = 20
@@ -48,6 +54,23 @@ func realloc(old, oldSize, align, size uint32) uint32 {
 		copy(unsafe.Slice((*byte)(unsafe.Pointer(&words[0])), size), unsafe.Slice(at[byte](old), oldSize))
 	}
 	return keep(words)
+}
+
+// adapterMemory is what the adapter to preview 1 lives in. It asks while the
+// runtime starts, when nothing can be allocated; and it must not grow the memory
+// by itself, of which Go takes the end for its own.
+var (
+	adapterMemory [3 << 16]byte
+	adapterUsed   uint32
+)
+
+//go:nosplit
+//go:wasmexport cabi_realloc_adapter
+func adapterRealloc(_, _, align, size uint32) uint32 {
+	begin := uint32(uintptr(unsafe.Pointer(&adapterMemory)))
+	found := (begin + adapterUsed + align - 1) &^ (align - 1)
+	adapterUsed = found + size - begin
+	return uint32(uintptr(unsafe.Pointer(&adapterMemory[adapterUsed-1]))) + 1 - size
 }
 
 //go:wasmexport trimtab-draft-ae1cbb668d2c5f17

@@ -2,10 +2,14 @@ package trimtab
 
 import (
 	"fmt"
-	"runtime/debug"
+	"path"
+	"runtime"
 	"strings"
 	"time"
 )
+
+// placesMax is how many places of a panic are told.
+const placesMax = 20
 
 // request and response are the contract's records, with the texts in them.
 type request struct {
@@ -25,7 +29,7 @@ type response struct {
 func (c *Composite) run(request request, host host) (done *response, err error) {
 	defer func() {
 		if cause := recover(); cause != nil {
-			done, err = nil, fmt.Errorf("panicked: %v\n%s", cause, frames(debug.Stack()))
+			done, err = nil, fmt.Errorf("panicked: %v%s", cause, places())
 		}
 	}()
 	run, err := request.read(host)
@@ -80,15 +84,21 @@ func (a *Answer) write() (*response, error) {
 	return done, nil
 }
 
-// frames are the places of a stack that are the plugin's own, the innermost first.
-func frames(stack []byte) string {
-	var places []string
-	for _, line := range strings.Split(string(stack), "\n") {
-		place, is := strings.CutPrefix(line, "\t")
-		if is && !strings.Contains(place, "/runtime/") && !strings.Contains(place, "/sdk/go/") {
-			place, _, _ = strings.Cut(place, " +0x")
-			places = append(places, "    at "+place)
+// places are where the plugin's own code was, the innermost first. Called by the
+// deferred function that recovers.
+func places() string {
+	counters := make([]uintptr, 64)
+	frames := runtime.CallersFrames(counters[:runtime.Callers(2, counters)])
+	var places strings.Builder
+	for found := 0; found < placesMax; {
+		frame, more := frames.Next()
+		if !strings.HasPrefix(frame.Function, "runtime.") && !strings.HasPrefix(frame.Function, "trimtab.dev/sdk.") {
+			fmt.Fprintf(&places, "\n    at %s (%s:%d)", frame.Function, path.Base(frame.File), frame.Line)
+			found++
+		}
+		if !more {
+			break
 		}
 	}
-	return strings.Join(places[:min(len(places), 20)], "\n")
+	return places.String()
 }

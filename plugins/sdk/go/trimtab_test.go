@@ -2,7 +2,6 @@ package trimtab
 
 import (
 	"errors"
-	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -44,8 +43,9 @@ func TestTheDescriptionIsDerivedFromTheFields(t *testing.T) {
 }
 
 func TestAPanicIsARetryWithItsPlace(t *testing.T) {
+	// The innermost place is in this package, which is not told; a plugin's is.
 	failure := told(t, func(*Run) (*Answer, error) { panic("no way") })
-	if failure.Outcome != Retry || !regexp.MustCompile(`^panicked: no way\n`).MatchString(failure.Message) {
+	if failure.Outcome != Retry || !strings.HasPrefix(failure.Message, "panicked: no way\n    at testing.tRunner (testing.go:") {
 		t.Errorf("found %q", failure.Message)
 	}
 }

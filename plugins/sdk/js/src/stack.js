@@ -2,7 +2,7 @@
 // source map behind by which the places are found again.
 
 const DIGITS = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/';
-const PLACE = /\bplugin\.js:(\d+)(?::(\d+))?/g;
+const PLACE = /\bcomponentize-qjs:user\.js:(\d+)(?::(\d+))?/g;
 
 /** The stack, with the places in the bundle replaced by those in the sources. */
 export function mapped(stack) {

@@ -35,7 +35,7 @@ def terminal(message: str) -> NoReturn:
     raise Failure("terminal", message)
 
 
-def to_failure(error: Exception) -> Failure:
+def to_failure(error: BaseException) -> Failure:
     """An exception that nobody meant is retried, and told with its places."""
     if isinstance(error, Failure):
         return error

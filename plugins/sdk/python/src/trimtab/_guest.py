@@ -34,7 +34,7 @@ class Controller(exports.Controller):
             answer = _composite.served.reconcile(_request(request), _Imports())
             events = [types.Event(event.warning, event.reason, event.message) for event in answer.pop("events")]
             return types.Response(**answer, events=events, extra=None)
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             failure = to_failure(error)
         raise Err(types.Failure(OUTCOMES[failure.outcome], failure.message, failure.retry_after_ms))
 
