@@ -10,14 +10,15 @@ SEED       ?= $(shell date +%s)
 
 .PHONY: demo test lint tools plugins control-plane conformance kubectl bench simulate
 
-demo: tools plugins
+demo: tools
+	@plugins/build.sh rust
 	@echo "building the host (some minutes the first time: it has a WebAssembly compiler in it)"
 	$(CARGO) build --quiet --package trimtab
 	target/debug/trimtab --log off demo --examples $(EXAMPLES) --manifests plugins/examples/site
 
 test: tools plugins control-plane
 	$(CARGO) test --workspace
-	cd plugins && $(CARGO) test --workspace --all-features --locked
+	plugins/test.sh
 	$(MAKE) lint
 
 lint:
@@ -28,7 +29,8 @@ lint:
 tools:
 	@tools/need.sh cc gcc "Rust links with it"
 
-# The example plugins and the misbehaving ones of the tests, as .wasm files.
+# The example plugins and the misbehaving ones of the tests, as .wasm files, with
+# what it takes to build those in other languages than Rust.
 plugins: tools
 	@plugins/build.sh
 

@@ -1,8 +1,11 @@
 #!/usr/bin/env bash
 # Builds every plugin of this folder into target/plugins/, under stable names.
-# cargo decides what has changed; a file that stayed the same is not touched.
+# cargo decides what has changed in Rust, and the age of files elsewhere; a file
+# that stayed the same is not touched. `build.sh rust` builds those in Rust alone,
+# which need no other tool chain.
 set -euo pipefail
 cd "$(dirname "$0")"
+source ./toolchains.sh
 
 export CARGO_TARGET_DIR="$PWD/target"
 target=wasm32-unknown-unknown
@@ -39,8 +42,54 @@ place() {
 find_target
 mkdir -p "$out"
 
-plugins=(raw misbehave other-world wrong-version bench probe site site-next site-v2 bug-database bug-tenant bug-backup)
-"${cargo[@]}" build --quiet --locked --release --target "$target" "${flags[@]}" "${plugins[@]/#/--package=}"
-for plugin in "${plugins[@]}"; do
-    place "$plugin"
+rust=(page raw misbehave other-world wrong-version bench probe site site-next site-v2 bug-database bug-tenant bug-backup)
+"${cargo[@]}" build --quiet --locked --release --target "$target" "${flags[@]}" "${rust[@]/#/--package=}"
+for plugin in "${rust[@]}"; do
+	place "$plugin"
 done
+
+[ "${1:-}" = rust ] && exit
+
+# older NAME SOURCE...: whether a plugin is missing, or older than a source of it.
+older() {
+	local to="$out/$1.wasm"
+	shift
+	[ ! -f "$to" ] || [ -n "$(find toolchains.sh ../wit/next "$@" -newer "$to" -not -path '*/node_modules*' -print -quit)" ]
+}
+
+javascript() { # NAME ENTRY
+	older "$1" sdk/js "${2%/*}" || return 0
+	find_node
+	(cd "${2%/*}" && node "$OLDPWD/sdk/js/src/build.js" "${2##*/}" -o "$OLDPWD/$out/$1.wasm" >/dev/null)
+}
+
+python() { # NAME ENTRY
+	older "$1" sdk/python/src "$2" || return 0
+	(find_python && python3 -m trimtab.build "$2" -o "$out/$1.wasm" >/dev/null)
+}
+
+golang() { # NAME FOLDER
+	older "$1" sdk/go "$2" || return 0
+	find_go
+	(cd "$2" && GOOS=wasip1 GOARCH=wasm go build -trimpath -buildmode=c-shared -ldflags='-s -w' -o "$OLDPWD/$out/$1.part" .)
+	mv "$out/$1.part" "$out/$1.wasm"
+}
+
+c() { # NAME SOURCE FLAG...
+	local name=$1 source=$2
+	shift 2
+	older "$name" sdk/c "$source" || return 0
+	find_zig
+	zig_cc -target wasm32-wasi -mexec-model=reactor -O2 "$@" -Wall -Wextra -Werror -I sdk/c -o "$out/$name.part" \
+		"$source" sdk/c/trimtab.c sdk/c/json.c
+	mv "$out/$name.part" "$out/$name.wasm"
+}
+
+javascript page-js examples/page/js/page.js
+javascript misbehave-js fixtures/misbehave/js/misbehave.ts
+python page-python examples/page/python/page.py
+python misbehave-python fixtures/misbehave/python/misbehave.py
+golang page-go examples/page/go
+golang misbehave-go fixtures/misbehave/go
+c page-c examples/page/c/page.c -s
+c misbehave-c fixtures/misbehave/c/misbehave.c # a trap tells its lines

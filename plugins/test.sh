@@ -1,0 +1,23 @@
+#!/usr/bin/env bash
+# Runs the unit tests of the SDKs and examples, each in its language's own runner:
+# natively, with no WebAssembly.
+set -euo pipefail
+cd "$(dirname "$0")"
+source ./toolchains.sh
+
+cargo test --workspace --all-features --locked
+
+find_node
+node --test sdk/js/test/*.test.js examples/page/js/*.test.js
+sdk/js/node_modules/.bin/tsc --project sdk/js/test
+
+(
+	find_python
+	python3 -m unittest discover --start-directory sdk/python/tests
+	cd examples/page/python && python3 -m unittest
+)
+
+find_go
+for module in sdk/go examples/page/go; do
+	(cd "$module" && go vet -unsafeptr=false ./... && go test ./...)
+done
