@@ -3,8 +3,10 @@
 //! the rules that controllers and clients meet. The rest of that validation is
 //! not here on purpose: it is no controller's concern.
 
+mod access;
 mod defaults;
 mod fill;
+mod network;
 mod pods;
 mod rules;
 mod services;

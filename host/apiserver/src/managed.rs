@@ -162,6 +162,11 @@ pub(crate) fn apply(
         record_update(schema, &blank, before, &mut managers, &first).map_err(ApplyError::Typed)?;
     }
     managers.0.retain(|_, owned| writer.schema_of(schema, &owned.version).is_some());
+    let versions = Versions { own: schema, writer };
+    // What was written before must still have its place in all versions that are owned in.
+    for owned in managers.0.values() {
+        versions.convert(before, &owned.version).map_err(ApplyError::Typed)?;
+    }
 
     let mut after = merge::merge(schema, schema.root(), before, applied);
     let me = writer.identity(Operation::Apply);
@@ -173,7 +178,6 @@ pub(crate) fn apply(
     };
     managers.0.insert(me.clone(), owned);
     if let Some(last) = last {
-        let versions = Versions { own: schema, writer };
         after = prune::prune(&versions, after, &managers, &last)
             .map_err(|error| ApplyError::Typed(format!("failed to prune fields: {error}")))?;
     }
@@ -340,8 +344,12 @@ fn take(
         let comparison = match seen.entry(owned.version.clone()) {
             Entry::Occupied(entry) => entry.into_mut(),
             Entry::Vacant(entry) => {
-                let (before, schema) = versions.convert(before, &owned.version, "old object")?;
-                let (after, _) = versions.convert(after, &owned.version, "new object")?;
+                let (before, schema) = versions
+                    .convert(before, &owned.version)
+                    .map_err(|why| format!("failed to convert old object: {why}"))?;
+                let (after, _) = versions
+                    .convert(after, &owned.version)
+                    .map_err(|why| format!("failed to convert new object: {why}"))?;
                 entry.insert(compare(schema, &before, &after))
             }
         };
@@ -361,17 +369,16 @@ struct Versions<'a> {
 
 impl Versions<'_> {
     /// An object in another version: the same one, if that version has a place
-    /// for all of it. `what` names it in errors.
-    fn convert<'o>(&self, object: &'o Value, version: &str, what: &str) -> Result<(Cow<'o, Value>, &Schema), String> {
+    /// for all of it.
+    fn convert<'o>(&self, object: &'o Value, version: &str) -> Result<(Cow<'o, Value>, &Schema), String> {
         if object["apiVersion"] == version {
             return Ok((Cow::Borrowed(object), self.writer.schema_of(self.own, version).unwrap_or(self.own)));
         }
         let schema = self.writer.schema_of(self.own, version);
-        let schema = schema.ok_or_else(|| format!("failed to convert {what}: no version {version}"))?;
+        let schema = schema.ok_or_else(|| format!("no version {version}"))?;
         let mut object = object.clone();
         object["apiVersion"] = Value::from(version);
-        typed::check(schema, &object, Duplicates::Allowed)
-            .map_err(|misfits| format!("failed to convert {what}: {misfits}"))?;
+        typed::check(schema, &object, Duplicates::Allowed).map_err(|misfits| misfits.to_string())?;
         Ok((Cow::Owned(object), schema))
     }
 }

@@ -33,8 +33,8 @@ pub(crate) fn serve(state: &mut State, kind: &Arc<Kind>, name: &Name<'_>, call: 
     let unset = kind.custom.is_some() && at(&live, &paths.spec).is_none();
     if call.method == Method::GET {
         if unset {
-            let why = format!("Internal error occurred: the spec replicas field {:?} does not exist", paths.spec);
-            return Err(ApiError::internal(why));
+            let why = format!("the spec replicas field {:?} does not exist", paths.spec);
+            return Err(ApiError::internal_error(&why));
         }
         return Answer::object(call, 200, &old);
     }

@@ -125,6 +125,13 @@ impl ApiError {
         Self::new(500, "", message)
     }
 
+    /// An error that the server says to be its own.
+    pub fn internal_error(why: &str) -> Self {
+        let causes = Value::from(vec![json!({ "message": why })]);
+        let details = Map::from_iter([("causes".to_owned(), causes)]);
+        Self::new(500, "InternalError", format!("Internal error occurred: {why}")).with(details)
+    }
+
     pub fn not_found(subject: Subject<'_>) -> Self {
         let message = format!("{} {:?} not found", subject.qualified(), subject.name);
         Self::new(404, "NotFound", message).with(subject.details())

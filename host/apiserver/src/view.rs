@@ -44,19 +44,23 @@ impl MetaVersion {
 /// The object in the version of the kind.
 pub(crate) fn of(kind: &Kind, stored: &Stored) -> Value {
     let mut value = stored.object.clone();
-    if let Some(custom) = &kind.custom {
-        // The schema may have changed since the object was written.
-        custom.storage_schema.prune(&mut value);
-        custom.storage_schema.default(&mut value);
-        if kind.version != custom.storage_version {
-            value["apiVersion"] = Value::from(kind.api_version());
-            kind.schema.prune(&mut value);
-        }
-    }
+    read_custom(kind, &mut value);
     if kind.stored_at.is_some() {
         event_forms::to_new(&mut value);
     }
     value
+}
+
+/// What a custom kind's version reads of a stored object.
+fn read_custom(kind: &Kind, value: &mut Value) {
+    let Some(custom) = &kind.custom else { return };
+    // The schema may have changed since the object was written.
+    custom.storage_schema.prune(value);
+    custom.storage_schema.default(value);
+    if kind.version != custom.storage_version {
+        value["apiVersion"] = Value::from(kind.api_version());
+        kind.schema.prune(value);
+    }
 }
 
 /// Whether objects are answered just as they are stored.
@@ -76,6 +80,25 @@ pub(crate) fn to_storage(kind: &Kind, mut value: Value) -> Value {
         event_forms::to_stored(&mut value);
     }
     value
+}
+
+/// What a dry run answers: the object as it would be read again.
+pub(crate) fn not_stored(kind: &Kind, value: Value) -> Value {
+    if kind.custom.is_none() {
+        return value;
+    }
+    let mut value = to_storage(kind, value);
+    read_custom(kind, &mut value);
+    value
+}
+
+/// What a write through the kind's version leaves of an object as it is stored.
+pub(crate) fn rewritten(kind: &Kind, mut value: Value) -> Value {
+    if kind.custom.is_none() {
+        return value;
+    }
+    read_custom(kind, &mut value);
+    to_storage(kind, value)
 }
 
 /// The text of an object, from the cache where it was rendered before.

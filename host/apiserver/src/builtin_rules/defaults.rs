@@ -33,10 +33,7 @@ pub(crate) fn default(kind: &Kind, object: &mut Value) {
         }
         "Pod" => {
             default_bare_pod(&mut object["spec"]);
-            let address = object["status"]["podIP"].clone();
-            if is_set(&address) {
-                or_insert(&mut object["status"], "podIPs", json!([{ "ip": address }]));
-            }
+            default_addresses(&mut object["status"]);
         }
         "PersistentVolume" => or_insert(&mut object["status"], "phase", json!("Pending")),
         "PersistentVolumeClaim" => or_insert(&mut object["status"], "phase", json!("Pending")),
@@ -149,6 +146,16 @@ fn default_bare_pod(spec: &mut Value) {
                 fill(&mut container["resources"], "requests", limits);
             }
         }
+    }
+}
+
+/// A pod's address is the first of its addresses, and is believed more than they.
+fn default_addresses(status: &mut Value) {
+    let (address, first) = (status["podIP"].clone(), status["podIPs"][0]["ip"].clone());
+    if is_set(&address) && address != first {
+        status["podIPs"] = json!([{ "ip": address }]);
+    } else if is_set(&first) {
+        status["podIP"] = first;
     }
 }
 

@@ -3,17 +3,18 @@
 
 use serde_json::{Map, Value, json};
 
-use super::{is_set, items, pod_spec_of, pods};
+use super::{access, is_set, items, network, pod_spec_of, pods};
 use crate::kinds::Kind;
 use crate::status_error::Cause;
 
 const IMMUTABLE: &str = "field is immutable";
 /// Fields that no update may change, by kind.
-const SEALED: [(&str, &[&str]); 11] = [
+const SEALED: [(&str, &[&str]); 12] = [
     ("ControllerRevision", &["data"]),
     ("CSIDriver", &["spec.attachRequired"]),
     ("DaemonSet", &["spec.selector"]),
     ("Deployment", &["spec.selector"]),
+    ("EndpointSlice", &["addressType"]),
     ("IngressClass", &["spec.controller"]),
     ("Job", &["spec.completions", "spec.selector", "spec.template", "spec.completionMode"]),
     ("ReplicaSet", &["spec.selector"]),
@@ -42,7 +43,7 @@ fn check_alone(kind: &Kind, new: &Value) -> Vec<Cause> {
             let spec = &new["spec"]["jobTemplate"]["spec"]["template"]["spec"];
             causes.extend(check_restart(spec, "spec.jobTemplate.spec.template.spec"));
         }
-        "Ingress" => causes.extend(check_ingress(&new["spec"])),
+        "Ingress" => causes.extend(network::check_ingress(&new["spec"])),
         "Secret" => causes.extend(check_secret(new)),
         "ConfigMap" => {
             causes.extend(check_keys(new, &["data", "binaryData"]));
@@ -72,18 +73,15 @@ fn check_alone(kind: &Kind, new: &Value) -> Vec<Cause> {
             }
         }
         "PersistentVolumeClaim" => causes.extend(check_new_claim(&new["spec"])),
-        "Role" | "ClusterRole" => {
-            for (index, rule) in items(&new["rules"]).iter().enumerate() {
-                if !is_set(&rule["verbs"]) {
-                    let why = "verbs must contain at least one value";
-                    causes.push(Cause::required(format!("rules[{index}].verbs"), why));
-                }
-            }
-        }
+        "Role" | "ClusterRole" => causes.extend(access::check_rules(&new["rules"])),
+        "ControllerRevision" if new["data"].is_null() => causes.push(Cause::required("data", "data is mandatory")),
+        "EndpointSlice" => causes.extend(network::check_slice(new)),
+        "RoleBinding" | "ClusterRoleBinding" => causes.extend(access::check_subjects(&new["subjects"])),
         "StorageClass" if !is_set(&new["provisioner"]) => causes.push(Cause::required("provisioner", "")),
         "HorizontalPodAutoscaler" => causes.extend(check_autoscaler(&new["spec"])),
         "PodDisruptionBudget" => {
             let spec = &new["spec"];
+            causes.extend(["minAvailable", "maxUnavailable"].into_iter().filter_map(|field| check_share(spec, field)));
             if spec.get("minAvailable").is_some() && spec.get("maxUnavailable").is_some() {
                 let wrong = "minAvailable and maxUnavailable cannot be both set";
                 let (least, most) = (&spec["minAvailable"], &spec["maxUnavailable"]);
@@ -102,7 +100,7 @@ fn check_alone(kind: &Kind, new: &Value) -> Vec<Cause> {
                 causes.push(Cause::unsupported("spec.restartPolicy", policy, &known));
             }
         }
-        "Service" => causes.extend(check_service(&new["spec"])),
+        "Service" => causes.extend(network::check_service(&new["spec"])),
         _ => {}
     }
     if let Some(path) = pod_spec_of(kind) {
@@ -140,7 +138,7 @@ fn check_change(kind: &Kind, new: &Value, live: &Value) -> Vec<Cause> {
             let shown = json!({ "APIGroup": role["apiGroup"], "Kind": role["kind"], "Name": role["name"] });
             causes.push(Cause::invalid("roleRef", shown, "cannot change roleRef"));
         }
-        "Service" => causes.extend(check_address(new, live)),
+        "Service" => causes.extend(network::check_address(new, live)),
         "PriorityClass" if new["value"] != live["value"] => {
             causes.push(Cause::forbidden("value", "may not be changed in an update."));
         }
@@ -287,83 +285,21 @@ fn check_autoscaler(spec: &Value) -> Vec<Cause> {
     causes
 }
 
-fn check_service(spec: &Value) -> Vec<Cause> {
-    let mut causes = Vec::new();
-    let ports = items(&spec["ports"]);
-    let external = spec["type"] == "ExternalName";
-    if ports.is_empty() && spec["clusterIP"] != "None" && !external {
-        causes.push(Cause::required("spec.ports", ""));
-    }
-    if external && !is_set(&spec["externalName"]) {
-        causes.push(Cause::required("spec.externalName", ""));
-    }
-    let mut names = Vec::new();
-    for (index, port) in ports.iter().enumerate() {
-        let name = port["name"].as_str().unwrap_or_default();
-        if ports.len() > 1 && name.is_empty() {
-            causes.push(Cause::required(format!("spec.ports[{index}].name"), ""));
-        } else if !name.is_empty() && names.contains(&name) {
-            causes.push(Cause::duplicate(format!("spec.ports[{index}].name"), name));
+/// A share of pods is a percentage, or a number of them.
+fn check_share(spec: &Value, field: &str) -> Option<Cause> {
+    let at = format!("spec.{field}");
+    match &spec[field] {
+        Value::Number(number) if number.as_i64().is_some_and(|number| number < 0) => {
+            Some(Cause::invalid(at, number.as_i64(), "must be greater than or equal to 0"))
         }
-        names.push(name);
-        for field in ["port", "targetPort"] {
-            if let Some(number) = port[field].as_i64().filter(|number| !(1..=65_535).contains(number)) {
-                let wrong = "must be between 1 and 65535, inclusive";
-                causes.push(Cause::invalid(format!("spec.ports[{index}].{field}"), number, wrong));
-            }
+        Value::String(text) => {
+            let digits = text.strip_suffix('%').unwrap_or_default();
+            let good = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
+            let wrong = "a valid percent string must be a numeric string followed by an ending '%' (e.g. '1%',  or '93%', regex used for validation is '[0-9]+%')";
+            (!good).then(|| Cause::invalid(at, text.as_str(), wrong))
         }
+        _ => None,
     }
-    causes
-}
-
-/// A service keeps its address for as long as it has one.
-fn check_address(new: &Value, live: &Value) -> Option<Cause> {
-    let address = |object: &Value| items(&object["spec"]["clusterIPs"]).first().cloned();
-    if new["spec"]["type"] == "ExternalName" || live["spec"]["type"] == "ExternalName" {
-        return None;
-    }
-    let (new_address, live_address) = (address(new), address(live));
-    (new_address != live_address)
-        .then(|| Cause::invalid("spec.clusterIPs[0]", new["spec"]["clusterIPs"].clone(), "may not change once set"))
-}
-
-fn check_ingress(spec: &Value) -> Vec<Cause> {
-    let mut causes = Vec::new();
-    let usual = &spec["defaultBackend"];
-    if !is_set(&spec["rules"]) && !usual.is_object() {
-        let wrong = "either `defaultBackend` or `rules` must be specified";
-        causes.push(Cause::invalid("spec", Value::Null, wrong));
-    }
-    if usual.is_object() {
-        causes.extend(check_backend(usual, "spec.defaultBackend"));
-    }
-    for (index, rule) in items(&spec["rules"]).iter().enumerate() {
-        for (at, path) in items(&rule["http"]["paths"]).iter().enumerate() {
-            causes.extend(check_backend(&path["backend"], &format!("spec.rules[{index}].http.paths[{at}].backend")));
-        }
-    }
-    causes
-}
-
-/// What an ingress leads to: a resource, or a service by name and port.
-fn check_backend(backend: &Value, path: &str) -> Vec<Cause> {
-    let service = &backend["service"];
-    match (backend["resource"].is_object(), service.is_object()) {
-        (true, true) => return vec![Cause::invalid(path, "", "cannot set both resource and service backends")],
-        (true, false) => return Vec::new(),
-        (false, false) => return vec![Cause::invalid(path, "", "resource or service backend is required")],
-        (false, true) => {}
-    }
-    let mut causes = Vec::new();
-    if !is_set(&service["name"]) {
-        causes.push(Cause::required(format!("{path}.service.name"), ""));
-    }
-    match (is_set(&service["port"]["name"]), is_set(&service["port"]["number"])) {
-        (true, true) => causes.push(Cause::invalid(path, "", "cannot set both port name & port number")),
-        (false, false) => causes.push(Cause::required(path, "port name or number is required")),
-        _ => {}
-    }
-    causes
 }
 
 fn check_new_claim(spec: &Value) -> Vec<Cause> {

@@ -28,6 +28,10 @@ enum Owner {
 
 pub(super) fn check_owners(state: &mut State, place: &Place) {
     let Some(stored) = state.storage.get(&place.0, &place.1) else { return };
+    // What is going already is left as it is.
+    if stored.is_deleting() {
+        return;
+    }
     let Some(kind) = state.registry.any_version(&place.0) else { return };
     let namespace = place.1.split_once('/').map(|(namespace, _)| namespace);
     let references = stored.object["metadata"]["ownerReferences"].as_array().cloned().unwrap_or_default();
@@ -55,9 +59,7 @@ pub(super) fn check_owners(state: &mut State, place: &Place) {
         () if has(FOREGROUND) || (owners.contains(&Owner::Waiting) && has_dependents) => Propagation::Foreground,
         () => Propagation::Background,
     };
-    if !stored.is_deleting() {
-        remove_or_mark(state, &kind, &place.1, propagation);
-    }
+    remove_or_mark(state, &kind, &place.1, propagation);
 }
 
 fn look(state: &State, reference: &Value, namespace: Option<&str>) -> Owner {
@@ -153,7 +155,8 @@ fn drop_finalizer(state: &mut State, kind: &Arc<Kind>, place: &Place, finalizer:
     let kept: Vec<String> = meta::finalizers(&object).into_iter().filter(|one| one != finalizer).collect();
     meta::set_finalizers(&mut object, &kept);
     if is_released(kind, &object) {
-        state.remove(&place.0, &place.1, object);
+        // What watches are told last is what was stored, finalizer and all.
+        state.remove(&place.0, &place.1, stored.object.clone());
     } else {
         state.put(&place.0, &place.1, object);
     }

@@ -19,8 +19,10 @@ pub(super) fn prune(
     managers: &Managers,
     last: &Owned,
 ) -> Result<Value, String> {
-    let what = "merged object to last applied version";
-    let (merged, schema) = versions.convert(&merged, &last.version, what)?;
+    let convert = |object, version: &str, what: &str| {
+        versions.convert(object, version).map_err(|why| format!("failed to convert {what}: {why}"))
+    };
+    let (merged, schema) = convert(&merged, &last.version, "merged object to last applied version")?;
     let last_set = named(schema, &last.set);
     let mut pruned = remove(schema, &merged, &last_set);
 
@@ -30,14 +32,16 @@ pub(super) fn prune(
     for version in [last.version.as_str()].into_iter().chain(others) {
         let owned = managers.0.values().filter(|owned| owned.version == version);
         let owned = owned.fold(FieldSet::default(), |all, owned| all.union(&owned.set));
-        pruned = add_back(versions, &merged, &pruned, version, &owned)?;
+        pruned = add_back(versions, &merged, &pruned, version, &owned)
+            .map_err(|why| format!("failed add back owned items: {why}"))?;
     }
 
     // What stood below a removed field goes with it only if it was last applied too.
-    let (pruned, schema) = versions.convert(&pruned, &last.version, "pruned object to last applied version")?;
+    let (pruned, schema) = convert(&pruned, &last.version, "pruned object to last applied version")
+        .map_err(|why| format!("failed add back dangling items: {why}"))?;
     let gone = all_of(schema, &merged).difference(&all_of(schema, &pruned)).intersection(&last_set);
     let pruned = remove(schema, &merged, &gone);
-    let (pruned, _) = versions.convert(&pruned, versions.writer.api_version, "pruned object to applied version")?;
+    let (pruned, _) = versions.convert(&pruned, versions.writer.api_version)?;
     Ok(pruned.into_owned())
 }
 
@@ -49,8 +53,12 @@ fn add_back(
     version: &str,
     owned: &FieldSet,
 ) -> Result<Value, String> {
-    let (merged, schema) = versions.convert(merged, version, &format!("merged object at version {version}"))?;
-    let (pruned, _) = versions.convert(pruned, version, &format!("pruned object at version {version}"))?;
+    let convert = |object, what: &str| {
+        let why = |why| format!("failed to convert {what} object at version {version}: {why}");
+        versions.convert(object, version).map_err(why)
+    };
+    let (merged, schema) = convert(merged, "merged")?;
+    let (pruned, _) = convert(pruned, "pruned")?;
     let kept = all_of(schema, &pruned).union(&named(schema, owned));
     Ok(remove(schema, &merged, &all_of(schema, &merged).difference(&kept)))
 }

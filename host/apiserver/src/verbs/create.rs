@@ -91,7 +91,7 @@ pub(super) fn store(
         return Err(ApiError::already_exists(kind.resource_subject(&name), present.is_deleting()));
     }
     if options.dry_run {
-        return Ok(new);
+        return Ok(view::not_stored(kind, new));
     }
     state.put(kind.place(), &key, view::to_storage(kind, new));
     let (_, created) = state.view(kind, &key).expect("stored in the line above");

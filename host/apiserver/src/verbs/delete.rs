@@ -290,7 +290,7 @@ pub(crate) fn remove_or_mark(state: &mut State, kind: &Arc<Kind>, key: &str, del
         }
         Fate::Unchanged => {}
         Fate::Marked(object) => {
-            state.put(kind.place(), key, object);
+            state.put(kind.place(), key, view::rewritten(kind, object));
         }
     }
 }

@@ -30,7 +30,7 @@ pub(super) fn update(
     check_name(name, &mut new)?;
     let Some((stored, live)) = state.view(kind, &name.key()) else {
         if subresource.is_some() || !builtin_rules::created_by_update(kind) {
-            return Err(ApiError::not_found(kind.resource_subject(name.name)));
+            return Err(ApiError::not_found(kind.resource_subject(name.name)).with_warnings(&warnings));
         }
         let version = meta::text(&new, "resourceVersion").to_owned();
         if !version.is_empty() && version.parse::<u64>().is_err() {
@@ -120,12 +120,12 @@ impl Change<'_> {
         }
         kind.schema.drop_empty_lists(&mut new);
         managed::keep_times(live, &mut new);
-        if new == *live {
-            return Ok((200, new));
+        if self.changes_nothing(state, live, &new) {
+            return Ok((200, view::not_stored(kind, new)));
         }
         writing::validate(kind, &new, Some(live), self.subresource, meta::validate_change(&new, live))?;
         if self.options.dry_run {
-            return Ok((200, new));
+            return Ok((200, view::not_stored(kind, new)));
         }
         let key = self.name.key();
         if is_released(kind, &new) {
@@ -141,6 +141,16 @@ impl Change<'_> {
             crd::accept(state, &key);
         }
         Ok((200, stored))
+    }
+
+    /// What counts is what is stored: that may lack what reading adds, by
+    /// default, and have what this version has no place for.
+    fn changes_nothing(&self, state: &State, live: &Value, new: &Value) -> bool {
+        if self.kind.custom.is_none() {
+            return new == live;
+        }
+        let stored = state.storage.get(self.kind.place(), &self.name.key());
+        stored.is_some_and(|stored| stored.object == view::to_storage(self.kind, new.clone()))
     }
 
     fn check_version(&self, live: &Value, new: &Value) -> Result<(), ApiError> {

@@ -306,26 +306,39 @@ pub(super) fn default(kind: &Kind, value: &mut Value) {
     }
 }
 
+/// The type of a value as Go holds JSON.
+fn go_type(value: &Value) -> &'static str {
+    match value {
+        Value::String(_) => "string",
+        Value::Bool(_) => "bool",
+        Value::Number(_) => "float64",
+        Value::Array(_) => "[]interface {}",
+        _ => "map[string]interface {}",
+    }
+}
+
 /// What the scale of a custom kind reads must be a number of pods.
 fn check_scaled(kind: &Kind, new: &Value) -> Vec<Cause> {
     let Some(paths) = kind.scale.as_ref().filter(|_| kind.custom.is_some()) else { return Vec::new() };
     let check = |path: &String| {
-        let value = path.trim_start_matches('.').split('.').try_fold(new, |at, step| at.get(step))?;
+        let misfit = |found: &Value, wanted: &str| {
+            let (shown, of) = (GoPrint(found), go_type(found));
+            let why = format!("{path} accessor error: {shown} is of the type {of}, expected {wanted}");
+            Some(Cause::invalid(path, 0, &why))
+        };
+        let mut value = new;
+        for step in path.trim_start_matches('.').split('.') {
+            value = match value {
+                Value::Object(fields) => fields.get(step)?,
+                Value::Null => return None,
+                other => return misfit(other, "map[string]interface{}"),
+            };
+        }
         match value.as_i64() {
             Some(number) if number < 0 => Some(Cause::invalid(path, number, "should be a non-negative integer")),
             Some(_) => None,
             None if value.is_null() => None,
-            None => {
-                let found = match value {
-                    Value::String(_) => "string",
-                    Value::Bool(_) => "bool",
-                    Value::Number(_) => "float64",
-                    Value::Array(_) => "[]interface {}",
-                    _ => "map[string]interface {}",
-                };
-                let why = format!("{path} accessor error: {} is of the type {found}, expected int64", GoPrint(value));
-                Some(Cause::invalid(path, 0, &why))
-            }
+            None => misfit(value, "int64"),
         }
     };
     [&paths.spec, &paths.status].into_iter().filter_map(check).collect()
