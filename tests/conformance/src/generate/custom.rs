@@ -5,7 +5,7 @@
 use fastrand::Rng;
 use serde_json::{Value, json};
 
-use super::draw::{one_of, percent};
+use super::draw::percent;
 use super::shape::{Field, Shape};
 use super::sketch::Target;
 
@@ -20,6 +20,7 @@ struct Version {
     name: &'static str,
     spec: Shape,
     status: Shape,
+    smaller: bool,
 }
 
 impl Custom {
@@ -32,11 +33,16 @@ impl Custom {
                 add(object, field("replicas", Shape::Whole(0, 5)));
             }
         }
-        let mut versions = vec![Version { name: "v1", spec, status }];
+        let mut versions = vec![Version { name: "v1", spec, status, smaller: false }];
         if percent(rng, 30) {
-            versions.push(second(&versions[0], rng));
+            versions.push(smaller(&versions[0], rng));
         }
-        let stored = one_of(rng, &versions).name;
+        // The version that is stored has room for all; which of them it is does not follow from its name.
+        if percent(rng, 50) {
+            versions.reverse();
+            versions.iter_mut().zip(["v1", "v2"]).for_each(|(version, name)| version.name = name);
+        }
+        let stored = if versions.len() > 1 && versions[0].smaller { "v2" } else { "v1" };
         let definition = |version: &Version| {
             let fields = vec![field("spec", version.spec.clone()), field("status", version.status.clone())];
             let mut definition = json!({
@@ -70,6 +76,7 @@ impl Custom {
             status: has_status.then_some(version.status),
             custom: true,
             fixed: false,
+            kept: false,
             scaled: has_scale,
             cluster,
             names: Vec::new(),
@@ -78,22 +85,16 @@ impl Custom {
     }
 }
 
-/// Another version of a kind, which lacks a field of the first and has one of its own.
-fn second(first: &Version, rng: &mut Rng) -> Version {
+/// Another version of a kind, which lacks a field of the first.
+fn smaller(first: &Version, rng: &mut Rng) -> Version {
     let mut spec = first.spec.clone();
-    if let Shape::Object { fields, .. } = &mut spec
-        && percent(rng, 60)
-    {
-        let scaled = |field: &Field| field.name == "replicas";
+    if let Shape::Object { fields, .. } = &mut spec {
         let lost = rng.usize(..fields.len());
-        if !scaled(&fields[lost]) {
+        if !fields[lost].required && fields[lost].name != "replicas" {
             fields.remove(lost);
         }
     }
-    let mut own = field("epsilon", Shape::Text(["x", "yy"].map(str::to_owned).to_vec()));
-    own.default = percent(rng, 40).then(|| json!("yy"));
-    add(&mut spec, own);
-    Version { name: "v2", spec, status: first.status.clone() }
+    Version { name: "v2", spec, status: first.status.clone(), smaller: true }
 }
 
 fn field(name: &str, shape: Shape) -> Field {

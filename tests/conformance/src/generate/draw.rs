@@ -39,8 +39,11 @@ pub(super) fn draw_part(shape: &Shape, rng: &mut Rng, levels: usize) -> Value {
             }
         }
         Shape::Free => free(rng),
-        Shape::Map { of, .. } => {
-            let keys = KEYS.iter().filter(|_| rng.bool()).collect::<Vec<_>>();
+        Shape::Map { of, least, .. } => {
+            let mut keys = KEYS.iter().filter(|_| rng.bool()).collect::<Vec<_>>();
+            if keys.len() < *least {
+                keys.push(one_of(rng, &KEYS));
+            }
             Value::Object(keys.into_iter().map(|key| ((*key).to_owned(), draw_part(of, rng, deeper))).collect())
         }
         Shape::Object { fields, .. } => {
@@ -58,7 +61,7 @@ pub(super) fn draw_part(shape: &Shape, rng: &mut Rng, levels: usize) -> Value {
             }
             Value::Object(object)
         }
-        Shape::List { of, kind } => list(of, kind, rng, deeper),
+        Shape::List { of, kind, least } => list(of, kind, *least, rng, deeper),
     }
 }
 
@@ -71,9 +74,9 @@ fn free(rng: &mut Rng) -> Value {
     }
 }
 
-fn list(of: &Shape, kind: &ListKind, rng: &mut Rng, levels: usize) -> Value {
+fn list(of: &Shape, kind: &ListKind, least: usize, rng: &mut Rng, levels: usize) -> Value {
     let mut items: Vec<Value> = Vec::new();
-    for _ in 0..rng.usize(0..=ITEMS_MAX) {
+    for _ in 0..rng.usize(least..=ITEMS_MAX) {
         let mut item = draw_part(of, rng, levels);
         match kind {
             ListKind::Atomic => items.push(item),
@@ -100,17 +103,19 @@ fn complete_key(of: &Shape, keys: &[String], item: &mut Value, rng: &mut Rng) {
     }
 }
 
-/// Makes one place of a value wrong, in one of the listed ways.
-pub(super) fn spoil(value: &mut Value, rng: &mut Rng) {
+/// Makes one place of a value wrong, in one of the listed ways. Only where
+/// `lists` says so is an item of a list nulled: no Go client can write that.
+pub(super) fn spoil(value: &mut Value, lists: bool, rng: &mut Rng) {
     let mut paths = Vec::new();
     pointers(value, String::new(), &mut paths);
     if paths.is_empty() {
         return;
     }
     let path = one_of(rng, &paths).clone();
+    let is_item = path.rsplit('/').next().is_some_and(|step| step.parse::<usize>().is_ok());
     let Some(place) = value.pointer_mut(&path) else { return };
     match (rng.usize(0..5), &mut *place) {
-        (0, place) => *place = Value::Null,
+        (0, place) if lists || !is_item => *place = Value::Null,
         (1, Value::Object(fields)) => {
             fields.insert("unknown".to_owned(), json!("field"));
         }

@@ -18,10 +18,11 @@ pub(super) enum Shape {
     Either,
     /// An object of which the schema says nothing.
     Free,
-    /// Any keys, values of one form.
+    /// Any keys, values of one form, at least so many.
     Map {
         of: Box<Shape>,
         atomic: bool,
+        least: usize,
     },
     Object {
         fields: Vec<Field>,
@@ -30,6 +31,7 @@ pub(super) enum Shape {
     List {
         of: Box<Shape>,
         kind: ListKind,
+        least: usize,
     },
 }
 
@@ -77,12 +79,12 @@ impl Shape {
             2 => Self::Truth,
             3 => Self::Either,
             4 => Self::Free,
-            5 => Self::Map { of: Box::new(Self::random(rng, depth + 1)), atomic: rng.u8(..) < 60 },
+            5 => Self::Map { of: Box::new(Self::random(rng, depth + 1)), atomic: rng.u8(..) < 60, least: 0 },
             6 => Self::random_object(rng, depth),
             7 => {
                 let scalar = [Self::Text(["x", "yy", "zzz"].map(str::to_owned).to_vec()), Self::Whole(0, 3)];
                 let kind = if rng.bool() { ListKind::Set } else { ListKind::Atomic };
-                Self::List { of: Box::new(one_of(rng, &scalar).clone()), kind }
+                Self::List { of: Box::new(one_of(rng, &scalar).clone()), kind, least: 0 }
             }
             _ => Self::random_keyed_list(rng, depth),
         }
@@ -103,7 +105,7 @@ impl Shape {
             fields.push(field("port", Self::Whole(80, 81), false, Some(json!(80))));
         }
         fields.push(field("value", Self::random(rng, depth + 1), false, None));
-        Self::List { of: Box::new(Self::Object { fields, atomic: false }), kind: ListKind::Keyed(keys) }
+        Self::List { of: Box::new(Self::Object { fields, atomic: false }), kind: ListKind::Keyed(keys), least: 0 }
     }
 
     fn may_have_default(&self) -> bool {
@@ -118,7 +120,7 @@ impl Shape {
             Self::Truth => json!({ "type": "boolean" }),
             Self::Either => json!({ "x-kubernetes-int-or-string": true }),
             Self::Free => json!({ "type": "object", "x-kubernetes-preserve-unknown-fields": true }),
-            Self::Map { of, atomic } => {
+            Self::Map { of, atomic, .. } => {
                 let mut schema = json!({ "type": "object", "additionalProperties": of.schema() });
                 if *atomic {
                     schema["x-kubernetes-map-type"] = json!("atomic");
@@ -126,7 +128,7 @@ impl Shape {
                 schema
             }
             Self::Object { fields, atomic } => object_schema(fields, *atomic),
-            Self::List { of, kind } => {
+            Self::List { of, kind, .. } => {
                 let mut schema = json!({ "type": "array", "items": of.schema() });
                 match kind {
                     ListKind::Atomic => {}

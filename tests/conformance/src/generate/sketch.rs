@@ -1,7 +1,8 @@
 //! Sketches of built-in kinds (`kinds.yaml`): what is drawn for them. `a|b` is
 //! one of two texts, `1..3` a number, `bool` a truth; `{"*": …}` is a map and
 //! `[…]` a list. A field `name?` may be missing, a field `name#` is a key of
-//! the list that its object is in.
+//! the list that its object is in. No list and no map is empty: Go clients
+//! leave such fields out.
 
 use anyhow::Context;
 use serde::Deserialize;
@@ -21,6 +22,10 @@ pub(super) struct Target {
     pub custom: bool,
     /// Whether nothing but metadata and status may change.
     pub fixed: bool,
+    /// Whether it stays, and each patch changes it: the real server's own
+    /// controllers have a hand in its deletion, and it stores the first write
+    /// to it even if that changes nothing.
+    pub kept: bool,
     /// Whether it has a `scale`.
     pub scaled: bool,
     /// Whether it is of the whole cluster.
@@ -56,6 +61,8 @@ struct Sketch {
     #[serde(default)]
     fixed: bool,
     #[serde(default)]
+    kept: bool,
+    #[serde(default)]
     scaled: bool,
     #[serde(default)]
     body: Value,
@@ -78,6 +85,7 @@ pub(super) fn read(text: &str) -> anyhow::Result<Vec<Target>> {
             api_version: sketch.api_version,
             custom: false,
             fixed: sketch.fixed,
+            kept: sketch.kept,
             scaled: sketch.scaled,
             names: Vec::new(),
         })
@@ -93,7 +101,7 @@ fn shape(sketch: &Value) -> anyhow::Result<Shape> {
             _ => Shape::Text(text.split('|').map(str::to_owned).collect()),
         }),
         Value::Object(fields) if fields.contains_key("*") => {
-            Ok(Shape::Map { of: Box::new(shape(&fields["*"])?), atomic: false })
+            Ok(Shape::Map { of: Box::new(shape(&fields["*"])?), atomic: false, least: 1 })
         }
         Value::Object(fields) => {
             let fields = fields.iter().map(|(name, sketch)| {
@@ -114,7 +122,7 @@ fn shape(sketch: &Value) -> anyhow::Result<Shape> {
             } else {
                 ListKind::Atomic
             };
-            Ok(Shape::List { of: Box::new(shape(of)?), kind })
+            Ok(Shape::List { of: Box::new(shape(of)?), kind, least: 1 })
         }
         Value::Null => Ok(Shape::Object { fields: Vec::new(), atomic: false }),
         other => anyhow::bail!("{other} is no sketch"),

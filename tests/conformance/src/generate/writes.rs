@@ -31,9 +31,12 @@ fn metadata(target: &Target, rng: &mut Rng) -> Value {
     let mut metadata = json!({});
     for field in ["labels", "annotations"] {
         if percent(rng, 30) {
-            let map = Shape::Map { of: Box::new(Shape::Text(vec!["1".to_owned(), "2".to_owned()])), atomic: false };
-            metadata[field] = draw(&map, rng);
+            let of = Box::new(Shape::Text(vec!["1".to_owned(), "2".to_owned()]));
+            metadata[field] = draw(&Shape::Map { of, atomic: false, least: 1 }, rng);
         }
+    }
+    if target.kept {
+        metadata["annotations"]["changed"] = json!(rng.u32(..).to_string());
     }
     if percent(rng, 15) {
         // None at all is drawn as a removal; no client writes an empty list.
@@ -68,8 +71,8 @@ pub(super) fn operation(target: &Target, rng: &mut Rng) -> Send {
     let manager = *one_of(rng, &MANAGERS);
     let query = |more: &str| format!("?fieldManager={manager}{more}");
     let spoiled = |mut value: Value, rng: &mut Rng| {
-        if percent(rng, 8) {
-            spoil(&mut value, rng);
+        if !target.kept && percent(rng, 8) {
+            spoil(&mut value, target.custom, rng);
         }
         value
     };
@@ -107,7 +110,13 @@ pub(super) fn operation(target: &Target, rng: &mut Rng) -> Send {
             with_body(format!("PATCH {path}{}", query(options(rng))), Some("merge"), patch)
         }
         42..52 => {
-            let patch = if target.fixed { json!([]) } else { json_patch(&draw(&target.body, rng), rng) };
+            let patch = match target {
+                Target { kept: true, .. } => {
+                    json!([{ "op": "add", "path": "/metadata", "value": metadata(target, rng) }])
+                }
+                Target { fixed: true, .. } => json!([]),
+                _ => json_patch(&draw(&target.body, rng), rng),
+            };
             with_body(format!("PATCH {path}{}", query("")), Some("json-patch"), patch)
         }
         52..60 if !target.custom => {
@@ -122,16 +131,17 @@ pub(super) fn operation(target: &Target, rng: &mut Rng) -> Send {
             let applied = with_metadata(target, object(target, name, spoiled(body, rng)), rng);
             with_body(format!("PATCH {path}{}", query(force)), Some("apply"), applied)
         }
-        90..94 => with_body(
+        90..94 if !target.kept => with_body(
             format!("PATCH {path}{}", query("")),
             Some("merge"),
             json!({ "metadata": { "finalizers": null } }),
         ),
-        94..96 if !target.shared() => Send {
+        94..96 if !target.shared() && !target.kept => Send {
             send: format!("DELETE {}?labelSelector=a%3D{}", target.path, one_of(rng, &["1", "2"])),
             ..Send::default()
         },
-        _ => delete(path, short, rng),
+        _ if !target.kept => delete(path, short, rng),
+        _ => Send { send: format!("GET {path}"), ..Send::default() },
     }
 }
 
@@ -222,7 +232,7 @@ fn direct(shape: &Shape, patch: &mut Value, rng: &mut Rng) {
         (Shape::Map { .. }, Value::Object(map)) if percent(rng, 10) => {
             map.insert("$patch".to_owned(), json!("replace"));
         }
-        (Shape::List { of, kind: ListKind::Keyed(_) }, Value::Array(items)) => {
+        (Shape::List { of, kind: ListKind::Keyed(_), .. }, Value::Array(items)) => {
             for item in items.iter_mut() {
                 direct(of, item, rng);
                 if percent(rng, 15) {
