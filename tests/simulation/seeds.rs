@@ -1,6 +1,7 @@
 //! Many seeds: each draws people and faults, and must end as the same people do
-//! without the faults. `SEEDS` says how many, `FROM` the first. One that fails
-//! is shrunk, and the smallest case that still fails is printed.
+//! without the faults. `SEEDS` says how many, `FROM` the first, and `AGAIN` how
+//! many are run twice to be compared request by request. One that fails is
+//! shrunk, and the smallest case that still fails is printed.
 
 use std::{
     collections::BTreeMap,
@@ -28,6 +29,8 @@ const LARGE_EVERY: u64 = 100;
 const HOUR_EVERY: u64 = 10;
 /// How many seeds are run twice.
 const SEEDS_AGAIN: u64 = 10;
+/// After how many it is told how far it has come.
+const TOLD_EVERY: usize = 500;
 /// Runs that shrinking may take: some minutes.
 const SHRINK_TRIES: usize = 300;
 
@@ -88,6 +91,10 @@ fn whatever_people_do_and_whatever_goes_wrong_the_end_is_the_same_and_quiet() {
                     println!("seed {seed} fails: {}", why.lines().next().unwrap_or_default());
                     tally.failed.insert(seed, why);
                 }
+            }
+            let done = tally.seeds + tally.failed.len();
+            if done.is_multiple_of(TOLD_EVERY) {
+                println!("{done} seeds in {:.0} s, {} failed", began.elapsed().as_secs_f64(), tally.failed.len());
             }
         }
     };
