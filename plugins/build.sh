@@ -54,7 +54,8 @@ done
 older() {
 	local to="$out/$1.wasm"
 	shift
-	[ ! -f "$to" ] || [ -n "$(find toolchains.sh ../wit/next "$@" -newer "$to" -not -path '*/node_modules*' -print -quit)" ]
+	[ ! -f "$to" ] || [ -n "$(find toolchains.sh ../wit/next "$@" -type f -newer "$to" \
+		-not -path '*/node_modules/*' -not -path '*/__pycache__/*' -print -quit)" ]
 }
 
 javascript() { # NAME ENTRY

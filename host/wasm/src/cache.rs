@@ -17,7 +17,7 @@ use tempfile::NamedTempFile;
 use trimtab_core::hash::Hash;
 
 /// Files beyond this are unlinked, the least recently used first. A compiled
-/// plugin is 0.3 MB (Rust) to 8 MB (Go): room for a hundred of the large ones.
+/// plugin is 0.1 MB (C) to 36 MB (Python): room for thirty of the large ones.
 const BYTES_MAX: u64 = 1 << 30;
 
 /// What a process that was killed leaves is older than any compilation lasts.

@@ -53,6 +53,6 @@ pub struct CompileCommand {
     pub wall: Duration,
 }
 
-/// The slowest module tried (Python, 18.5 MB) took 18 s on two cores: ten times
-/// that is a hang.
-pub const COMPILE_WALL: Duration = Duration::from_secs(180);
+/// The slowest module tried (Python, 19 MB) takes 14 s of a core: a pod that is given
+/// a twentieth of one still comes to an end.
+pub const COMPILE_WALL: Duration = Duration::from_secs(600);

@@ -155,7 +155,11 @@ fn leads_instance(write: &Accepted<'_>, instance: &str) -> Result<(), String> {
 
 fn spares_others(write: &Accepted<'_>) -> Result<(), String> {
     let Some(before) = write.before.filter(|before| !is_marked(before)) else { return Ok(()) };
-    let after = write.after.ok_or("it was not ours to delete")?;
+    let Some(after) = write.after else {
+        // Whoever takes the last finalizer away ends what somebody else has asked for.
+        let asked_for = before["metadata"]["deletionTimestamp"].is_string();
+        return if asked_for { Ok(()) } else { Err("it was not ours to delete".to_owned()) };
+    };
     let free = !before["metadata"]["ownerReferences"].as_array().is_some_and(|owners| owners.iter().any(is_controller));
     if write.adopted && free && is_marked(after) {
         return Ok(());
@@ -256,5 +260,11 @@ mod tests {
         assert_eq!(said(&led(), 1, 2, &object(1, 1), Some(&object(1, 2))), None);
         assert!(said(&led(), 1, 2, &object(1, 1), Some(&object(2, 1))).is_some());
         assert!(said(&led(), 1, 2, &object(1, 1), None).is_some());
+    }
+
+    #[test]
+    fn what_somebody_deletes_goes_with_the_finalizer_that_a_host_takes_away() {
+        let deleted = json!({ "metadata": { "deletionTimestamp": "2026-01-02T03:04:05Z", "finalizers": ["ours"] } });
+        assert_eq!(said(&led(), 1, 2, &deleted, None), None);
     }
 }
