@@ -12,7 +12,7 @@ use crate::patch;
 use crate::schema::Schema;
 use crate::server::State;
 use crate::status_error::ApiError;
-use crate::verbs::{Answer, Call, Name, WriteOptions, change_scaled, not_applied};
+use crate::verbs::{APPLY, Answer, Call, Name, WriteOptions, change_scaled, not_applied};
 
 /// The count of an object that has none, which a write has to set.
 const UNSET: i32 = i32::MIN;
@@ -44,7 +44,14 @@ pub(crate) fn serve(state: &mut State, kind: &Arc<Kind>, name: &Name<'_>, call: 
     let counts = count_paths(state, kind);
     managed::own_scale(&live, &counts, &mut old);
     let options = WriteOptions::parse(call, if call.method == Method::PUT { "UpdateOptions" } else { "PatchOptions" })?;
+    let applied = kind.custom.is_some() && call.content_type == APPLY;
+    if applied && old["metadata"].get("managedFields").is_none() {
+        return Err(not_converted("create manager for existing fields: failed to convert live object (/"));
+    }
     let scale = write(call, &old, &options, &state.now_text())?;
+    if applied && old["spec"] != scale["spec"] {
+        return Err(not_converted(&format!("convert new object (/{}", name.name)));
+    }
     let replicas = scale["spec"]["replicas"].as_i64().unwrap_or_default();
     if replicas == i64::from(UNSET) {
         return Err(ApiError::bad_request(format!("the spec replicas field {:?} cannot be empty", paths.spec)));
@@ -57,6 +64,13 @@ pub(crate) fn serve(state: &mut State, kind: &Arc<Kind>, name: &Name<'_>, call: 
     managed::own_object(&live, &counts, &scale, &kind.api_version(), &mut new);
     let changed = change_scaled(state, kind, name, &options, &live, new)?;
     Answer::object(call, 200, &scale_of(&changed, &paths))
+}
+
+/// The real server has no way from the scale of a custom object that was applied
+/// to the object: only an apply that changes nothing is taken.
+fn not_converted(what: &str) -> ApiError {
+    let why = format!("request to convert CR to an invalid group/version: {SCALE_VERSION}");
+    ApiError::internal(format!("failed to {what}; {SCALE_VERSION}, Kind=Scale) to proper version: {why}"))
 }
 
 /// Where each version of a kind has its count.
@@ -74,7 +88,7 @@ fn write(call: &Call, old: &Value, options: &WriteOptions, now: &str) -> Result<
     let mut new = old.clone();
     match (&call.method, call.content_type.as_str()) {
         (&Method::PUT, _) => new = body(call)?,
-        (&Method::PATCH, "application/apply-patch+yaml") => {
+        (&Method::PATCH, APPLY) => {
             return managed::apply(&SCHEMA, Some(old), &body(call)?, &writer, options.force).map_err(not_applied);
         }
         (&Method::PATCH, "application/json-patch+json") => {

@@ -16,7 +16,7 @@ use bytes::Bytes;
 use http::Method;
 use serde_json::Value;
 
-pub(crate) use patch::not_applied;
+pub(crate) use patch::{APPLY, not_applied};
 pub(crate) use writing::WriteOptions;
 
 use crate::accept::Accept;

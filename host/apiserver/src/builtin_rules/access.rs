@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use super::defaults::RBAC;
 use super::{is_set, items};
 use crate::status_error::Cause;
 
@@ -23,8 +24,43 @@ pub(super) fn check_rules(rules: &Value) -> Vec<Cause> {
     causes
 }
 
-/// Those whom a binding is about have names.
-pub(super) fn check_subjects(subjects: &Value) -> Vec<Cause> {
-    let unnamed = items(subjects).iter().enumerate().filter(|(_, subject)| !is_set(&subject["name"]));
-    unnamed.map(|(index, _)| Cause::required(format!("subjects[{index}].name"), "")).collect()
+/// A binding is about a role that has a name, and about subjects of known kinds.
+pub(super) fn check_binding(kind: &str, new: &Value) -> Vec<Cause> {
+    let role = &new["roleRef"];
+    let mut causes = Vec::new();
+    if role["apiGroup"] != RBAC {
+        causes.push(Cause::unsupported("roleRef.apiGroup", &role["apiGroup"], &[RBAC]));
+    }
+    let kinds: &[&str] = if kind == "RoleBinding" { &["Role", "ClusterRole"] } else { &["ClusterRole"] };
+    if !role["kind"].as_str().is_some_and(|kind| kinds.contains(&kind)) {
+        causes.push(Cause::unsupported("roleRef.kind", &role["kind"], kinds));
+    }
+    if !is_set(&role["name"]) {
+        causes.push(Cause::required("roleRef.name", ""));
+    }
+    for (index, subject) in items(&new["subjects"]).iter().enumerate() {
+        causes.extend(check_subject(subject, &format!("subjects[{index}]")));
+    }
+    causes
+}
+
+fn check_subject(subject: &Value, path: &str) -> Vec<Cause> {
+    let mut causes = Vec::new();
+    if !is_set(&subject["name"]) {
+        causes.push(Cause::required(format!("{path}.name"), ""));
+    }
+    let group = &subject["apiGroup"];
+    match subject["kind"].as_str() {
+        Some("ServiceAccount") if is_set(group) => {
+            causes.push(Cause::unsupported(format!("{path}.apiGroup"), group, &[""]));
+        }
+        Some("ServiceAccount") => {}
+        Some("User" | "Group") if group == RBAC => {}
+        Some("User" | "Group") => causes.push(Cause::unsupported(format!("{path}.apiGroup"), group, &[RBAC])),
+        _ => {
+            let kinds = ["ServiceAccount", "User", "Group"];
+            causes.push(Cause::unsupported(format!("{path}.kind"), &subject["kind"], &kinds));
+        }
+    }
+    causes
 }

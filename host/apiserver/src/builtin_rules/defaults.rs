@@ -8,7 +8,7 @@ use crate::crd;
 use crate::kinds::Kind;
 use crate::meta;
 
-const RBAC: &str = "rbac.authorization.k8s.io";
+pub(super) const RBAC: &str = "rbac.authorization.k8s.io";
 /// How long a client keeps its pod.
 const AFFINITY_SECONDS: u32 = 10_800;
 /// The annotation that stands for a field that only the server's own form has.

@@ -5,6 +5,7 @@ use serde_json::{Map, Value, json};
 
 use super::{access, is_set, items, network, pod_spec_of, pods};
 use crate::kinds::Kind;
+use crate::meta;
 use crate::status_error::Cause;
 
 const IMMUTABLE: &str = "field is immutable";
@@ -74,25 +75,15 @@ fn check_alone(kind: &Kind, new: &Value) -> Vec<Cause> {
         }
         "PersistentVolumeClaim" => causes.extend(check_new_claim(&new["spec"])),
         "Role" | "ClusterRole" => causes.extend(access::check_rules(&new["rules"])),
-        "ControllerRevision" if new["data"].is_null() => causes.push(Cause::required("data", "data is mandatory")),
+        "ControllerRevision" if !new["data"].is_object() => {
+            let missing = if new["data"].is_null() { "data is mandatory" } else { "data must be a valid JSON object" };
+            causes.push(Cause::required("data", missing));
+        }
         "EndpointSlice" => causes.extend(network::check_slice(new)),
-        "RoleBinding" | "ClusterRoleBinding" => causes.extend(access::check_subjects(&new["subjects"])),
+        "RoleBinding" | "ClusterRoleBinding" => causes.extend(access::check_binding(&kind.kind, new)),
         "StorageClass" if !is_set(&new["provisioner"]) => causes.push(Cause::required("provisioner", "")),
         "HorizontalPodAutoscaler" => causes.extend(check_autoscaler(&new["spec"])),
-        "PodDisruptionBudget" => {
-            let spec = &new["spec"];
-            causes.extend(["minAvailable", "maxUnavailable"].into_iter().filter_map(|field| check_share(spec, field)));
-            if spec.get("minAvailable").is_some() && spec.get("maxUnavailable").is_some() {
-                let wrong = "minAvailable and maxUnavailable cannot be both set";
-                let (least, most) = (&spec["minAvailable"], &spec["maxUnavailable"]);
-                let shown = format!(
-                    "{{\"MinAvailable\":{least},\"Selector\":{},\"MaxUnavailable\":{most},\"UnhealthyPodEvictionPolicy\":{}}}",
-                    spec["selector"], spec["unhealthyPodEvictionPolicy"]
-                );
-                let message = format!("Invalid value: {shown}: {wrong}");
-                causes.push(Cause { reason: "FieldValueInvalid", message, field: "spec".to_owned() });
-            }
-        }
+        "PodDisruptionBudget" => causes.extend(check_budget(&new["spec"])),
         "Pod" => {
             let policy = &new["spec"]["restartPolicy"];
             if !matches!(policy.as_str(), Some("Always" | "OnFailure" | "Never")) {
@@ -281,6 +272,25 @@ fn check_autoscaler(spec: &Value) -> Vec<Cause> {
         let given = target["apiVersion"].as_str().unwrap_or_default();
         let wrong = "apiVersion must specify API group";
         causes.push(Cause::invalid("spec.scaleTargetRef.apiVersion", given, wrong));
+    }
+    causes
+}
+
+fn check_budget(spec: &Value) -> Vec<Cause> {
+    let mut causes = Vec::new();
+    let selected = spec["selector"]["matchLabels"].as_object().into_iter().flatten();
+    let faults = selected.flat_map(|(key, _)| meta::key_faults(key).into_iter().map(move |wrong| (key, wrong)));
+    causes.extend(faults.map(|(key, wrong)| Cause::invalid("spec.selector.matchLabels", key.as_str(), &wrong)));
+    causes.extend(["minAvailable", "maxUnavailable"].into_iter().filter_map(|field| check_share(spec, field)));
+    if spec.get("minAvailable").is_some() && spec.get("maxUnavailable").is_some() {
+        let wrong = "minAvailable and maxUnavailable cannot be both set";
+        let (least, most) = (&spec["minAvailable"], &spec["maxUnavailable"]);
+        let shown = format!(
+            "{{\"MinAvailable\":{least},\"Selector\":{},\"MaxUnavailable\":{most},\"UnhealthyPodEvictionPolicy\":{}}}",
+            spec["selector"], spec["unhealthyPodEvictionPolicy"]
+        );
+        let message = format!("Invalid value: {shown}: {wrong}");
+        causes.push(Cause { reason: "FieldValueInvalid", message, field: "spec".to_owned() });
     }
     causes
 }

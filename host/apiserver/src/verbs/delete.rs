@@ -288,7 +288,13 @@ pub(crate) fn remove_or_mark(state: &mut State, kind: &Arc<Kind>, key: &str, del
             }
             state.remove(kind.place(), key, last);
         }
-        Fate::Unchanged => {}
+        Fate::Unchanged => {
+            // Nothing is to be done, but the server stores what it has read.
+            let read = view::rewritten(kind, stored.object.clone());
+            if read != stored.object {
+                state.put(kind.place(), key, read);
+            }
+        }
         Fate::Marked(object) => {
             state.put(kind.place(), key, view::rewritten(kind, object));
         }

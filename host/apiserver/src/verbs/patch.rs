@@ -19,7 +19,7 @@ use crate::server::State;
 use crate::status_error::{ApiError, Cause, Subject};
 use crate::strategic;
 
-const APPLY: &str = "application/apply-patch+yaml";
+pub(crate) const APPLY: &str = "application/apply-patch+yaml";
 const STRATEGIC: &str = "application/strategic-merge-patch+json";
 
 pub(super) fn patch(
@@ -194,13 +194,13 @@ fn apply(state: &mut State, target: &Target<'_>) -> Result<Answer, ApiError> {
         }
         check_absent(kind, name, &applied)?;
         let mut new = merged(kind, None, &applied, &author, options.force)?;
-        writing::settle(kind, &mut new)?;
+        writing::settle(kind, &applied, &mut new)?;
         let created = create::store(state, kind, name.namespace, new, options)?;
         warnings.extend(builtin_rules::warnings(kind, &created));
         return Ok(Answer::object(call, 201, &created)?.with_warnings(warnings));
     };
     let mut new = merged(kind, Some(&live), &applied, &author, options.force)?;
-    writing::settle(kind, &mut new)?;
+    writing::settle(kind, &applied, &mut new)?;
     let change = Change { kind, name, subresource, options };
     let (code, object) = change.store(state, &live, new).map_err(|error| error.with_warnings(&warnings))?;
     warnings.extend(builtin_rules::warnings(kind, &object));

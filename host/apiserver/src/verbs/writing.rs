@@ -289,8 +289,14 @@ fn whole_numbers(value: &mut Value) {
 }
 
 /// What server-side apply made of an object, as the kind would hold it.
-pub(super) fn settle(kind: &Kind, value: &mut Value) -> Result<(), ApiError> {
-    kind.schema.read_struct(value).map_err(|why| not_handled(kind, &why))?;
+pub(super) fn settle(kind: &Kind, applied: &Value, value: &mut Value) -> Result<(), ApiError> {
+    kind.schema.read_struct(value).map_err(|why| {
+        let (namespace, name) = (meta::text(applied, "namespace"), meta::text(applied, "name"));
+        let of = format!("{}/{}, Kind={}", kind.at.group, kind.version, kind.kind);
+        ApiError::internal(format!(
+            "failed to convert new object ({namespace}/{name}; {of}) to proper version: unable to convert unstructured object to {of}: {why}"
+        ))
+    })?;
     if kind.custom.is_some() {
         whole_numbers(value);
     }
@@ -309,11 +315,12 @@ pub(super) fn default(kind: &Kind, value: &mut Value) {
 /// The type of a value as Go holds JSON.
 fn go_type(value: &Value) -> &'static str {
     match value {
+        Value::Null => "<nil>",
         Value::String(_) => "string",
         Value::Bool(_) => "bool",
         Value::Number(_) => "float64",
         Value::Array(_) => "[]interface {}",
-        _ => "map[string]interface {}",
+        Value::Object(_) => "map[string]interface {}",
     }
 }
 
@@ -337,7 +344,6 @@ fn check_scaled(kind: &Kind, new: &Value) -> Vec<Cause> {
         match value.as_i64() {
             Some(number) if number < 0 => Some(Cause::invalid(path, number, "should be a non-negative integer")),
             Some(_) => None,
-            None if value.is_null() => None,
             None => misfit(value, "int64"),
         }
     };
