@@ -104,7 +104,8 @@ fn complete_key(of: &Shape, keys: &[String], item: &mut Value, rng: &mut Rng) {
 }
 
 /// Makes one place of a value wrong, in one of the listed ways. Only where
-/// `lists` says so is an item of a list nulled: no Go client can write that.
+/// `lists` says so is an item of a list nulled, as no Go client can write that,
+/// or there twice, of which built-in kinds only warn.
 pub(super) fn spoil(value: &mut Value, lists: bool, rng: &mut Rng) {
     let mut paths = Vec::new();
     pointers(value, String::new(), &mut paths);
@@ -119,7 +120,7 @@ pub(super) fn spoil(value: &mut Value, lists: bool, rng: &mut Rng) {
         (1, Value::Object(fields)) => {
             fields.insert("unknown".to_owned(), json!("field"));
         }
-        (2, Value::Array(items)) if !items.is_empty() => items.push(items[0].clone()),
+        (2, Value::Array(items)) if lists && !items.is_empty() => items.push(items[0].clone()),
         (3, Value::Object(fields)) if !fields.is_empty() => {
             let name = one_of(rng, &fields.keys().cloned().collect::<Vec<_>>()).clone();
             fields.remove(&name);

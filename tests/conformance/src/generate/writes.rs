@@ -160,7 +160,7 @@ fn scale(target: &Target, name: &str, manager: &str, rng: &mut Rng) -> Send {
     let path = format!("{}/{name}/scale", target.path);
     let query = format!("?fieldManager={manager}");
     let replicas = rng.u8(0..5);
-    match rng.usize(0..5) {
+    match rng.usize(0..6) {
         0 => Send { send: format!("GET {path}"), ..Send::default() },
         1 => {
             let place = json!({ "name": name, "namespace": "$ns" });
@@ -172,6 +172,12 @@ fn scale(target: &Target, name: &str, manager: &str, rng: &mut Rng) -> Send {
                 body["metadata"]["resourceVersion"] = json!(format!("$rv.{}", target.short(name)));
             }
             with_body(format!("PUT {path}{query}"), None, body)
+        }
+        3 => {
+            let force = if rng.bool() { "&force=true" } else { "" };
+            let body = json!({
+                "apiVersion": "autoscaling/v1", "kind": "Scale", "metadata": { "name": name }, "spec": { "replicas": replicas } });
+            with_body(format!("PATCH {path}{query}{force}"), Some("apply"), body)
         }
         2 => {
             let patch = json!([{ "op": "replace", "path": "/spec/replicas", "value": replicas }]);
