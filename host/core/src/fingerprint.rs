@@ -12,8 +12,14 @@ use crate::{hash::Hash, object::Object};
 pub struct Look {
     /// What was asked for: a text that no other question has.
     pub asked: String,
-    /// The contents that were found, in the order in which they were given.
-    pub found: Vec<Hash>,
+    /// The hash of the contents that were found, see [`found`].
+    pub found: Hash,
+}
+
+/// The hash of what a look-up found: of its contents, in the order in which they
+/// were given.
+pub fn found<'a>(objects: impl IntoIterator<Item = &'a Object>) -> Hash {
+    Hash::of(objects.into_iter().map(|object| object.content.as_bytes()))
 }
 
 /// What a run was given, as a hash.
@@ -42,9 +48,7 @@ pub fn fingerprint<'a>(
 }
 
 fn look(Look { asked, found }: &Look) -> Hash {
-    // An absence is another thing than an object whose content hashes to
-    // whatever: the number of parts tells them apart.
-    Hash::of([asked.as_bytes()].into_iter().chain(found.iter().map(Hash::as_bytes)))
+    Hash::of([asked.as_bytes(), found.as_bytes()])
 }
 
 #[cfg(test)]
@@ -59,7 +63,7 @@ mod tests {
     }
 
     fn asked(name: &str, found: Option<&Object>) -> Look {
-        Look { asked: name.into(), found: found.into_iter().map(|object| object.content).collect() }
+        Look { asked: name.into(), found: super::found(found) }
     }
 
     const GENERATION: [&[u8]; 1] = [b"generation"];

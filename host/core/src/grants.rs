@@ -82,6 +82,16 @@ impl Grants {
         Ok(())
     }
 
+    /// Whether children of this kind may be taken over: the plugin must declare
+    /// them, and is then given what was in them, and may have them deleted.
+    pub fn may_adopt(&self, kind: &GroupKind) -> Result<(), Denied> {
+        self.may_write(kind)?;
+        if is_secret(kind) && !self.granted_reads.contains(kind) {
+            return Err(Denied::NotGranted { kind: kind.clone(), key: "reads" });
+        }
+        Ok(())
+    }
+
     /// Whether the plugin may be given the objects that it reconciles, and have
     /// its host write their status: a kind that is only read on a grant is not
     /// got by reconciling it.
@@ -180,6 +190,17 @@ mod tests {
             pod.to_string(),
             "Pod at version v1 in namespace a is not among the reads of the description: declare it there"
         );
+    }
+
+    #[test]
+    fn secrets_are_not_got_by_taking_them_over() {
+        let may = |policy: &str, kind| grants(policy).may_adopt(&GroupKind::new("v1", kind));
+        assert!(matches!(
+            may("[grants]\nwrites = [\"Secret\"]", "Secret"),
+            Err(Denied::NotGranted { key: "reads", .. })
+        ));
+        assert_eq!(may("[grants]\nwrites = [\"Secret\"]\nreads = [\"Secret\"]", "Secret"), Ok(()));
+        assert!(matches!(may("", "ConfigMap"), Err(Denied::NotDeclared { list: "children", .. })));
     }
 
     #[test]

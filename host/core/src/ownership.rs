@@ -1,5 +1,5 @@
-//! Whose a child is: the marks that say so, and how they are read. Nothing
-//! that carries another's mark, or none, is ever written.
+//! Whose a child is: the marks that say so, and how they are read. Nothing that
+//! carries another's mark is ever written; what carries none, only to take it over.
 
 use std::fmt;
 
@@ -115,10 +115,13 @@ pub fn belongs_to(child: &Meta, owner: &Uid, lineage: &Lineage) -> bool {
     made_here && owned
 }
 
-/// Whether an existing object belongs to nobody: no controller reference, and no
-/// mark of a plugin.
+/// Whether an existing object belongs to nobody and stays: it has no controller
+/// reference, no mark of a plugin, not even one that cannot be read, and is not
+/// being deleted.
 pub fn is_free(object: &Meta) -> bool {
-    object.controller().is_none() && object.label(marks::PLUGIN_LABEL).is_none() && owner_mark(object).is_none()
+    let unmarked = object.label(marks::PLUGIN_LABEL).is_none()
+        && [marks::OWNER, marks::INTENT].iter().all(|mark| object.mark(mark).is_none());
+    unmarked && object.controller().is_none() && !object.deleting
 }
 
 fn owner_mark(child: &Meta) -> Option<OwnerMark> {

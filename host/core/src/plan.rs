@@ -193,14 +193,12 @@ impl Child<'_> {
     }
 
     /// Takes over what belongs to nobody where it lies, whatever the method: making
-    /// it anew would be a loss. Where it is never updated it gets the marks only.
+    /// it anew would be a loss. Where it is never updated it is only made ours, with
+    /// no mark of an intent that it does not show.
     fn adopt(&self, live: &Object) -> Step {
-        if live.meta.deleting {
-            return Step::Wait("it is being deleted");
-        }
         let seen = Seen::of(&live.meta);
         let body = match self.spec.update {
-            Update::OnDelete => with_marks(named_only(&self.desired.body), self.additions, &self.intent()),
+            Update::OnDelete => with_additions(named_only(&self.desired.body), self.additions),
             Update::InPlace | Update::Recreate => self.body(),
         };
         Step::Apply(write(self.input.owner, self.spec, &self.desired.place, Action::Apply { seen, body }))
@@ -246,7 +244,9 @@ impl Child<'_> {
     /// The whole intent: what the plugin asks for, what the host adds, and the
     /// mark of both.
     fn body(&self) -> Value {
-        with_marks(self.desired.body.clone(), self.additions, &self.intent())
+        let mut body = with_additions(self.desired.body.clone(), self.additions);
+        body["metadata"]["annotations"][marks::INTENT] = self.intent().to_string().into();
+        body
     }
 }
 
@@ -257,14 +257,13 @@ fn named_only(body: &Value) -> Value {
     json!({ "apiVersion": body["apiVersion"], "kind": body["kind"], "metadata": metadata })
 }
 
-fn with_marks(mut body: Value, additions: &Additions, intent: &Intent) -> Value {
+fn with_additions(mut body: Value, additions: &Additions) -> Value {
     let metadata = &mut body["metadata"];
     for field in ["labels", "annotations"] {
         if let Value::Object(added) = &additions.body["metadata"][field] {
             added.iter().for_each(|(key, value)| metadata[field][key] = value.clone());
         }
     }
-    metadata["annotations"][marks::INTENT] = intent.to_string().into();
     metadata["ownerReferences"] = additions.body["metadata"]["ownerReferences"].clone();
     body
 }

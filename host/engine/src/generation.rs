@@ -88,6 +88,8 @@ impl Loaded {
         })?;
         let grants = Grants::new(&description, &policy);
         grants.may_reconcile().map_err(|denied| format!("{file}: {denied}"))?;
+        let adopted = policy.adopt.iter().try_for_each(|kind| grants.may_adopt(kind));
+        adopted.map_err(|denied| format!("{slot}.toml: adopt: {denied}"))?;
         Ok(Self {
             lineage: slot.stem.lineage(),
             identity: policy.generation(source.content),

@@ -8,7 +8,7 @@ use std::{
 
 use trimtab_cluster::{spec::WatchSpec, store::Store};
 use trimtab_core::{
-    fingerprint::Look,
+    fingerprint::{self, Look},
     hash::Hash,
     id::{GroupKind, Place, split_api_version},
     object::Object,
@@ -81,60 +81,59 @@ fn find(store: &Store, asked: &LookUp) -> Vec<Arc<Object>> {
     }
 }
 
-/// What a run looked up, and the contents that it was told; none where the
-/// look-up ended it.
-pub type LookedUp = BTreeMap<LookUp, Option<Vec<Hash>>>;
+/// What a run looked up, and the hash of what it was told; none where the look-up
+/// ended it.
+pub type LookedUp = BTreeMap<LookUp, Option<Hash>>;
 
-/// The same with the contents in place of the objects.
+/// The same with hashes in place of the objects.
 pub fn looked_up(answers: BTreeMap<LookUp, Option<Vec<Arc<Object>>>>) -> LookedUp {
-    answers.into_iter().map(|(asked, answer)| (asked, answer.as_deref().map(contents))).collect()
+    answers.into_iter().map(|(asked, answer)| (asked, answer.as_deref().map(hash))).collect()
 }
 
 /// What a run was told, for the fingerprint of what it rests on.
 pub fn told(looked_up: &LookedUp) -> Vec<Look> {
-    let look = |(asked, found): (&LookUp, &Option<Vec<Hash>>)| Look {
+    let look = |(asked, found): (&LookUp, &Option<Hash>)| Look {
         asked: asked.to_string(),
-        found: found.clone().unwrap_or_default(),
+        found: found.unwrap_or_else(|| hash(&[])),
     };
     looked_up.iter().map(look).collect()
 }
 
 /// What a run that looks up the same would be told now.
 pub fn now(store: &Store, looked_up: &LookedUp) -> Vec<Look> {
-    let look = |asked: &LookUp| Look { asked: asked.to_string(), found: contents(&find(store, asked)) };
-    looked_up.keys().map(look).collect()
+    looked_up.keys().map(|asked| Look { asked: asked.to_string(), found: hash(&find(store, asked)) }).collect()
 }
 
 /// Whether a run would be told something else now. What changes before a key is
 /// among the readers wakes nobody, so whoever has put it there asks this.
 pub fn moved(store: &Store, looked_up: &LookedUp) -> bool {
     let mut told = looked_up.iter().filter_map(|(asked, found)| Some((asked, found.as_ref()?)));
-    told.any(|(asked, found)| contents(&find(store, asked)) != *found)
+    told.any(|(asked, found)| hash(&find(store, asked)) != *found)
 }
 
-fn contents(objects: &[Arc<Object>]) -> Vec<Hash> {
-    objects.iter().map(|object| object.content).collect()
+fn hash(objects: &[Arc<Object>]) -> Hash {
+    fingerprint::found(objects.iter().map(AsRef::as_ref))
 }
 
 /// What the look-ups are woken by, each once.
-pub fn triggers<'a>(look_ups: impl IntoIterator<Item = &'a LookUp>) -> BTreeSet<Trigger> {
-    look_ups.into_iter().flat_map(triggers_of).collect()
+pub fn triggers(looked_up: &LookedUp) -> BTreeSet<Trigger> {
+    looked_up.iter().flat_map(|(asked, found)| triggers_of(asked, found.is_some())).collect()
 }
 
-fn triggers_of(asked: &LookUp) -> Vec<Trigger> {
+fn triggers_of(asked: &LookUp, answered: bool) -> Vec<Trigger> {
     let (kind, _) = of(asked);
     let namespace = asked.namespace.clone();
-    match &asked.wanted {
+    let labels = match &asked.wanted {
         Wanted::Named(name) => {
-            vec![Trigger::Place(Place { kind, namespace: namespace.unwrap_or_default(), name: name.clone() })]
+            let namespace = namespace.unwrap_or_default();
+            return vec![Trigger::Place(Place { kind, namespace, name: name.clone() })];
         }
-        Wanted::Selected { labels, .. } => match labels.pairs() {
-            Some(pairs) => {
-                let trigger = |(name, value)| Trigger::label(&kind, namespace.as_ref(), name, value);
-                pairs.map(trigger).collect()
-            }
-            None => vec![Trigger::Kind { kind, namespace }],
-        },
+        Wanted::Selected { labels, .. } => labels,
+    };
+    match labels.pairs().filter(|_| answered) {
+        Some(pairs) => pairs.map(|(name, value)| Trigger::label(&kind, namespace.as_ref(), name, value)).collect(),
+        // What stood in the way of an answer may have any labels.
+        None => vec![Trigger::Kind { kind, namespace }],
     }
 }
 
@@ -191,6 +190,16 @@ mod tests {
             let present = told_by(&store, &asked);
             assert!(!moved(&store, &present) && now(&store, &present) == told(&present));
         }
+    }
+
+    #[test]
+    fn a_selection_that_was_not_answered_is_woken_by_whatever_is_of_its_kind() {
+        let asked = asked(Wanted::Selected { labels: Selector::parse("tier=web").unwrap(), limit: 9 });
+        let kind = GroupKind::new("v1", "Secret");
+        let namespace = Some("a".into());
+        let answered = triggers(&[(asked.clone(), Some(hash(&[])))].into());
+        assert_eq!(answered, [Trigger::label(&kind, namespace.as_ref(), "tier", "web")].into());
+        assert_eq!(triggers(&[(asked, None)].into()), [Trigger::Kind { kind, namespace }].into());
     }
 
     #[test]

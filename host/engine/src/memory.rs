@@ -29,7 +29,7 @@ pub struct Remembered {
     /// Applies that changed nothing on the server.
     pub fixed: FixedPoints,
     /// Children that no watch shows, as the last run met them: for the next
-    /// plan, which gives them back the label that they have lost.
+    /// plan, which gives them the label that they have lost, or never had.
     pub unseen: BTreeMap<Place, Arc<Object>>,
     /// The last failure, while its inputs last.
     pub failed: Option<Failed>,
@@ -76,7 +76,7 @@ impl Failed {
     }
 }
 
-/// The memories of all keys, and which keys a place wakes.
+/// The memories of all keys, and which keys a change wakes.
 #[derive(Debug, Default)]
 pub struct Memory {
     inner: Mutex<Inner>,
@@ -97,7 +97,7 @@ impl Memory {
 
     /// Puts a key's memory back and lets what it looked up wake it.
     pub fn put(&self, key: &Key, remembered: Remembered) {
-        let triggers = lookups::triggers(remembered.looked_up.keys());
+        let triggers = lookups::triggers(&remembered.looked_up);
         let inner = &mut *self.inner();
         inner.readers.set(key, triggers);
         inner.keys.insert(key.clone(), remembered);

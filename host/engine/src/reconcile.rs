@@ -2,17 +2,18 @@
 //! say in the status how it went. What is decided is decided in `core`; what is
 //! written passes the gate.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, mem, sync::Arc, time::Duration};
 
 use serde_json::{Map, json};
 use trimtab_cluster::gate::{Ticket, WriteError};
 use trimtab_core::{
     answer::{self, Answer, Given, StatusIntent, Terms},
     finalizer,
-    id::Key,
+    id::{Key, Place},
     marks,
+    object::Object,
     ownership::{Owner, is_free},
-    plan::{self, Plan},
+    plan::{self, Conflict, Plan},
     status::{self, Verdict},
     write::{Action, Seen, Write},
 };
@@ -144,11 +145,11 @@ impl Run<'_> {
     /// failed write stops neither the others nor the status.
     async fn act(mut self, answer: Answer) -> Result<Ended, Trouble> {
         let plan = self.plan(&answer);
-        self.memory.unseen.clear();
+        let unseen = mem::take(&mut self.memory.unseen);
         let mut troubles = Vec::new();
         for write in &plan.writes {
             if let Err(trouble) = self.write(write).await {
-                troubles.push(trouble);
+                troubles.push(self.not_adopted(write, &unseen, trouble));
             }
         }
         troubles.extend(plan.conflicts.iter().cloned().map(Trouble::Conflict));
@@ -186,7 +187,7 @@ impl Run<'_> {
     }
 
     fn plan(&self, answer: &Answer) -> Plan {
-        let at = |spec: &plan::ChildSpec, place: &trimtab_core::id::Place| {
+        let at = |spec: &plan::ChildSpec, place: &Place| {
             let shown = self.shop.store.get(&place.kind, &spec.version, &place.namespace, &place.name);
             shown.or_else(|| self.memory.unseen.get(place).cloned())
         };
@@ -233,7 +234,7 @@ impl Run<'_> {
             slot: generation.loaded.slot.clone(),
             generation: generation.number,
         };
-        let answer = self.shop.gate.write(&ticket, write).await.map_err(|error| self.adoptable(write, error));
+        let answer = self.shop.gate.write(&ticket, write).await.map_err(|error| self.unseen_if_adopted(write, error));
         self.shop.wrote(self.key, self.job, write, &answer);
         if let Err(WriteError::Unseen(live)) = &answer {
             self.memory.unseen.insert(write.place.clone(), live.clone());
@@ -245,12 +246,31 @@ impl Run<'_> {
 
     /// What is in the way and belongs to nobody is no conflict where the policy
     /// says that it is taken over: the next plan does that.
-    fn adoptable(&self, write: &Write, error: WriteError) -> WriteError {
+    fn unseen_if_adopted(&self, write: &Write, error: WriteError) -> WriteError {
         let kinds = &self.job.generation.needs.children;
         let adopted = kinds.iter().any(|spec| spec.adopt && spec.kind.id == write.place.kind);
         match error {
             WriteError::Conflict { live, .. } if adopted && is_free(&live.meta) => WriteError::Unseen(live),
             error => error,
+        }
+    }
+
+    /// What belongs to nobody and cannot be taken over is in the way like any
+    /// other's: no watch may show when that ends, so it is tried again.
+    fn not_adopted(&self, write: &Write, unseen: &BTreeMap<Place, Arc<Object>>, trouble: Trouble) -> Trouble {
+        let Write { place, version, .. } = write;
+        let live = unseen.get(place).cloned();
+        let live = live.or_else(|| self.shop.store.get(&place.kind, version, &place.namespace, &place.name));
+        match trouble {
+            Trouble::Write { place, error }
+                if error.class().is_terminal() && live.is_some_and(|it| is_free(&it.meta)) =>
+            {
+                Trouble::Conflict(Conflict {
+                    place,
+                    whose: format!("it belongs to nobody and cannot be taken over: {error}"),
+                })
+            }
+            trouble => trouble,
         }
     }
 

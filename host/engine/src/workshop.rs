@@ -14,7 +14,7 @@ use trimtab_wasm::{Called, Response};
 use crate::{
     gather::{Idle, Job, Sources},
     leading::Leading,
-    lookups,
+    lookups::{self, LookedUp},
     memory::{Failed, Memory, Remembered},
     metrics::{Metrics, Who},
     published::Published,
@@ -69,14 +69,17 @@ impl Workshop {
         let cause = job.cause(&looks);
         if let Some(wait) = memory.failed.as_ref().and_then(|failed| failed.holds_back(cause, began)) {
             self.metrics.skipped(&who, "backing-off");
-            self.remember(key, memory);
+            self.memory.put(key, memory);
             return wait.map_or(Done::Forget, Done::After);
         }
 
+        // What a run that does not come to its call rests on is no look-up.
+        memory.looked_up = LookedUp::new();
         let ended = Run { shop: self, key, job: &job, memory: &mut memory }.run().await;
         let took = self.env.elapsed().saturating_sub(began);
         memory.settled = None;
         let looked_up = memory.looked_up.clone();
+        let cause = job.cause(&lookups::told(&looked_up));
         let done = match ended {
             Ok(ended) => {
                 memory.failed = None;
@@ -112,7 +115,7 @@ impl Workshop {
     /// Nothing to do before something changes, or before the time that was asked for.
     fn rest(&self, key: &Key, memory: Remembered, now: Duration) -> Done {
         let due = memory.due.map(|due| due.saturating_sub(now));
-        self.remember(key, memory);
+        self.memory.put(key, memory);
         due.map_or(Done::Forget, Done::After)
     }
 
@@ -122,10 +125,10 @@ impl Workshop {
         match idle {
             Idle::Gone => self.memory.forget(key),
             Idle::Unsynced(_) => {
-                self.remember(key, memory);
+                self.memory.put(key, memory);
                 self.published.turn_away(key.clone());
             }
-            _ => self.remember(key, memory),
+            _ => self.memory.put(key, memory),
         }
         // Each of these ends by something that wakes the key.
         Done::Forget
@@ -151,12 +154,8 @@ impl Workshop {
         }
         let (until, waiting) = (delay.map(|delay| self.env.elapsed() + delay), trouble.is_waiting());
         memory.failed = Some(Failed { cause, count, until, waiting });
-        self.remember(key, memory);
-        delay.map_or(Done::Forget, Done::After)
-    }
-
-    fn remember(&self, key: &Key, memory: Remembered) {
         self.memory.put(key, memory);
+        delay.map_or(Done::Forget, Done::After)
     }
 
     /// RFC 3339 with whole seconds, as Kubernetes writes times.

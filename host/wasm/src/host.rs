@@ -10,7 +10,7 @@ use wasmtime_wasi::{WasiCtxView, WasiView};
 use crate::{
     called::{LookUp, Wanted},
     contract::{KindRef, Level},
-    limits::{LOOK_UPS_MAX, Limiter},
+    limits::{LOOK_UP_BYTES_MAX, LOOK_UPS_MAX, Limiter},
     lookup::{Lookup, Refusal},
     stop::Stop,
     time,
@@ -92,6 +92,9 @@ fn get(
     mut store: StoreContextMut<'_, State>,
     (of, namespace, name): (KindRef, Option<Arc<str>>, Arc<str>),
 ) -> wasmtime::Result<(Found,)> {
+    if name.len() > LOOK_UP_BYTES_MAX {
+        return Ok((Err(too_long("name")),));
+    }
     let found = store.data_mut().look_ups.find(LookUp { of, namespace, wanted: Wanted::Named(name) })?;
     Ok((found.map(|objects| objects.first().map(|object| object.text.clone())),))
 }
@@ -100,10 +103,18 @@ fn select(
     mut store: StoreContextMut<'_, State>,
     (of, namespace, selector, limit): (KindRef, Option<Arc<str>>, Option<String>, u32),
 ) -> wasmtime::Result<(Selected,)> {
-    let labels = match Selector::parse(selector.as_deref().unwrap_or_default()) {
+    let selector = selector.unwrap_or_default();
+    if selector.len() > LOOK_UP_BYTES_MAX {
+        return Ok((Err(too_long("label selector")),));
+    }
+    let labels = match Selector::parse(&selector) {
         Ok(labels) => labels,
         Err(error) => return Ok((Err(format!("the label selector: {error}")),)),
     };
     let found = store.data_mut().look_ups.find(LookUp { of, namespace, wanted: Wanted::Selected { labels, limit } })?;
     Ok((found.map(|objects| objects.iter().map(|object| object.text.clone()).collect()),))
+}
+
+fn too_long(what: &str) -> String {
+    format!("the {what} of a look-up has at most {LOOK_UP_BYTES_MAX} bytes")
 }

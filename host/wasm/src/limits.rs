@@ -5,10 +5,13 @@ use wasmtime::ResourceLimiter;
 
 use crate::stop::Stop;
 
-/// The different look-ups that one call may make: each becomes a trigger that
-/// the host remembers for as long as the object lives, so as many as an answer
-/// may have children.
+/// The different look-ups that one call may make: each becomes a trigger, or
+/// one for each value that its selector asks for, that the host remembers for as
+/// long as the object lives; so as many as an answer may have children.
 pub const LOOK_UPS_MAX: usize = 1000;
+/// The name or the selector of one look-up: the longest name is 253 bytes long
+/// (RFC 1123), and a selector that asks for more values than fit is better two.
+pub(crate) const LOOK_UP_BYTES_MAX: usize = 4096;
 /// Elements of one table: a Go plugin with all Kubernetes types has 30,000
 /// functions. 64 calls × 8 tables × 8 bytes × this are 400 MB of address space.
 pub(crate) const TABLE_ELEMENTS_MAX: usize = 100_000;

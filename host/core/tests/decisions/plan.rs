@@ -251,6 +251,7 @@ fn what_is_never_updated_is_taken_over_as_it_is() {
     let plan = look(&world, &mut server, &children, &mut fresh());
     let [Write { action: Action::Apply { body, .. }, .. }] = plan.writes.as_slice() else { panic!("{plan:?}") };
     assert_eq!((body.get("spec"), &body["metadata"]["ownerReferences"][0]["uid"]), (None, &json!("u1")));
+    assert_eq!(body["metadata"]["annotations"].get(marks::INTENT), None, "it does not show what is wished");
     assert!(planned(&world, &server, &children, &fresh()).is_settled());
     assert_eq!(words(&planned(&world, &server, &[], &fresh())), ["delete Note n/x"]);
 }
@@ -262,6 +263,9 @@ fn what_belongs_to_someone_is_a_conflict_even_where_the_policy_adopts() {
         json!({"ownerReferences": [owner]}),
         json!({"labels": {marks::PLUGIN_LABEL: "blog"}}),
         json!({"labels": {marks::PLUGIN_LABEL: "site"}}),
+        json!({"annotations": {marks::OWNER: "of another release"}}),
+        json!({"annotations": {marks::INTENT: "x"}}),
+        json!({"deletionTimestamp": "2026-01-01T00:00:00Z"}),
     ] {
         let (world, server) = adopting(&[(IN_PLACE, json!({ "metadata": metadata }))]);
         let plan = planned(&world, &server, &[child(IN_PLACE, "x", "hello")], &fresh());
