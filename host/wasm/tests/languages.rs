@@ -218,13 +218,13 @@ async fn a_simulated_call_is_answered_as_a_served_one_in_every_language() {
     }
 }
 
-/// Calls what does wrong on purpose.
+/// Calls what does wrong on purpose; there is one Secret.
 async fn misbehaves(language: &str, mode: &str) -> Called<Response> {
     let mut wrong = case("", json!({ "mode": mode, "size": 1 }), json!({}));
     wrong.object["kind"] = json!("Misbehave");
     let limits = Limits { cpu: Duration::from_secs(5), ..PATIENT };
     let plugin = plugin(&format!("misbehave-{language}")).await;
-    plugin.reconcile(request(&wrong), Arc::new(Absent), &limits).await
+    plugin.reconcile(request(&wrong), Arc::new(One::new()), &limits).await
 }
 
 /// What an author is told of each mistake: (language, mode, parts of the text or
@@ -245,13 +245,14 @@ const MISTAKES: &[(&str, &str, &[&str])] = &[
     ("python", "null", &["reconcile returned None; expected an Answer"]),
     ("python", "recurse", &["RecursionError", "misbehave.py:28 in deep"]),
     ("python", "undeclared", &["v1/Pod is not declared as a child", "declared are v1/ConfigMap"]),
+    ("python", "hoard", &["more than its 67108864 bytes of memory"]),
     ("python", "exit", &["SystemExit", "misbehave.py:"]),
     ("python", "read", &["FileNotFoundError", "/etc/passwd"]),
-    ("go", "throw", &["panicked", "nil pointer dereference", "main.throw (main.go:72)"]),
+    ("go", "throw", &["panicked", "nil pointer dereference", "main.throw (main.go:75)"]),
     ("go", "error", &["the cloud is closed"]),
     ("go", "wrong-type", &["the status: json: unsupported type: chan int"]),
     ("go", "null", &["Reconcile of example.dev/v1/Misbehave returned neither an answer nor an error"]),
-    ("go", "recurse", &["main.deep(...)", "main.go:76"]),
+    ("go", "recurse", &["main.deep(...)", "main.go:79"]),
     ("go", "undeclared", &["v1/Pod is not declared as a child"]),
     ("go", "hoard", &["more than its 67108864 bytes of memory"]),
     ("go", "exit", &["exit"]),
@@ -298,6 +299,14 @@ async fn time_is_that_of_the_request_and_sleeping_takes_none() {
         assert_eq!(status.as_deref(), Some(expected), "{language}");
     }
     assert!(began.elapsed() < PATIENT.wall);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn objects_are_selected_by_their_labels_from_each_language() {
+    for language in ["js", "python", "go"] {
+        let status = misbehaves(language, "select").await.outcome.unwrap().status.unwrap();
+        assert_eq!(serde_json::from_str::<Value>(&status).unwrap(), json!({ "names": ["wanted"] }), "{language}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

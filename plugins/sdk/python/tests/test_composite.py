@@ -34,6 +34,12 @@ class Page:
     spec: Spec
 
 
+@dataclass
+class Tree:
+    name: str = ""
+    branches: list["Tree"] = field(default_factory=list)
+
+
 class CompositeTest(unittest.TestCase):
     def test_the_description_is_derived_from_the_arguments(self):
         children = ["v1/ConfigMap", {"kind": "batch/v1/Job", "update": "recreate"}]
@@ -116,6 +122,13 @@ class ObjectsTest(unittest.TestCase):
         got = run(plugin(typed), OBJECT | {"spec": spec})
         self.assertEqual(got.status, {"host": "h", "readyReplicas": 2, "ports": [80], "weight": 1.0})
         self.assertEqual(got.events, [Event("Seen", "a")])
+
+    def test_a_class_may_be_made_of_itself(self):
+        def typed(tree: Tree, run):
+            return Answer(status=tree)
+
+        branches = [{"name": "b", "branches": [{"name": "c", "branches": []}]}]
+        self.assertEqual(run(plugin(typed), OBJECT | {"branches": branches}).status, {"name": "", "branches": branches})
 
     def test_an_object_of_another_shape_is_refused_until_it_changes(self):
         def typed(page: Page, run):

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ._failure import Failure
-from ._objects import WrongShape, decode, show, text_of
+from ._objects import WrongShape, decode, prepare, show, text_of
 from ._run import Host, Run
 
 served: "Composite | None" = None
@@ -48,6 +48,7 @@ class Composite:
         self.description = description
         hints = [hint for name, hint in typing.get_type_hints(function).items() if name != "return"]
         self._type = hints[0] if hints and hints[0] not in (dict, Run) else None
+        prepare(self._type)
 
     def __call__(self, observed: Any, run: Run) -> Answer:
         return self.function(observed, run)

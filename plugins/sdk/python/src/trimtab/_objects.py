@@ -9,6 +9,7 @@ import json
 import types
 import typing
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any, Union
 
 
@@ -51,15 +52,37 @@ def decode(cls: Any, value: Any, path: str) -> Any:
 
 
 def _decode_dataclass(cls: Any, value: dict, path: str) -> Any:
-    hints = typing.get_type_hints(cls)
     given = {}
-    for one in dataclasses.fields(cls):
-        key = camel(one.name)
+    for name, key, hint, required in _shape(cls):
         if key in value:
-            given[one.name] = decode(hints[one.name], value[key], f"{path}.{key}")
-        elif one.default is dataclasses.MISSING and one.default_factory is dataclasses.MISSING:
+            given[name] = decode(hint, value[key], f"{path}.{key}")
+        elif required:
             raise WrongShape(f"{path}.{key} is missing")
     return cls(**given)
+
+
+@cache
+def _shape(cls: Any) -> tuple[tuple[str, str, Any, bool], ...]:
+    """The fields of a dataclass: name, JSON's key, type, whether it is required."""
+    hints = typing.get_type_hints(cls)
+    missing = dataclasses.MISSING
+    return tuple(
+        (one.name, camel(one.name), hints[one.name], one.default is missing and one.default_factory is missing)
+        for one in dataclasses.fields(cls)
+    )
+
+
+def prepare(cls: Any) -> None:
+    """Looks into a class and all that it is made of: once, while the plugin is
+    built, and not in each call."""
+    left, seen = [cls], set()
+    while left:
+        one = left.pop()
+        if one not in seen:
+            seen.add(one)
+            left += typing.get_args(one)
+            if dataclasses.is_dataclass(one):
+                left += [hint for _, _, hint, _ in _shape(one)]
 
 
 def _of(wanted: Any, value: Any, path: str) -> Any:
@@ -73,7 +96,7 @@ def _of(wanted: Any, value: Any, path: str) -> Any:
 def encode(value: Any) -> Any:
     """JSON's form of a value; a dataclass's fields that are None are left out."""
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        fields = ((camel(one.name), getattr(value, one.name)) for one in dataclasses.fields(value))
+        fields = ((key, getattr(value, name)) for name, key, _, _ in _shape(type(value)))
         return {key: encode(item) for key, item in fields if item is not None}
     if isinstance(value, dict):
         return {key: encode(item) for key, item in value.items()}
