@@ -8,7 +8,7 @@ CARGO    := cargo
 OPERATIONS ?= 10000
 SEED       ?= $(shell date +%s)
 
-.PHONY: demo test lint tools plugins control-plane conformance kubectl bench simulate
+.PHONY: demo test lint tools plugins control-plane conformance bench simulate
 
 demo: tools
 	@plugins/build.sh rust
@@ -42,10 +42,6 @@ control-plane:
 # real one.
 conformance: tools control-plane
 	OPERATIONS=$(OPERATIONS) SEED=$(SEED) $(CARGO) run --package trimtab-conformance --example draw
-
-# The same command lines of kubectl, to both servers.
-kubectl: tools control-plane
-	$(CARGO) test --workspace --test kubectl -- --ignored --nocapture
 
 # The host's package is named for its dependencies' sake: without it they would
 # be built once for the benchmarks and once more for the host that is measured.

@@ -43,6 +43,7 @@ func main() {
 		fmt.Println("#", chapter.title)
 		chapter.tell(ctx, config, os.Args[2])
 	}
+	fmt.Println("told to the end")
 }
 
 func must(err error) {

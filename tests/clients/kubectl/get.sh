@@ -101,13 +101,13 @@ kubectl get --raw /api/v1/nope
 kubectl get --raw '/api/v1/namespaces/nope/configmaps?limit=1' | grep -o '"items":\[\]'
 
 # A watch shows what is there and what changes, in its columns.
-bash watching.sh 4 get cm one -w -- \
+bash lib/watching.sh 4 get cm one -w -- \
   "kubectl label cm one seen=yes >/dev/null" "kubectl patch cm one -p '{\"data\":{\"more\":\"x\"}}' >/dev/null" \
   "kubectl delete cm one >/dev/null"
 
-bash watching.sh 4 get cm -w -o name --output-watch-events -- \
+bash lib/watching.sh 4 get cm -w -o name --output-watch-events -- \
   "kubectl create cm four >/dev/null" "kubectl delete cm four >/dev/null"
 
-bash watching.sh 3 get cm two -w -o 'jsonpath={.data.color}{"\n"}' -- \
+bash lib/watching.sh 3 get cm two -w -o 'jsonpath={.data.color}{"\n"}' -- \
   "kubectl patch cm two -p '{\"data\":{\"color\":\"green\"}}' >/dev/null" \
   "kubectl patch cm two -p '{\"data\":{\"color\":\"black\"}}' >/dev/null"

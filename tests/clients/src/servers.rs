@@ -11,6 +11,11 @@ use tokio::task::JoinHandle;
 use trimtab_apiserver::{ApiServer, Config};
 use trimtab_harness::ControlPlane;
 
+use crate::normal::{differences, normal};
+
+/// The last line of a program that has done all that it had to do.
+const TO_THE_END: &str = "told to the end";
+
 /// One of the two servers.
 pub struct Side {
     /// Which one it is, for people.
@@ -44,9 +49,11 @@ impl Servers {
         let serving = tokio::spawn(ApiServer::new(Config::default()).serve(listener, std::future::pending()));
         let home = TempDir::new().expect("there is room for a folder");
         let kubeconfig = home.path().join("kubeconfig");
+        // The JavaScript client takes no plain HTTP where certificates are to be checked.
+        let cluster = json!({ "server": format!("http://{address}"), "insecure-skip-tls-verify": true });
         let config = json!({
             "apiVersion": "v1", "kind": "Config", "current-context": "test",
-            "clusters": [{ "name": "test", "cluster": { "server": format!("http://{address}") } }],
+            "clusters": [{ "name": "test", "cluster": cluster }],
             "users": [{ "name": "test", "user": {} }],
             "contexts": [{ "name": "test", "context": { "cluster": "test", "user": "test" } }],
         });
@@ -69,6 +76,28 @@ impl Servers {
             let real = self.real.run(command(&self.real));
             (memory.join().expect("running a program does not panic"), real)
         })
+    }
+
+    /// A program that is given the kubeconfig and a namespace of its own tells
+    /// the same of both, and tells it to the end.
+    ///
+    /// # Panics
+    /// Where it does not.
+    pub fn tell_the_same(&self, namespace: &str, command: impl Fn(&Side) -> Command + Sync) {
+        let (memory, real) = self.run(|side| {
+            let mut kubectl = side.command("kubectl");
+            kubectl.args(["create", "namespace", namespace]);
+            kubectl
+        });
+        assert_eq!(memory, real);
+        let (memory, real) = self.run(|side| {
+            let mut command = command(side);
+            command.arg(&side.kubeconfig).arg(namespace);
+            command
+        });
+        let found = differences(&normal(&memory), &normal(&real));
+        assert!(found.is_none(), "{}", found.unwrap_or_default());
+        assert!(memory.contains(TO_THE_END), "it was not told to the end:\n{memory}");
     }
 }
 

@@ -4,9 +4,7 @@
 use std::path::Path;
 use std::process::Command;
 
-use trimtab_clients::{Servers, differences, normal};
-
-const NAMESPACE: &str = "go";
+use trimtab_clients::Servers;
 
 /// Builds the program; the tool-chain is found as that of the control plane is.
 fn program(folder: &Path) -> std::path::PathBuf {
@@ -22,23 +20,5 @@ async fn go_controllers_see_the_same_of_both_servers() {
     let folder = tempfile::TempDir::new().unwrap();
     let program = program(folder.path());
     let servers = Servers::start().await;
-    let run = |program: &Path, args: &[&str]| {
-        servers.run(|side| {
-            let mut command = side.command(program);
-            command.args(args);
-            if program == Path::new("kubectl") {
-                return command;
-            }
-            command.arg(&side.kubeconfig).arg(NAMESPACE);
-            command
-        })
-    };
-    tokio::task::block_in_place(|| {
-        let (memory, real) = run(Path::new("kubectl"), &["create", "namespace", NAMESPACE]);
-        assert_eq!(memory, real);
-        let (memory, real) = run(&program, &[]);
-        let found = differences(&normal(&memory), &normal(&real));
-        assert!(found.is_none(), "{}", found.unwrap_or_default());
-        assert!(memory.contains("owner is gone"), "it was not told to the end:\n{memory}");
-    });
+    tokio::task::block_in_place(|| servers.tell_the_same("go", |side| side.command(&program)));
 }

@@ -48,7 +48,6 @@ fn play(servers: &Servers, scenario: &Path) -> (usize, Vec<String>) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "plays for minutes; make kubectl"]
 async fn kubectl_prints_the_same_with_both_servers() {
     let servers = Servers::start().await;
     let only = std::env::var("SCENARIO").unwrap_or_default();

@@ -4,9 +4,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use trimtab_clients::{Servers, differences, normal};
-
-const NAMESPACE: &str = "python";
+use trimtab_clients::Servers;
 
 /// A Python with the client, made once for each version of its requirements.
 fn python() -> PathBuf {
@@ -21,20 +19,10 @@ async fn the_python_client_sees_the_same_of_both_servers() {
     let python = python();
     let servers = Servers::start().await;
     tokio::task::block_in_place(|| {
-        let (memory, real) = servers.run(|side| {
-            let mut command = side.command("kubectl");
-            command.args(["create", "namespace", NAMESPACE]);
-            command
-        });
-        assert_eq!(memory, real);
-        let (memory, real) = servers.run(|side| {
+        servers.tell_the_same("python", |side| {
             let mut command = side.command(&python);
             command.arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("python/clients.py"));
-            command.arg(&side.kubeconfig).arg(NAMESPACE);
             command
         });
-        let found = differences(&normal(&memory), &normal(&real));
-        assert!(found.is_none(), "{}", found.unwrap_or_default());
-        assert!(memory.contains("told to the end"), "it was not told to the end:\n{memory}");
     });
 }
