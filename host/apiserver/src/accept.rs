@@ -44,6 +44,12 @@ impl Clause {
         matches!(self.essence.as_str(), "application/yaml" | "application/x-yaml" | "text/yaml")
     }
 
+    /// Whether the real server's routes of built-in kinds let it pass: they know
+    /// `*/*`, and `application/*` only beside what they know.
+    fn is_routed(&self) -> bool {
+        self.essence == "*/*" || MEDIA_TYPES.contains(&self.essence.as_str())
+    }
+
     /// Whether answers of this type are made here.
     fn is_answerable(&self) -> bool {
         self.is_any() || self.is_yaml() || self.essence == "application/json"
@@ -94,9 +100,13 @@ impl Accept {
         if self.0.is_empty() {
             return Ok(Representation::Whole);
         }
+        if kind.custom.is_none() && !self.0.iter().any(Clause::is_routed) {
+            return Err(no_representation(is_list));
+        }
         let mut answerable = self.0.iter().filter(|clause| clause.is_answerable());
         let Some(asked) = answerable.find_map(|clause| clause.representation(row_object)) else {
-            return Err(self.refusal(kind));
+            let accepted = MEDIA_TYPES.join(", ");
+            return Err(ApiError::not_acceptable(format!("only the following media types are accepted: {accepted}")));
         };
         match asked {
             Asked::Any(Representation::Table(..)) if !matches!(include_object, "" | "Object" | "None" | "Metadata") => {
@@ -114,17 +124,6 @@ impl Accept {
             ))),
             Asked::Any(found) | Asked::One(found) | Asked::List(found) => Ok(found),
         }
-    }
-
-    fn refusal(&self, kind: &Kind) -> ApiError {
-        let known = self.0.iter().any(|clause| clause.is_any() || MEDIA_TYPES.contains(&clause.essence.as_str()));
-        if known || kind.custom.is_some() {
-            return ApiError::not_acceptable(format!(
-                "only the following media types are accepted: {}",
-                MEDIA_TYPES.join(", ")
-            ));
-        }
-        ApiError::no_representation(&MEDIA_TYPES)
     }
 
     /// Whether it accepts plain JSON or YAML at all, as documents are.
@@ -150,6 +149,13 @@ impl Accept {
                 && clause.parameter("as") == "APIGroupDiscoveryList"
         })
     }
+}
+
+/// The refusal of the routes of built-in kinds; those of lists can be watched.
+fn no_representation(is_list: bool) -> ApiError {
+    let watched = ["application/json;stream=watch", "application/vnd.kubernetes.protobuf;stream=watch"];
+    let watched = if is_list { &watched[..] } else { &[] };
+    ApiError::no_representation(&[&MEDIA_TYPES[..], watched].concat())
 }
 
 /// How Go's error texts call the type of a kind.

@@ -5,12 +5,16 @@
 mod emptying;
 mod garbage;
 mod protection;
+mod remaining;
+
+use serde_json::Value;
 
 use crate::crd;
-use crate::kinds::GroupResource;
+use crate::kinds::{GroupResource, Kind};
+use crate::managed::{self, Writer};
 use crate::meta;
 use crate::server::State;
-use crate::storage::{Place, Stored, owner_uids};
+use crate::storage::{Place, Stored};
 use crate::verbs::deletion::{FOREGROUND, ORPHAN};
 
 /// One thing to look at.
@@ -45,6 +49,20 @@ pub(crate) fn settle(state: &mut State) {
     }
 }
 
+/// What a controller changed of an object, with its account in the managed fields.
+fn written(state: &State, kind: &Kind, live: &Value, new: Value, subresource: Option<&str>) -> Value {
+    let (api_version, now) = (kind.api_version(), state.now_text());
+    let writer = Writer {
+        manager: "kube-controller-manager",
+        api_version: &api_version,
+        subresource,
+        reset_fields: &[],
+        versions: &[],
+        now: &now,
+    };
+    managed::update(&kind.schema, Some(live), new, &writer)
+}
+
 fn namespaces() -> GroupResource {
     GroupResource::new("", "namespaces")
 }
@@ -52,8 +70,8 @@ fn namespaces() -> GroupResource {
 /// Notes what a stored object gives to do.
 pub(crate) fn note_put(state: &mut State, at: &GroupResource, key: &str, before: Option<&Stored>, stored: &Stored) {
     let place = (at.clone(), key.to_owned());
-    let owners: Vec<&str> = owner_uids(&stored.object).collect();
-    let owners_before: Vec<&str> = before.iter().flat_map(|before| owner_uids(&before.object)).collect();
+    let owners = stored.owner_uids();
+    let owners_before = before.map(Stored::owner_uids).unwrap_or_default();
     if owners != owners_before {
         if !owners.is_empty() {
             state.work.push_back(Work::Owners(place.clone()));
@@ -63,7 +81,7 @@ pub(crate) fn note_put(state: &mut State, at: &GroupResource, key: &str, before:
     if !stored.is_deleting() {
         return;
     }
-    if meta::finalizers(&stored.object).iter().any(|one| one == FOREGROUND || one == ORPHAN) {
+    if meta::finalizers(&stored.object()).iter().any(|one| one == FOREGROUND || one == ORPHAN) {
         state.work.push_back(Work::Waiting(place));
     }
     if protection::protects(at) {
@@ -79,8 +97,7 @@ pub(crate) fn note_put(state: &mut State, at: &GroupResource, key: &str, before:
 /// Notes what a removed object gives to do.
 pub(crate) fn note_removed(state: &mut State, at: &GroupResource, key: &str, removed: &Stored) {
     state.work.push_back(Work::Vanished(removed.uid().to_owned()));
-    let owners: Vec<&str> = owner_uids(&removed.object).collect();
-    note_waiting_owners(state, &owners);
+    note_waiting_owners(state, &removed.owner_uids());
     protection::note_removed(state, at, key);
     if let Some((namespace, _)) = key.split_once('/') {
         let terminating = state.storage.get(&namespaces(), namespace).is_some_and(|stored| stored.is_deleting());
@@ -96,9 +113,9 @@ pub(crate) fn note_removed(state: &mut State, at: &GroupResource, key: &str, rem
 }
 
 /// Owners that wait for their dependents have one less to wait for.
-fn note_waiting_owners(state: &mut State, uids: &[&str]) {
+fn note_waiting_owners(state: &mut State, uids: &[String]) {
     for uid in uids {
-        let Some(place) = state.storage.place_of(uid).cloned() else { continue };
+        let Some(place) = state.storage.place_of(uid) else { continue };
         let waits = state.storage.get(&place.0, &place.1).is_some_and(|owner| owner.is_deleting());
         if waits {
             state.work.push_back(Work::Waiting(place));

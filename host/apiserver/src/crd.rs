@@ -15,7 +15,7 @@ use crate::schema::Schema;
 use crate::server::State;
 use crate::table::PrinterColumn;
 
-pub(crate) use validate::validate;
+pub(crate) use validate::{validate, validate_change};
 
 /// Holds a deleted definition until its objects are gone.
 pub(crate) const CLEANUP_FINALIZER: &str = "customresourcecleanup.apiextensions.k8s.io";
@@ -91,9 +91,10 @@ pub(crate) fn prepare(new: &mut Value, live: Option<&Value>) {
 /// and establishes it.
 pub(crate) fn accept(state: &mut State, name: &str) {
     let Some(stored) = state.storage.get(&definitions(), name) else { return };
-    let (live, mut new) = (&stored.object, stored.object.clone());
+    let live = stored.object();
+    let mut new = live.clone();
     let now = state.now_text();
-    let (names, conflict) = acceptable(state, live);
+    let (names, conflict) = acceptable(state, &live);
     new["status"]["acceptedNames"] = names;
     let (accepted, established) = match &conflict {
         None => (
@@ -106,11 +107,11 @@ pub(crate) fn accept(state: &mut State, name: &str) {
         ),
     };
     set_condition(&mut new, "NamesAccepted", accepted, &now);
-    if !is_established(live) {
+    if !is_established(&live) {
         set_condition(&mut new, "Established", established, &now);
     }
-    if new != *live {
-        write_status(state, name, live, new);
+    if new != live {
+        write_status(state, name, &live, new);
     }
 }
 
@@ -207,11 +208,12 @@ pub(crate) fn mark_terminating(definition: &mut Value, now: &str) {
 /// Says that the objects of a deleted definition are being deleted.
 pub(crate) fn mark_emptying(state: &mut State, name: &str) {
     let Some(stored) = state.storage.get(&definitions(), name) else { return };
-    let (mut new, now) = (stored.object.clone(), state.now_text());
+    let live = stored.object();
+    let (mut new, now) = (live.clone(), state.now_text());
     let message = "CustomResource deletion is in progress".to_owned();
     set_condition(&mut new, "Terminating", ("True", "InstanceDeletionInProgress", message), &now);
-    if new != stored.object {
-        write_status(state, name, &stored.object, new);
+    if new != live {
+        write_status(state, name, &live, new);
     }
 }
 

@@ -119,6 +119,7 @@ impl State {
                 "gitVersion": GIT_VERSION, "gitCommit": "", "gitTreeState": "",
                 "buildDate": "1970-01-01T00:00:00Z", "goVersion": "", "compiler": "rustc", "platform": "linux/amd64",
             }))),
+            Target::Resources { group, .. } if group.is_empty() => Err(ApiError::no_such_resource()),
             _ => Err(ApiError::no_such_path()),
         }
     }

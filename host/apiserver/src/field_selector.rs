@@ -1,6 +1,9 @@
 //! Field selectors: parsing with the server's refusals, which fields a kind can
 //! be selected by, and matching.
 
+use std::borrow::Cow;
+use std::cell::LazyCell;
+
 use serde_json::Value;
 
 use crate::kinds::Kind;
@@ -119,16 +122,38 @@ impl FieldSelector {
         self.0.push(Term { places, unset: "", equal: true, value: name.to_owned() });
     }
 
+    /// Whether it selects one name, and so an object that is read alone.
+    pub fn is_one_name(&self) -> bool {
+        self.0.iter().any(|term| term.equal && term.places == ["metadata.name"])
+    }
+
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    pub fn matches(&self, object: &Value) -> bool {
-        self.0.iter().all(|term| (term.text(object) == term.value) == term.equal)
+    /// The object is read only where its key does not tell.
+    pub fn matches(&self, key: &str, object: impl FnOnce() -> Value) -> bool {
+        let object = LazyCell::new(object);
+        self.0.iter().all(|term| {
+            let text = match term.text_of_key(key) {
+                Some(text) => Cow::Borrowed(text),
+                None => Cow::Owned(term.text(&object)),
+            };
+            (text == term.value) == term.equal
+        })
     }
 }
 
 impl Term {
+    fn text_of_key<'a>(&self, key: &'a str) -> Option<&'a str> {
+        let (namespace, name) = key.split_once('/').unwrap_or(("", key));
+        match self.places.as_slice() {
+            [place] if place == "metadata.name" => Some(name),
+            [place] if place == "metadata.namespace" => Some(namespace),
+            _ => None,
+        }
+    }
+
     fn text(&self, object: &Value) -> String {
         let found = self.places.iter().map(|place| text_at(object, place)).find(|text| !text.is_empty());
         found.unwrap_or_else(|| self.unset.to_owned())
@@ -260,11 +285,11 @@ mod tests {
             ("spec.hostNetwork=false", true),
             (r"metadata.name=p\,q", false),
         ] {
-            assert_eq!(parse("", "pods", text).unwrap().matches(&pod), matches, "{text}");
+            assert_eq!(parse("", "pods", text).unwrap().matches("n/p", || pod.clone()), matches, "{text}");
         }
         let job = json!({ "metadata": { "name": "j" }, "status": { "succeeded": 2 } });
-        assert!(parse("batch", "jobs", "status.successful=2").unwrap().matches(&job));
+        assert!(parse("batch", "jobs", "status.successful=2").unwrap().matches("n/j", || job));
         let event = json!({ "source": {}, "reportingComponent": "c" });
-        assert!(parse("", "events", "source=c").unwrap().matches(&event));
+        assert!(parse("", "events", "source=c").unwrap().matches("n/e", || event));
     }
 }

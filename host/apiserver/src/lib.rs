@@ -39,6 +39,7 @@ mod selector;
 mod server;
 mod status_error;
 mod storage;
+mod stored;
 mod strategic;
 mod table;
 mod verbs;

@@ -78,15 +78,7 @@ pub(crate) fn drop_empty(metadata: &mut Map<String, Value>) {
 
 /// The fields that only the server sets stay what they are.
 pub(crate) fn keep(new: &mut Value, live: &Value) {
-    let fields = [
-        "creationTimestamp",
-        "deletionTimestamp",
-        "deletionGracePeriodSeconds",
-        "generation",
-        "selfLink",
-        "resourceVersion",
-        "namespace",
-    ];
+    let fields = ["creationTimestamp", "generation", "selfLink", "resourceVersion", "namespace"];
     let uid_given = !text(new, "uid").is_empty();
     let metadata = of_mut(new);
     for field in fields.into_iter().chain((!uid_given).then_some("uid")) {
@@ -94,6 +86,15 @@ pub(crate) fn keep(new: &mut Value, live: &Value) {
             Some(value) => metadata.insert(field.to_owned(), value.clone()),
             None => metadata.remove(field),
         };
+    }
+    // A deletion cannot be taken back; one that is not there is refused later.
+    if let Some(time) = live["metadata"].get("deletionTimestamp") {
+        metadata.insert("deletionTimestamp".to_owned(), time.clone());
+    }
+    if let Some(seconds) = live["metadata"].get("deletionGracePeriodSeconds")
+        && metadata.get("deletionGracePeriodSeconds").is_none_or(Value::is_null)
+    {
+        metadata.insert("deletionGracePeriodSeconds".to_owned(), seconds.clone());
     }
     drop_empty(metadata);
 }
@@ -142,9 +143,12 @@ pub(crate) fn validate_change(new: &Value, live: &Value) -> Vec<Cause> {
             ));
         }
     }
-    let uid = text(new, "uid");
-    if uid != text(live, "uid") {
-        causes.push(Cause::invalid("metadata.uid", uid, "field is immutable"));
+    for field in ["uid", "deletionTimestamp", "deletionGracePeriodSeconds"] {
+        let value = new["metadata"].get(field);
+        if value != live["metadata"].get(field) {
+            let value = value.cloned().unwrap_or_default();
+            causes.push(Cause::invalid(format!("metadata.{field}"), value, "field is immutable"));
+        }
     }
     [&once[..], &causes, &causes].concat()
 }
@@ -309,14 +313,14 @@ mod tests {
     #[test]
     fn no_finalizer_is_added_to_what_is_being_deleted() {
         let live = json!({ "metadata": { "uid": "u", "deletionTimestamp": "t", "finalizers": ["x.io/a"] } });
-        let new = json!({ "metadata": { "uid": "u", "finalizers": ["x.io/a", "x.io/b"] } });
+        let new = json!({ "metadata": { "uid": "u", "deletionTimestamp": "t", "finalizers": ["x.io/a", "x.io/b"] } });
         let causes = validate_change(&new, &live);
         assert_eq!(causes.len(), 2);
         assert_eq!(
             causes[0].message,
             "Forbidden: no new finalizers can be added if the object is being deleted, found new finalizers []string{\"x.io/b\"}"
         );
-        let fewer = json!({ "metadata": { "uid": "u" } });
+        let fewer = json!({ "metadata": { "uid": "u", "deletionTimestamp": "t" } });
         assert_eq!(validate_change(&fewer, &live), []);
     }
 }

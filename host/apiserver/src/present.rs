@@ -8,7 +8,7 @@ use bytes::Bytes;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use futures::StreamExt;
-use http::header::{ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_TYPE, ETAG, USER_AGENT, VARY, WARNING};
+use http::header::{ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_TYPE, ETAG, RETRY_AFTER, USER_AGENT, VARY, WARNING};
 use http::{HeaderMap, HeaderValue, Response, StatusCode};
 use http_body::Frame;
 use http_body_util::combinators::UnsyncBoxBody;
@@ -79,8 +79,11 @@ impl Presentation {
             }
             Err(error) => {
                 let body = view::to_bytes(&error.to_status());
+                let after = error.details.as_ref().and_then(|details| details.get("retryAfterSeconds")?.as_u64());
                 warnings.extend(error.warnings);
-                self.body(error.code, JSON, body)
+                let mut response = self.body(error.code, JSON, body);
+                response.headers_mut().extend(after.map(|seconds| (RETRY_AFTER, HeaderValue::from(seconds))));
+                response
             }
         };
         for warning in warnings {

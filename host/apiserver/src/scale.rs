@@ -11,7 +11,7 @@ use crate::merge_patch;
 use crate::patch;
 use crate::schema::Schema;
 use crate::server::State;
-use crate::status_error::ApiError;
+use crate::status_error::{ApiError, Cause, Subject};
 use crate::verbs::{APPLY, Answer, Call, Name, WriteOptions, change_scaled, not_applied};
 
 /// The count of an object that has none, which a write has to set.
@@ -55,6 +55,10 @@ pub(crate) fn serve(state: &mut State, kind: &Arc<Kind>, name: &Name<'_>, call: 
     let replicas = scale["spec"]["replicas"].as_i64().unwrap_or_default();
     if replicas == i64::from(UNSET) {
         return Err(ApiError::bad_request(format!("the spec replicas field {:?} cannot be empty", paths.spec)));
+    }
+    if replicas < 0 && kind.custom.is_none() {
+        let cause = Cause::invalid("spec.replicas", replicas, "must be greater than or equal to 0");
+        return Err(ApiError::invalid(Subject { group: "autoscaling", what: "Scale", name: name.name }, &[cause]));
     }
     let mut new = live.clone();
     set(&mut new, &paths.spec, Value::from(replicas));

@@ -168,15 +168,16 @@ impl State {
         kube_time(self.now)
     }
 
-    /// Stores an object, and lets those who follow from it know.
-    pub fn put(&mut self, at: &GroupResource, key: &str, object: Value) -> Arc<Stored> {
+    /// Stores an object, and lets those who follow from it know; returns it with
+    /// its new resourceVersion.
+    pub fn put(&mut self, at: &GroupResource, key: &str, mut object: Value) -> (Arc<Stored>, Value) {
         let before = self.storage.get(at, key);
-        let stored = self.storage.put(at, key, object);
+        let stored = self.storage.put(at, key, &mut object);
         controllers::note_put(self, at, key, before.as_deref(), &stored);
         if crd::is_definition(at) {
-            crd::register(self, &stored.object);
+            crd::register(self, &object);
         }
-        stored
+        (stored, object)
     }
 
     /// Removes an object, and lets those who follow from it know.
@@ -184,7 +185,7 @@ impl State {
         let removed = self.storage.remove(at, key, last)?;
         controllers::note_removed(self, at, key, &removed);
         if crd::is_definition(at) {
-            crd::unregister(self, &removed.object);
+            crd::unregister(self, &removed.object());
         }
         Some(removed)
     }

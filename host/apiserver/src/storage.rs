@@ -1,49 +1,27 @@
 //! Where the objects live: one owner of them all, of the resource versions,
 //! which only grow, and of the history that watches read.
+#![allow(
+    clippy::mutable_key_type,
+    reason = "objects are found by their key and their uid, neither of which changes; what changes is what was rendered"
+)]
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::borrow::Borrow;
+use std::cmp::Ordering;
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
+use std::hash::{Hash, Hasher};
+use std::ops::Bound;
+use std::sync::Arc;
 
-use bytes::Bytes;
 use serde_json::Value;
 use tokio::sync::Notify;
 
 use crate::kinds::GroupResource;
-
-/// An object at one resourceVersion, in its stored version.
-#[derive(Debug)]
-pub(crate) struct Stored {
-    pub resource_version: u64,
-    pub object: Value,
-    /// The text that was last sent and for which kind; a list and a hundred
-    /// watches of one kind then share it.
-    pub rendered: Mutex<Option<(u64, Bytes)>>,
-}
-
-impl Stored {
-    pub fn cached_text(&self, kind_id: u64) -> Option<Bytes> {
-        let rendered = self.rendered.lock().unwrap_or_else(PoisonError::into_inner);
-        rendered.as_ref().filter(|(of, _)| *of == kind_id).map(|(_, text)| text.clone())
-    }
-
-    pub fn cache_text(&self, kind_id: u64, text: Bytes) {
-        *self.rendered.lock().unwrap_or_else(PoisonError::into_inner) = Some((kind_id, text));
-    }
-
-    pub fn uid(&self) -> &str {
-        self.object.pointer("/metadata/uid").and_then(Value::as_str).unwrap_or_default()
-    }
-
-    pub fn is_deleting(&self) -> bool {
-        self.object.pointer("/metadata/deletionTimestamp").is_some()
-    }
-}
+pub(crate) use crate::stored::Stored;
 
 /// What happened to an object at one resourceVersion.
 #[derive(Debug, Clone)]
 pub(crate) struct Change {
     pub resource_version: u64,
-    pub key: String,
     /// The state before; none for a creation.
     pub before: Option<Arc<Stored>>,
     /// The state after; for a deletion the last state, at the deletion's own version.
@@ -51,10 +29,14 @@ pub(crate) struct Change {
     pub deleted: bool,
 }
 
+/// The objects of a resource, in the order of their keys.
+pub(crate) type Objects = BTreeSet<ByKey>;
+
 /// All objects of one resource.
 #[derive(Debug)]
 pub(crate) struct Collection {
-    objects: BTreeMap<String, Arc<Stored>>,
+    at: Arc<GroupResource>,
+    objects: Objects,
     history: VecDeque<Change>,
     /// Nothing at or below this version can be watched from any more.
     compacted: u64,
@@ -64,11 +46,12 @@ pub(crate) struct Collection {
 }
 
 impl Collection {
-    fn new(compacted: u64) -> Self {
-        Self { objects: BTreeMap::new(), history: VecDeque::new(), compacted, incarnation: 0, changed: Arc::default() }
+    fn new(at: Arc<GroupResource>, compacted: u64) -> Self {
+        let (objects, history, changed) = (Objects::new(), VecDeque::new(), Arc::default());
+        Self { at, objects, history, compacted, incarnation: 0, changed }
     }
 
-    pub fn objects(&self) -> &BTreeMap<String, Arc<Stored>> {
+    pub fn objects(&self) -> &Objects {
         &self.objects
     }
 
@@ -94,16 +77,16 @@ impl Collection {
     }
 
     /// The objects as they were at a version; none if that is gone.
-    pub fn at(&self, version: u64) -> Option<BTreeMap<String, Arc<Stored>>> {
+    pub fn at(&self, version: u64) -> Option<Objects> {
         if version < self.compacted {
             return None;
         }
         let mut objects = self.objects.clone();
         for change in self.history.iter().rev().take_while(|change| change.resource_version > version) {
             match &change.before {
-                Some(before) => objects.insert(change.key.clone(), Arc::clone(before)),
-                None => objects.remove(&change.key),
-            };
+                Some(before) => drop(objects.replace(ByKey(Arc::clone(before)))),
+                None => drop(objects.remove(&*change.after.key)),
+            }
         }
         Some(objects)
     }
@@ -117,8 +100,9 @@ pub(crate) struct Storage {
     version: u64,
     collections: BTreeMap<GroupResource, Collection>,
     history_max: usize,
-    /// Every living uid, and the objects that name it as an owner, living or not.
-    places: HashMap<String, Place>,
+    /// The living objects, by uid.
+    living: HashSet<ByUid>,
+    /// The objects that name a uid as an owner, whether that lives or not.
     dependents: HashMap<String, BTreeSet<Place>>,
 }
 
@@ -131,7 +115,7 @@ impl Storage {
             version: 1,
             collections: BTreeMap::new(),
             history_max,
-            places: HashMap::new(),
+            living: HashSet::new(),
             dependents: HashMap::new(),
         }
     }
@@ -142,21 +126,24 @@ impl Storage {
     }
 
     pub fn collection(&mut self, at: &GroupResource) -> &mut Collection {
-        self.collections.entry(at.clone()).or_insert_with(|| Collection::new(1))
+        if !self.collections.contains_key(at) {
+            self.collections.insert(at.clone(), Collection::new(Arc::new(at.clone()), 1));
+        }
+        self.collections.get_mut(at).expect("made above")
     }
 
     pub fn get(&self, at: &GroupResource, key: &str) -> Option<Arc<Stored>> {
-        self.collections.get(at)?.objects.get(key).cloned()
+        self.collections.get(at)?.objects.get(key).map(|found| Arc::clone(&found.0))
     }
 
     /// The objects of a resource, of one namespace or of all.
-    pub fn list(&self, at: &GroupResource, namespace: Option<&str>) -> Vec<(String, Arc<Stored>)> {
+    pub fn list(&self, at: &GroupResource, namespace: Option<&str>) -> Vec<Arc<Stored>> {
         let Some(collection) = self.collections.get(at) else { return Vec::new() };
-        in_namespace(&collection.objects, namespace).map(|(key, stored)| (key.clone(), Arc::clone(stored))).collect()
+        in_namespace(&collection.objects, namespace).cloned().collect()
     }
 
-    pub fn place_of(&self, uid: &str) -> Option<&Place> {
-        self.places.get(uid)
+    pub fn place_of(&self, uid: &str) -> Option<Place> {
+        self.living.get(uid).map(|found| (GroupResource::clone(&found.0.at), found.0.key.to_string()))
     }
 
     /// The places of the objects that name this uid as an owner.
@@ -164,28 +151,27 @@ impl Storage {
         self.dependents.get(uid).map(|places| places.iter().cloned().collect()).unwrap_or_default()
     }
 
-    /// Stores an object under the next resourceVersion.
-    pub fn put(&mut self, at: &GroupResource, key: &str, object: Value) -> Arc<Stored> {
-        let stored = self.next(object);
-        let place = (at.clone(), key.to_owned());
-        let before = self.collection(at).objects.insert(key.to_owned(), Arc::clone(&stored));
+    /// Stores an object under the next resourceVersion, which it says from now on.
+    pub fn put(&mut self, at: &GroupResource, key: &str, object: &mut Value) -> Arc<Stored> {
+        let stored = self.next(at, key, object);
+        let before = self.collection(at).objects.replace(ByKey(Arc::clone(&stored))).map(|before| before.0);
         if let Some(before) = &before {
-            self.forget(&place, before);
+            self.forget(before);
         }
-        self.places.insert(stored.uid().to_owned(), place.clone());
-        for owner in owner_uids(&stored.object) {
-            self.dependents.entry(owner.to_owned()).or_default().insert(place.clone());
+        self.living.replace(ByUid(Arc::clone(&stored)));
+        for owner in stored.owner_uids() {
+            self.dependents.entry(owner).or_default().insert((at.clone(), key.to_owned()));
         }
-        self.record(at, key, before, &stored, false);
+        self.record(at, before, &stored, false);
         stored
     }
 
     /// Removes an object; `last` is the state that watches see it leave with.
-    pub fn remove(&mut self, at: &GroupResource, key: &str, last: Value) -> Option<Arc<Stored>> {
-        let before = self.collection(at).objects.remove(key)?;
-        let stored = self.next(last);
-        self.forget(&(at.clone(), key.to_owned()), &before);
-        self.record(at, key, Some(before), &stored, true);
+    pub fn remove(&mut self, at: &GroupResource, key: &str, mut last: Value) -> Option<Arc<Stored>> {
+        let before = self.collection(at).objects.take(key)?.0;
+        let stored = self.next(at, key, &mut last);
+        self.forget(&before);
+        self.record(at, Some(before), &stored, true);
         Some(stored)
     }
 
@@ -209,37 +195,31 @@ impl Storage {
         collection.changed.notify_waiters();
     }
 
-    fn next(&mut self, mut object: Value) -> Arc<Stored> {
+    fn next(&mut self, at: &GroupResource, key: &str, object: &mut Value) -> Arc<Stored> {
         self.version += 1;
-        object["metadata"]["resourceVersion"] = Value::from(self.version.to_string());
-        Arc::new(Stored { resource_version: self.version, object, rendered: Mutex::new(None) })
+        let version = self.version;
+        object["metadata"]["resourceVersion"] = Value::from(version.to_string());
+        Arc::new(Stored::new(Arc::clone(&self.collection(at).at), key, version, object))
     }
 
-    fn forget(&mut self, place: &Place, before: &Stored) {
-        self.places.remove(before.uid());
-        for owner in owner_uids(&before.object) {
-            if let Some(places) = self.dependents.get_mut(owner) {
-                places.remove(place);
+    fn forget(&mut self, before: &Stored) {
+        self.living.remove(before.uid());
+        for owner in before.owner_uids() {
+            if let Some(places) = self.dependents.get_mut(&owner) {
+                places.remove(&(GroupResource::clone(&before.at), before.key.to_string()));
                 if places.is_empty() {
-                    self.dependents.remove(owner);
+                    self.dependents.remove(&owner);
                 }
             }
         }
     }
 
-    fn record(
-        &mut self,
-        at: &GroupResource,
-        key: &str,
-        before: Option<Arc<Stored>>,
-        after: &Arc<Stored>,
-        deleted: bool,
-    ) {
+    fn record(&mut self, at: &GroupResource, before: Option<Arc<Stored>>, after: &Arc<Stored>, deleted: bool) {
         let max = self.history_max;
         let collection = self.collection(at);
         let after = Arc::clone(after);
         let resource_version = after.resource_version;
-        collection.history.push_back(Change { resource_version, key: key.to_owned(), before, after, deleted });
+        collection.history.push_back(Change { resource_version, before, after, deleted });
         while collection.history.len() > max {
             if let Some(dropped) = collection.history.pop_front() {
                 collection.compacted = dropped.resource_version;
@@ -251,18 +231,67 @@ impl Storage {
 
 /// The part of a collection that lies in one namespace, or all of it.
 pub(crate) fn in_namespace<'a>(
-    objects: &'a BTreeMap<String, Arc<Stored>>,
+    objects: &'a Objects,
     namespace: Option<&str>,
-) -> impl Iterator<Item = (&'a String, &'a Arc<Stored>)> + use<'a> {
+) -> impl Iterator<Item = &'a Arc<Stored>> + use<'a> {
     let prefix = namespace.map(|namespace| format!("{namespace}/")).unwrap_or_default();
-    objects.range(prefix.clone()..).take_while(move |(key, _)| key.starts_with(&prefix))
+    let from = (Bound::Included(prefix.as_str()), Bound::Unbounded);
+    objects.range::<str, _>(from).map(|found| &found.0).take_while(move |stored| stored.key.starts_with(&prefix))
 }
 
-/// The uids of an object's owners.
-pub(crate) fn owner_uids(object: &Value) -> impl Iterator<Item = &str> {
-    let owners = object.pointer("/metadata/ownerReferences").and_then(Value::as_array);
-    owners.into_iter().flatten().filter_map(|owner| owner.get("uid")?.as_str())
+/// An object that is found by its key.
+#[derive(Debug, Clone)]
+pub(crate) struct ByKey(Arc<Stored>);
+
+impl Borrow<str> for ByKey {
+    fn borrow(&self) -> &str {
+        &self.0.key
+    }
 }
+
+impl Ord for ByKey {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.0.key.cmp(&other.0.key)
+    }
+}
+
+impl PartialOrd for ByKey {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl PartialEq for ByKey {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.key == other.0.key
+    }
+}
+
+impl Eq for ByKey {}
+
+/// An object that is found by its uid.
+#[derive(Debug)]
+struct ByUid(Arc<Stored>);
+
+impl Borrow<str> for ByUid {
+    fn borrow(&self) -> &str {
+        self.0.uid()
+    }
+}
+
+impl Hash for ByUid {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.0.uid().hash(state);
+    }
+}
+
+impl PartialEq for ByUid {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.uid() == other.0.uid()
+    }
+}
+
+impl Eq for ByUid {}
 
 #[cfg(test)]
 mod tests {
@@ -278,24 +307,24 @@ mod tests {
     fn versions_only_grow_and_history_tells_each_change() {
         let at = GroupResource::new("", "configmaps");
         let mut storage = Storage::new(10);
-        let first = storage.put(&at, "n/a", object("a")).resource_version;
-        let second = storage.put(&at, "n/a", object("a")).resource_version;
+        let first = storage.put(&at, "n/a", &mut object("a")).resource_version;
+        let second = storage.put(&at, "n/a", &mut object("a")).resource_version;
         let last = storage.remove(&at, "n/a", object("a")).unwrap().resource_version;
         assert!(1 < first && first < second && second < last);
         let changes: Vec<_> =
             storage.collection(&at).since(first).unwrap().map(|c| (c.resource_version, c.deleted)).collect();
         assert_eq!(changes, [(second, false), (last, true)]);
         let then = storage.collection(&at).at(first).unwrap();
-        assert_eq!(then["n/a"].resource_version, first);
+        assert_eq!(in_namespace(&then, Some("n")).next().unwrap().resource_version, first);
     }
 
     #[test]
     fn what_falls_out_of_the_history_cannot_be_watched_from() {
         let at = GroupResource::new("", "configmaps");
         let mut storage = Storage::new(2);
-        let first = storage.put(&at, "n/a", object("a")).resource_version;
+        let first = storage.put(&at, "n/a", &mut object("a")).resource_version;
         for _ in 0..3 {
-            storage.put(&at, "n/a", object("a"));
+            storage.put(&at, "n/a", &mut object("a"));
         }
         let latest = storage.version();
         assert!(storage.collection(&at).since(first).is_none());
@@ -310,9 +339,10 @@ mod tests {
         let at = GroupResource::new("", "configmaps");
         let mut storage = Storage::new(10);
         for key in ["a/x", "a-b/x", "ab/x"] {
-            storage.put(&at, key, object(key));
+            storage.put(&at, key, &mut object(key));
         }
-        let keys = |namespace| storage.list(&at, namespace).into_iter().map(|(key, _)| key).collect::<Vec<_>>();
+        let keys =
+            |namespace| storage.list(&at, namespace).iter().map(|stored| stored.key.to_string()).collect::<Vec<_>>();
         assert_eq!(keys(Some("a")), ["a/x"]);
         assert_eq!(keys(None), ["a-b/x", "a/x", "ab/x"]);
     }
@@ -323,10 +353,10 @@ mod tests {
         let mut storage = Storage::new(10);
         let mut child = object("child");
         child["metadata"]["ownerReferences"] = json!([{ "uid": "owner" }]);
-        storage.put(&at, "n/child", child);
+        storage.put(&at, "n/child", &mut child);
         assert_eq!(storage.dependents("owner"), [(at.clone(), "n/child".to_owned())]);
-        storage.put(&at, "n/child", object("child"));
+        storage.put(&at, "n/child", &mut object("child"));
         assert_eq!(storage.dependents("owner"), []);
-        assert_eq!(storage.place_of("child"), Some(&(at, "n/child".to_owned())));
+        assert_eq!(storage.place_of("child"), Some((at, "n/child".to_owned())));
     }
 }

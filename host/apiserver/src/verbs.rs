@@ -25,6 +25,7 @@ use crate::request::{Query, ResourcePath};
 use crate::reviews;
 use crate::server::{ApiServer, State};
 use crate::status_error::ApiError;
+use crate::storage::Stored;
 use crate::view::{self, Representation};
 use crate::watch::Watch;
 
@@ -87,11 +88,37 @@ impl Answer {
         Ok(Self::json(code, body))
     }
 
+    /// What was written, as the client asked to see it.
+    pub fn written(call: &Call, code: u16, written: Written) -> Result<Self, ApiError> {
+        match (call.representation, written.text) {
+            (Representation::Whole | Representation::Table(..), Some(text)) => Ok(Self::json(code, text)),
+            _ => Self::object(call, code, &written.object),
+        }
+    }
+
     pub fn with_warnings(mut self, given: Vec<String>) -> Self {
         if let Self::Body { warnings, .. } = &mut self {
             warnings.extend(given);
         }
         self
+    }
+}
+
+/// An object after a write, as its kind reads it.
+pub(crate) struct Written {
+    pub object: Value,
+    /// Its text, where it is stored.
+    text: Option<Bytes>,
+}
+
+impl Written {
+    fn stored(kind: &Kind, stored: &Stored, object: Value) -> Self {
+        Self { text: Some(view::text_of_written(kind, stored, &object)), object }
+    }
+
+    /// What is not stored, or not any more.
+    fn of(object: Value) -> Self {
+        Self { object, text: None }
     }
 }
 
@@ -121,7 +148,20 @@ pub(crate) fn change_scaled(
     new: Value,
 ) -> Result<Value, ApiError> {
     let change = update::Change { kind, name, subresource: Some("scale"), options };
-    Ok(change.store(state, live, new)?.1)
+    Ok(change.store(state, live, new)?.1.object)
+}
+
+/// Whether the path's objects lie where the kind's objects do.
+fn check_scope(kind: &Kind, path: &ResourcePath, call: &Call) -> Result<(), ApiError> {
+    let lacks_namespace =
+        kind.namespaced && path.namespace.is_none() && (path.name.is_some() || call.method == Method::POST);
+    match () {
+        () if !lacks_namespace && (kind.namespaced || path.namespace.is_none()) => Ok(()),
+        () if kind.custom.is_some() => Err(ApiError::no_such_path()),
+        // There is a route to the objects of all namespaces, to read them.
+        () if lacks_namespace && path.name.is_none() => Err(ApiError::method_not_allowed()),
+        () => Err(ApiError::no_such_resource()),
+    }
 }
 
 /// Serves a request below a group and version.
@@ -137,12 +177,7 @@ pub(crate) fn resource(
     let include_object = call.query.get("includeObject").unwrap_or_default();
     call.representation = call.accept.representation(&kind, is_list, include_object)?;
     let call = &call;
-    if kind.namespaced && path.namespace.is_none() && (path.name.is_some() || call.method == Method::POST) {
-        return Err(if kind.custom.is_some() { ApiError::no_such_path() } else { ApiError::method_not_allowed() });
-    }
-    if !kind.namespaced && path.namespace.is_some() {
-        return Err(ApiError::no_such_resource());
-    }
+    check_scope(&kind, &path, call)?;
     let namespace = path.namespace.as_deref();
     if kind.verbs == ["create"] {
         return match (&path.name, &call.method) {

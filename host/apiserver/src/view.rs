@@ -6,12 +6,12 @@ use std::sync::Arc;
 use bytes::Bytes;
 use jiff::Timestamp;
 use serde::Serialize;
-use serde::ser::SerializeMap;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use crate::event_forms;
 use crate::kinds::Kind;
 use crate::storage::Stored;
+use crate::stored::Text;
 use crate::table::{Printer, RowObject};
 
 /// What a client wants to see of an object.
@@ -43,7 +43,11 @@ impl MetaVersion {
 
 /// The object in the version of the kind.
 pub(crate) fn of(kind: &Kind, stored: &Stored) -> Value {
-    let mut value = stored.object.clone();
+    read(kind, stored.object())
+}
+
+/// A stored object's value in the version of the kind.
+pub(crate) fn read(kind: &Kind, mut value: Value) -> Value {
     read_custom(kind, &mut value);
     if kind.stored_at.is_some() {
         event_forms::to_new(&mut value);
@@ -105,17 +109,32 @@ pub(crate) fn rewritten(kind: &Kind, mut value: Value) -> Value {
 pub(crate) fn text(kind: &Kind, stored: &Stored, representation: Representation, now: Timestamp) -> Bytes {
     match representation {
         Representation::Whole => {}
-        Representation::Metadata(version) => return to_bytes(&metadata_only(&stored.object, version)),
+        Representation::Metadata(version) => return metadata_text(stored, version),
         Representation::Table(version, row_object) => {
             return Printer { kind, version, row_object, now }.one(&of(kind, stored), true);
         }
     }
-    if let Some(text) = stored.cached_text(kind.id) {
-        return text;
+    if is_as_stored(kind) {
+        return stored.text.whole.clone();
     }
-    let text = if is_as_stored(kind) { to_bytes(&stored.object) } else { to_bytes(&of(kind, stored)) };
-    stored.cache_text(kind.id, text.clone());
-    text
+    stored.cached_text(kind.id).unwrap_or_else(|| cache(kind, stored, &of(kind, stored)))
+}
+
+/// The text of an object that was just stored, and reads so.
+pub(crate) fn text_of_written(kind: &Kind, stored: &Stored, object: &Value) -> Bytes {
+    if is_as_stored(kind) { stored.text.whole.clone() } else { cache(kind, stored, object) }
+}
+
+fn cache(kind: &Kind, stored: &Stored, object: &Value) -> Bytes {
+    stored.cache_text(kind.id, Text::of(object).whole)
+}
+
+fn metadata_text(stored: &Stored, version: MetaVersion) -> Bytes {
+    let api_version = version.api_version();
+    let mut out = format!(r#"{{"kind":"PartialObjectMetadata","apiVersion":"{api_version}","metadata":"#).into_bytes();
+    out.extend_from_slice(stored.text.metadata());
+    out.push(b'}');
+    Bytes::from(out)
 }
 
 pub(crate) fn metadata_only(object: &Value, version: MetaVersion) -> Value {
@@ -146,33 +165,18 @@ pub(crate) fn list(
         if index > 0 {
             out.push(b',');
         }
-        match (&stored.object, representation) {
-            (Value::Object(object), Representation::Whole) if is_as_stored(kind) => {
-                out.extend_from_slice(&to_bytes(&WithoutType(object)));
-            }
-            (Value::Object(_), Representation::Whole) if kind.custom.is_none() => {
-                let object = of(kind, stored);
-                out.extend_from_slice(
-                    &object.as_object().map(|object| to_bytes(&WithoutType(object))).unwrap_or_default(),
-                );
-            }
-            _ => out.extend_from_slice(&text(kind, stored, representation, now)),
+        if representation != Representation::Whole || kind.custom.is_some() {
+            out.extend_from_slice(&text(kind, stored, representation, now));
+            continue;
+        }
+        out.push(b'{');
+        match is_as_stored(kind) {
+            true => out.extend_from_slice(stored.text.without_type()),
+            false => out.extend_from_slice(Text::of(&of(kind, stored)).without_type()),
         }
     }
     out.extend_from_slice(b"]}");
     Bytes::from(out)
-}
-
-struct WithoutType<'a>(&'a Map<String, Value>);
-
-impl Serialize for WithoutType<'_> {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut map = serializer.serialize_map(None)?;
-        for (key, value) in self.0.iter().filter(|(key, _)| *key != "apiVersion" && *key != "kind") {
-            map.serialize_entry(key, value)?;
-        }
-        map.end()
-    }
 }
 
 pub(crate) fn to_bytes(value: &impl Serialize) -> Bytes {

@@ -43,7 +43,8 @@ pub(crate) struct Filter {
 
 impl Filter {
     pub fn matches(&self, stored: &Stored) -> bool {
-        self.labels.matches(&stored.object) && self.fields.matches(&stored.object)
+        (self.labels.is_empty() || self.labels.matches(&stored.labels()))
+            && self.fields.matches(&stored.key, || stored.object())
     }
 
     fn covers(&self, key: &str) -> bool {
@@ -131,8 +132,7 @@ impl Watch {
             }
             Start::InitialEvents { .. } => {
                 let objects = in_namespace(collection.objects(), watch.filter.namespace.as_deref());
-                let mut stored: Vec<&Arc<Stored>> =
-                    objects.map(|(_, stored)| stored).filter(|stored| watch.filter.matches(stored)).collect();
+                let mut stored: Vec<&Arc<Stored>> = objects.filter(|stored| watch.filter.matches(stored)).collect();
                 stored.sort_by_key(|stored| stored.resource_version);
                 let mut out = BytesMut::new();
                 for stored in stored {
@@ -204,7 +204,7 @@ impl Watch {
             }
             Some(changes) => {
                 for change in changes {
-                    if self.filter.covers(&change.key) {
+                    if self.filter.covers(&change.after.key) {
                         self.write_change(&mut out, change, now);
                     }
                 }
@@ -226,9 +226,9 @@ impl Watch {
             (true, false) => {
                 // It left the selectors: told as it was, at the version of the change.
                 if let Some(before) = &change.before {
-                    let mut object = before.object.clone();
+                    let mut object = before.object();
                     object["metadata"]["resourceVersion"] = change.resource_version.to_string().into();
-                    let left = Stored { resource_version: change.resource_version, object, rendered: None.into() };
+                    let left = Stored::new(Arc::clone(&before.at), &before.key, change.resource_version, &object);
                     self.write(out, "DELETED", &left, now);
                 }
             }

@@ -80,13 +80,19 @@ impl Server {
         answer.with_context(|| format!("no answer to {line}"))?.with_context(|| format!("no answer to {line}"))
     }
 
-    /// Comes again where the server asks for that, as every client does: while
-    /// the real one takes up a changed schema, it says 429.
+    /// Comes again while the real server takes up a changed schema, for which it
+    /// says 429. An eviction is refused with the same code for good, and with a cause.
     async fn patiently(&self, request: Request<Vec<u8>>) -> kube::Result<Response<Body>> {
         loop {
             let response = self.0.send(request.clone().map(Body::from)).await?;
             if response.status() != StatusCode::TOO_MANY_REQUESTS {
                 return Ok(response);
+            }
+            let (head, body) = response.into_parts();
+            let body = body.collect().await?.to_bytes();
+            let said: Value = serde_json::from_slice(&body).unwrap_or_default();
+            if said["details"]["causes"].is_array() {
+                return Ok(Response::from_parts(head, Body::from(body)));
             }
             tokio::time::sleep(TRY_AGAIN_AFTER).await;
         }

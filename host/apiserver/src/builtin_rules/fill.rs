@@ -107,7 +107,7 @@ fn default_class(state: &State) -> Option<String> {
     let classes = state.storage.list(&at, None);
     let is_default =
         |object: &Value| object["metadata"]["annotations"]["storageclass.kubernetes.io/is-default-class"] == "true";
-    classes.into_iter().find(|(_, stored)| is_default(&stored.object)).map(|(name, _)| name)
+    classes.into_iter().find(|stored| is_default(&stored.object())).map(|stored| stored.key.to_string())
 }
 
 /// A job that does not bring its selector selects its pods by its own uid.

@@ -25,16 +25,16 @@ pub(super) fn admit(state: &State, kind: &Kind, object: &mut Value) -> Result<()
     let class = object["spec"]["priorityClassName"].as_str().unwrap_or_default().to_owned();
     let (name, value, policy) = if class.is_empty() {
         let classes = state.storage.list(&at, None);
-        let default = classes.iter().map(|(name, stored)| (name, &stored.object));
-        match default
-            .filter(|(_, class)| class["globalDefault"] == true)
-            .max_by_key(|(_, class)| class["value"].as_i64())
-        {
-            Some((name, class)) => (name.clone(), class["value"].clone(), class["preemptionPolicy"].clone()),
+        let defaults = classes.iter().map(|stored| stored.object()).filter(|class| class["globalDefault"] == true);
+        match defaults.max_by_key(|class| class["value"].as_i64()) {
+            Some(class) => {
+                (meta::text(&class, "name").to_owned(), class["value"].clone(), class["preemptionPolicy"].clone())
+            }
             None => (String::new(), json!(0), Value::Null),
         }
     } else if let Some(stored) = state.storage.get(&at, &class) {
-        (class, stored.object["value"].clone(), stored.object["preemptionPolicy"].clone())
+        let stored = stored.object();
+        (class, stored["value"].clone(), stored["preemptionPolicy"].clone())
     } else if let Some((name, value)) = SYSTEM_CLASSES.iter().find(|(name, _)| *name == class) {
         ((*name).to_owned(), json!(value), Value::Null)
     } else {

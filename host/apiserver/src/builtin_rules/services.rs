@@ -80,9 +80,9 @@ fn allot_ports(state: &mut State, object: &mut Value) -> Result<(), ApiError> {
 fn ports_of_others(state: &State, object: &Value) -> Vec<u64> {
     let at = GroupResource::new("", "services");
     let uid = meta::text(object, "uid");
-    let others = state.storage.list(&at, None).into_iter().filter(|(_, stored)| stored.uid() != uid);
-    let ports = others.flat_map(|(_, stored)| {
-        let spec = &stored.object["spec"];
+    let others = state.storage.list(&at, None).into_iter().filter(|stored| stored.uid() != uid);
+    let ports = others.flat_map(|stored| {
+        let spec = &stored.object()["spec"];
         let ports = items(&spec["ports"]).iter().map(|port| &port["nodePort"]);
         ports.chain([&spec["healthCheckNodePort"]]).filter_map(Value::as_u64).collect::<Vec<_>>()
     });

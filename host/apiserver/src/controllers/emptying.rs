@@ -4,6 +4,7 @@
 use serde_json::Value;
 
 use super::namespaces;
+use super::remaining::{Left, tell};
 use crate::crd;
 use crate::meta;
 use crate::server::State;
@@ -15,29 +16,31 @@ pub(super) fn namespace(state: &mut State, name: &str) {
     if !stored.is_deleting() {
         return;
     }
-    let mut left = 0;
+    let mut left = Left::default();
     for kind in state.registry.resources().into_iter().filter(|kind| kind.namespaced) {
-        for (key, object) in state.storage.list(kind.place(), Some(name)) {
-            if !object.is_deleting() {
-                remove_or_mark(state, &kind, &key, Propagation::Background);
+        for stored in state.storage.list(kind.place(), Some(name)) {
+            if !stored.is_deleting() {
+                remove_or_mark(state, &kind, &stored.key, Propagation::Background);
             }
         }
-        left += state.storage.list(kind.place(), Some(name)).len();
+        left.add(kind.place(), &state.storage.list(kind.place(), Some(name)));
     }
-    if left > 0 {
+    tell(state, name, &left);
+    if !left.is_empty() {
         // What is held by finalizers is noted again when it goes.
         return;
     }
     let Some(kind) = state.registry.any_version(&namespaces()) else { return };
     let Some(stored) = state.storage.get(&namespaces(), name) else { return };
-    let mut object = stored.object.clone();
+    let live = stored.object();
+    let mut object = live.clone();
     let finalizers = object["spec"]["finalizers"].as_array().cloned().unwrap_or_default();
     let kept: Vec<Value> = finalizers.into_iter().filter(|one| one != "kubernetes").collect();
-    let changed = stored.object["spec"]["finalizers"] != Value::from(kept.clone());
     object["spec"] = if kept.is_empty() { serde_json::json!({}) } else { serde_json::json!({ "finalizers": kept }) };
     if is_released(&kind, &object) {
         state.remove(&namespaces(), name, object);
-    } else if changed && stored.object["spec"] != object["spec"] {
+    } else if live["spec"] != object["spec"] {
+        let object = super::written(state, &kind, &live, object, Some("finalize"));
         state.put(&namespaces(), name, object);
     }
 }
@@ -47,11 +50,11 @@ pub(super) fn definition(state: &mut State, name: &str) {
     if !stored.is_deleting() {
         return;
     }
-    let Some(at) = crd::defined(&stored.object) else { return };
+    let Some(at) = crd::defined(&stored.object()) else { return };
     if let Some(kind) = state.registry.any_version(&at) {
-        for (key, object) in state.storage.list(&at, None) {
-            if !object.is_deleting() {
-                remove_or_mark(state, &kind, &key, Propagation::Background);
+        for stored in state.storage.list(&at, None) {
+            if !stored.is_deleting() {
+                remove_or_mark(state, &kind, &stored.key, Propagation::Background);
             }
         }
         if !state.storage.list(&at, None).is_empty() {
@@ -61,7 +64,7 @@ pub(super) fn definition(state: &mut State, name: &str) {
     }
     let Some(kind) = state.registry.any_version(&crd::definitions()) else { return };
     let Some(stored) = state.storage.get(&crd::definitions(), name) else { return };
-    let mut object = stored.object.clone();
+    let mut object = stored.object();
     let kept: Vec<String> = meta::finalizers(&object).into_iter().filter(|one| one != crd::CLEANUP_FINALIZER).collect();
     if kept.len() == meta::finalizers(&object).len() {
         return;

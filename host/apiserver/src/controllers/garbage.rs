@@ -7,7 +7,6 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use crate::kinds::Kind;
-use crate::managed::{self, Writer};
 use crate::meta;
 use crate::server::State;
 use crate::storage::Place;
@@ -34,7 +33,8 @@ pub(super) fn check_owners(state: &mut State, place: &Place) {
     }
     let Some(kind) = state.registry.any_version(&place.0) else { return };
     let namespace = place.1.split_once('/').map(|(namespace, _)| namespace);
-    let references = stored.object["metadata"]["ownerReferences"].as_array().cloned().unwrap_or_default();
+    let object = stored.object();
+    let references = object["metadata"]["ownerReferences"].as_array().cloned().unwrap_or_default();
     let owners: Vec<Owner> = references.iter().map(|reference| look(state, reference, namespace)).collect();
     if owners.is_empty() || owners.contains(&Owner::Unknown) {
         return;
@@ -51,7 +51,7 @@ pub(super) fn check_owners(state: &mut State, place: &Place) {
         }
         return;
     }
-    let finalizers = meta::finalizers(&stored.object);
+    let finalizers = meta::finalizers(&object);
     let has = |name: &str| finalizers.iter().any(|one| one == name);
     let has_dependents = !state.storage.dependents(stored.uid()).is_empty();
     let propagation = match () {
@@ -73,8 +73,8 @@ fn look(state: &State, reference: &Value, namespace: Option<&str>) -> Owner {
     };
     match state.storage.get(kind.place(), &key) {
         Some(owner) if owner.uid() == text("uid") => {
-            let foreground = meta::finalizers(&owner.object).iter().any(|one| one == FOREGROUND);
-            if owner.is_deleting() && foreground { Owner::Waiting } else { Owner::Solid }
+            let foreground = || meta::finalizers(&owner.object()).iter().any(|one| one == FOREGROUND);
+            if owner.is_deleting() && foreground() { Owner::Waiting } else { Owner::Solid }
         }
         _ => Owner::Gone,
     }
@@ -92,7 +92,7 @@ pub(super) fn finish(state: &mut State, place: &Place) {
     let Some(stored) = state.storage.get(&place.0, &place.1) else { return };
     let Some(kind) = state.registry.any_version(&place.0) else { return };
     let uid = stored.uid();
-    let finalizers = meta::finalizers(&stored.object);
+    let finalizers = meta::finalizers(&stored.object());
     if finalizers.iter().any(|one| one == ORPHAN) {
         for dependent in state.storage.dependents(uid) {
             orphan(state, &dependent, uid);
@@ -117,13 +117,13 @@ fn references_to<'a>(object: &'a Value, uid: &'a str) -> impl Iterator<Item = &'
 /// Whether a dependent asked that its owner wait for it.
 fn blocks(state: &State, dependent: &Place, uid: &str) -> bool {
     state.storage.get(&dependent.0, &dependent.1).is_some_and(|stored| {
-        references_to(&stored.object, uid).any(|reference| reference["blockOwnerDeletion"] == Value::Bool(true))
+        references_to(&stored.object(), uid).any(|reference| reference["blockOwnerDeletion"] == Value::Bool(true))
     })
 }
 
 fn orphan(state: &mut State, dependent: &Place, uid: &str) {
     let Some(stored) = state.storage.get(&dependent.0, &dependent.1) else { return };
-    let references = stored.object["metadata"]["ownerReferences"].as_array().cloned().unwrap_or_default();
+    let references = stored.object()["metadata"]["ownerReferences"].as_array().cloned().unwrap_or_default();
     let kept = references.into_iter().filter(|reference| reference["uid"] != uid).collect();
     set_references(state, dependent, kept);
 }
@@ -131,32 +131,24 @@ fn orphan(state: &mut State, dependent: &Place, uid: &str) {
 fn set_references(state: &mut State, place: &Place, references: Vec<Value>) {
     let Some(stored) = state.storage.get(&place.0, &place.1) else { return };
     let Some(kind) = state.registry.any_version(&place.0) else { return };
-    let mut object = stored.object.clone();
+    let live = stored.object();
+    let mut object = live.clone();
     let metadata = meta::of_mut(&mut object);
     metadata.insert("ownerReferences".to_owned(), Value::from(references));
     meta::drop_empty(metadata);
     // The collector is a client like any other, and gives up what it takes out.
-    let (api_version, now) = (kind.api_version(), state.now_text());
-    let writer = Writer {
-        manager: "kube-controller-manager",
-        api_version: &api_version,
-        subresource: None,
-        reset_fields: &[],
-        versions: &[],
-        now: &now,
-    };
-    let object = managed::update(&kind.schema, Some(&stored.object), object, &writer);
+    let object = super::written(state, &kind, &live, object, None);
     state.put(&place.0, &place.1, object);
 }
 
 fn drop_finalizer(state: &mut State, kind: &Arc<Kind>, place: &Place, finalizer: &str) {
     let Some(stored) = state.storage.get(&place.0, &place.1) else { return };
-    let mut object = stored.object.clone();
+    let mut object = stored.object();
     let kept: Vec<String> = meta::finalizers(&object).into_iter().filter(|one| one != finalizer).collect();
     meta::set_finalizers(&mut object, &kept);
     if is_released(kind, &object) {
         // What watches are told last is what was stored, finalizer and all.
-        state.remove(&place.0, &place.1, stored.object.clone());
+        state.remove(&place.0, &place.1, stored.object());
     } else {
         state.put(&place.0, &place.1, object);
     }

@@ -26,8 +26,8 @@ pub(super) fn protects(at: &GroupResource) -> bool {
 pub(super) fn note_removed(state: &mut State, at: &GroupResource, key: &str) {
     let Some((namespace, _)) = key.split_once('/').filter(|_| is_core(at, "pods")) else { return };
     let claims = GroupResource::new("", "persistentvolumeclaims");
-    let deleted = state.storage.list(&claims, Some(namespace)).into_iter().filter(|(_, stored)| stored.is_deleting());
-    let work: Vec<Work> = deleted.map(|(key, _)| Work::Protected((claims.clone(), key))).collect();
+    let deleted = state.storage.list(&claims, Some(namespace)).into_iter().filter(|stored| stored.is_deleting());
+    let work: Vec<Work> = deleted.map(|stored| Work::Protected((claims.clone(), stored.key.to_string()))).collect();
     state.work.extend(work);
 }
 
@@ -35,17 +35,17 @@ pub(super) fn note_removed(state: &mut State, at: &GroupResource, key: &str) {
 pub(super) fn release(state: &mut State, place: &Place) {
     let Some(stored) = state.storage.get(&place.0, &place.1).filter(|stored| stored.is_deleting()) else { return };
     let Some(kind) = state.registry.any_version(&place.0) else { return };
+    let mut object = stored.object();
     let used = match place.1.split_once('/') {
         Some((namespace, name)) => is_mounted(state, namespace, name),
-        None => stored.object["status"]["phase"] == "Bound",
+        None => object["status"]["phase"] == "Bound",
     };
-    let before = meta::finalizers(&stored.object);
+    let before = meta::finalizers(&object);
     let ours = [CLAIM_FINALIZER, VOLUME_FINALIZER];
     let kept: Vec<String> = before.iter().filter(|one| !ours.contains(&one.as_str())).cloned().collect();
     if used || kept.len() == before.len() {
         return;
     }
-    let mut object = stored.object.clone();
     meta::set_finalizers(&mut object, &kept);
     if is_released(&kind, &object) {
         state.remove(&place.0, &place.1, object);
@@ -57,9 +57,9 @@ pub(super) fn release(state: &mut State, place: &Place) {
 /// Whether a pod that has not ended names a claim.
 fn is_mounted(state: &State, namespace: &str, claim: &str) -> bool {
     let pods = state.storage.list(&GroupResource::new("", "pods"), Some(namespace));
-    pods.iter().any(|(_, pod)| {
-        let ended = matches!(pod.object["status"]["phase"].as_str(), Some("Succeeded" | "Failed"));
-        let volumes = pod.object["spec"]["volumes"].as_array().into_iter().flatten();
+    pods.iter().map(|pod| pod.object()).any(|pod| {
+        let ended = matches!(pod["status"]["phase"].as_str(), Some("Succeeded" | "Failed"));
+        let volumes = pod["spec"]["volumes"].as_array().into_iter().flatten();
         let names = |volume: &Value| volume["persistentVolumeClaim"]["claimName"] == claim;
         !ended && volumes.into_iter().any(names)
     })

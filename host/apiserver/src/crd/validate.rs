@@ -5,13 +5,27 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
-use super::{structural, version_name, versions};
+use super::{is_established, structural, version_name, versions};
 use crate::meta;
 use crate::schema::Schema;
 use crate::status_error::Cause;
 
 const API_APPROVED: &str = "api-approved.kubernetes.io";
 const COLUMN_TYPES: [&str; 5] = ["boolean", "date", "integer", "number", "string"];
+
+/// What may not change, the more so once objects may have been written.
+pub(crate) fn validate_change(new: &Value, live: &Value) -> Vec<Cause> {
+    let always = ["/spec/group", "/spec/names/plural"];
+    let once_established = ["/spec/scope", "/spec/names/kind"];
+    let fixed = if is_established(live) { &once_established[..] } else { &[] };
+    let at = |object: &Value, place: &str| object.pointer(place).cloned().unwrap_or_default();
+    let changed = fixed.iter().chain(&always).filter(|place| at(new, place) != at(live, place));
+    let cause = |place: &&str| {
+        let field = place.trim_start_matches('/').replace('/', ".");
+        Cause::invalid(field, at(new, place), "field is immutable")
+    };
+    changed.map(cause).collect()
+}
 
 /// Everything that is wrong with a definition.
 pub(crate) fn validate(new: &Value) -> Vec<Cause> {

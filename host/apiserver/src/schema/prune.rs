@@ -3,7 +3,7 @@
 
 use serde_json::Value;
 
-use super::{Node, NodeId, Other, Schema};
+use super::{DEDUCED, Node, NodeId, Other, Schema};
 
 impl Schema {
     /// Removes the fields that the schema does not know, and each `null` that
@@ -86,7 +86,8 @@ impl Schema {
                 !matches!(fate, Fate::Remove)
             }),
             Value::Array(items) => {
-                if node.is_some_and(|node| node.preserves && node.items.is_none()) {
+                let is_free = |node: &Node| node.preserves || node.other == Other::Typed(DEDUCED);
+                if node.is_some_and(|node| is_free(node) && node.items.is_none()) {
                     return;
                 }
                 let id = node.and_then(|node| node.items);

@@ -116,13 +116,13 @@ fn take_from_budget(state: &mut State, name: &Name<'_>, pod: &Value, dry_run: bo
     let at = GroupResource::new("policy", "poddisruptionbudgets");
     let budgets = state.storage.list(&at, name.namespace);
     let covers = |budget: &Value| builtin_rules::selects(&budget["spec"]["selector"], &pod["metadata"]["labels"]);
-    let mut covering = budgets.into_iter().filter(|(_, stored)| covers(&stored.object));
-    let Some((key, stored)) = covering.next() else { return Ok(()) };
+    let mut covering = budgets.iter().map(|stored| (&stored.key, stored.object())).filter(|(_, budget)| covers(budget));
+    let Some((key, mut budget)) = covering.next() else { return Ok(()) };
     if covering.next().is_some() {
         let why = "This pod has more than one PodDisruptionBudget, which the eviction subresource does not support.";
         return Err(ApiError::internal(why));
     }
-    let (budget, status) = (&stored.object, &stored.object["status"]);
+    let status = &budget["status"];
     let budget_name = budget["metadata"]["name"].as_str().unwrap_or_default();
     let generation = |value: &Value| value.as_i64().unwrap_or(0);
     if generation(&status["observedGeneration"]) < generation(&budget["metadata"]["generation"]) {
@@ -138,10 +138,9 @@ fn take_from_budget(state: &mut State, name: &Name<'_>, pod: &Value, dry_run: bo
         return Err(ApiError::disruption_refused(&why));
     }
     if !dry_run {
-        let mut budget = budget.clone();
         budget["status"]["disruptionsAllowed"] = Value::from(left - 1);
         budget["status"]["disruptedPods"][name.name] = Value::from(state.now_text());
-        state.put(&at, &key, budget);
+        state.put(&at, key, budget);
     }
     Ok(())
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 
 use super::writing::{self, Author};
-use super::{Answer, Call, WriteOptions};
+use super::{Answer, Call, WriteOptions, Written};
 use crate::builtin_rules;
 use crate::crd;
 use crate::kinds::{GroupResource, Kind};
@@ -33,8 +33,8 @@ pub(super) fn create(
         return Err(ApiError::internal("resourceVersion should not be set on objects to be created"));
     }
     let created = accept(state, kind, namespace, new, &options).map_err(|error| error.with_warnings(&warnings))?;
-    warnings.extend(builtin_rules::warnings(kind, &created));
-    Ok(Answer::object(call, 201, &created)?.with_warnings(warnings))
+    warnings.extend(builtin_rules::warnings(kind, &created.object));
+    Ok(Answer::written(call, 201, created)?.with_warnings(warnings))
 }
 
 /// Stores a new object that is decoded.
@@ -44,7 +44,7 @@ pub(super) fn accept(
     namespace: Option<&str>,
     mut new: Value,
     options: &WriteOptions,
-) -> Result<Value, ApiError> {
+) -> Result<Written, ApiError> {
     if let Some(namespace) = namespace {
         meta::of_mut(&mut new).insert("namespace".to_owned(), Value::from(namespace));
     }
@@ -66,7 +66,7 @@ pub(super) fn store(
     namespace: Option<&str>,
     mut new: Value,
     options: &WriteOptions,
-) -> Result<Value, ApiError> {
+) -> Result<Written, ApiError> {
     admit(state, kind, namespace, &new)?;
     let (uid, now) = (state.ids.uid(), state.now_text());
     meta::start(&mut new, namespace, uid, now);
@@ -91,14 +91,13 @@ pub(super) fn store(
         return Err(ApiError::already_exists(kind.resource_subject(&name), present.is_deleting()));
     }
     if options.dry_run {
-        return Ok(view::not_stored(kind, new));
+        return Ok(Written::of(view::not_stored(kind, new)));
     }
-    state.put(kind.place(), &key, view::to_storage(kind, new));
-    let (_, created) = state.view(kind, &key).expect("stored in the line above");
+    let (stored, created) = state.put(kind.place(), &key, view::to_storage(kind, new));
     if crd::is_definition(&kind.at) {
         crd::accept(state, &key);
     }
-    Ok(created)
+    Ok(Written::stored(kind, &stored, view::read(kind, created)))
 }
 
 /// A new object says nothing of its status, where that is a subresource. Nodes

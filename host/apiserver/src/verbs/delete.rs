@@ -14,7 +14,7 @@ use crate::meta;
 use crate::server::{State, kube_time};
 use crate::status_error::{ApiError, Cause};
 use crate::storage::{Stored, in_namespace};
-use crate::view;
+use crate::view::{self, Representation};
 
 /// Holds an object until its dependents are gone.
 pub(crate) const FOREGROUND: &str = "foregroundDeletion";
@@ -205,7 +205,7 @@ enum Fate {
 }
 
 fn fate(kind: &Kind, stored: &Stored, deletion: Deletion, now: Timestamp) -> Fate {
-    let mut object = stored.object.clone();
+    let mut object = stored.object();
     let mut finalizers = meta::finalizers(&object);
     match deletion.propagation {
         Propagation::Unstated if kind.is("batch", "jobs") || kind.is("", "replicationcontrollers") => {
@@ -226,7 +226,7 @@ fn fate(kind: &Kind, stored: &Stored, deletion: Deletion, now: Timestamp) -> Fat
         return pod_fate(object, stored, deletion.grace_seconds, changed, now);
     }
     if finalizers.is_empty() && !kind.is("", "namespaces") {
-        return Fate::Gone { last: stored.object.clone(), marked: false };
+        return Fate::Gone { last: stored.object(), marked: false };
     }
     if stored.is_deleting() && !changed {
         return Fate::Unchanged;
@@ -290,8 +290,9 @@ pub(crate) fn remove_or_mark(state: &mut State, kind: &Arc<Kind>, key: &str, del
         }
         Fate::Unchanged => {
             // Nothing is to be done, but the server stores what it has read.
-            let read = view::rewritten(kind, stored.object.clone());
-            if read != stored.object {
+            let before = stored.object();
+            let read = view::rewritten(kind, before.clone());
+            if read != before {
                 state.put(kind.place(), key, read);
             }
         }
@@ -340,18 +341,18 @@ pub(super) fn collection(
     let options = DeleteOptions::parse(call)?;
     let filter = read::filter(kind, namespace, call)?;
     let collection = state.storage.collection(kind.place());
-    let (keys, items): (Vec<String>, Vec<Arc<Stored>>) = in_namespace(collection.objects(), namespace)
-        .filter(|(_, stored)| filter.matches(stored))
-        .map(|(key, stored)| (key.clone(), Arc::clone(stored)))
-        .unzip();
+    let items: Vec<Arc<Stored>> =
+        in_namespace(collection.objects(), namespace).filter(|stored| filter.matches(stored)).cloned().collect();
     let mut metadata = json!({ "resourceVersion": state.storage.version().to_string() });
-    if kind.custom.is_some() {
+    if kind.custom.is_some() && call.representation == Representation::Whole {
         metadata["continue"] = Value::from("");
     }
-    if !options.dry_run {
-        for key in keys {
+    for stored in &items {
+        let name = stored.key.rsplit('/').next().unwrap_or_default();
+        options.check(kind, name, stored)?;
+        if !options.dry_run {
             let deletion = Deletion { propagation: options.propagation, grace_seconds: options.grace_seconds };
-            remove_or_mark(state, kind, &key, deletion);
+            remove_or_mark(state, kind, &stored.key, deletion);
         }
     }
     Ok(Answer::json(200, view::list(kind, &items, &metadata, call.representation, state.now)))

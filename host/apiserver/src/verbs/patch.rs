@@ -134,9 +134,9 @@ fn modify(
     let author = Author::new(state, kind, options, subresource);
     let new = managed::update(&kind.schema, Some(&live), new, &author.writer());
     let change = Change { kind, name, subresource, options };
-    let (code, object) = change.store(state, &live, new).map_err(|error| error.with_warnings(&warnings))?;
-    warnings.extend(builtin_rules::warnings(kind, &object));
-    Ok(Answer::object(call, code, &object)?.with_warnings(warnings))
+    let (code, written) = change.store(state, &live, new).map_err(|error| error.with_warnings(&warnings))?;
+    warnings.extend(builtin_rules::warnings(kind, &written.object));
+    Ok(Answer::written(call, code, written)?.with_warnings(warnings))
 }
 
 /// What a kind cannot hold is here the patch's fault: the server says so with
@@ -196,15 +196,15 @@ fn apply(state: &mut State, target: &Target<'_>) -> Result<Answer, ApiError> {
         let mut new = merged(kind, None, &applied, &author, options.force)?;
         writing::settle(kind, &applied, &mut new)?;
         let created = create::store(state, kind, name.namespace, new, options)?;
-        warnings.extend(builtin_rules::warnings(kind, &created));
-        return Ok(Answer::object(call, 201, &created)?.with_warnings(warnings));
+        warnings.extend(builtin_rules::warnings(kind, &created.object));
+        return Ok(Answer::written(call, 201, created)?.with_warnings(warnings));
     };
     let mut new = merged(kind, Some(&live), &applied, &author, options.force)?;
     writing::settle(kind, &applied, &mut new)?;
     let change = Change { kind, name, subresource, options };
-    let (code, object) = change.store(state, &live, new).map_err(|error| error.with_warnings(&warnings))?;
-    warnings.extend(builtin_rules::warnings(kind, &object));
-    Ok(Answer::object(call, code, &object)?.with_warnings(warnings))
+    let (code, written) = change.store(state, &live, new).map_err(|error| error.with_warnings(&warnings))?;
+    warnings.extend(builtin_rules::warnings(kind, &written.object));
+    Ok(Answer::written(call, code, written)?.with_warnings(warnings))
 }
 
 /// The body of an apply, and what there is to say of it.

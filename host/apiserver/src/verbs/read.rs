@@ -1,7 +1,6 @@
 //! get, list and the start of a watch.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use base64::Engine;
@@ -15,8 +14,8 @@ use crate::kinds::Kind;
 use crate::selector::LabelSelector;
 use crate::server::{ApiServer, State};
 use crate::status_error::ApiError;
-use crate::storage::{Stored, in_namespace};
-use crate::view;
+use crate::storage::{Objects, Stored, in_namespace};
+use crate::view::{self, Representation};
 use crate::watch::{Filter, Start, Watch, WatchOptions};
 
 pub(super) fn get(state: &State, kind: &Kind, name: &Name<'_>, call: &Call) -> Result<Answer, ApiError> {
@@ -47,27 +46,25 @@ pub(super) fn list(state: &mut State, kind: &Kind, namespace: Option<&str>, call
     let now = state.now;
     let page = Page::of(&options, latest)?;
     let (objects, version) = snapshot(state, kind, page.version, latest)?;
-    let matching = in_namespace(&objects, namespace)
-        .skip_while(|(key, _)| page.after.as_ref().is_some_and(|after| *key <= after))
-        .filter(|(_, stored)| filter.matches(stored));
+    let rest = in_namespace(&objects, namespace)
+        .skip_while(|stored| page.after.as_deref().is_some_and(|after| *stored.key <= *after));
     let mut items: Vec<Arc<Stored>> = Vec::new();
-    let mut last_key = None;
+    // A full page is not the last if anything is left, whether it matches or not.
     let mut left = 0_usize;
-    for (key, stored) in matching {
+    for stored in rest {
         if page.limit.is_some_and(|limit| items.len() == limit) {
-            left += 1;
-        } else {
+            left += usize::from(!filter.fields.is_one_name());
+        } else if filter.matches(stored) {
             items.push(Arc::clone(stored));
-            last_key = Some(key.clone());
         }
     }
     let mut metadata = json!({ "resourceVersion": version.to_string() });
-    if kind.custom.is_some() {
+    if kind.custom.is_some() && call.representation == Representation::Whole {
         // A custom list is no Go struct: it says that it goes no further.
         metadata["continue"] = Value::from("");
     }
-    if let (true, Some(after)) = (left > 0, last_key) {
-        metadata["continue"] = Value::from(token(version, &after));
+    if let (true, Some(last)) = (left > 0, items.last()) {
+        metadata["continue"] = Value::from(token(version, &last.key));
         if filter.labels.is_empty() && filter.fields.is_empty() {
             metadata["remainingItemCount"] = Value::from(left);
         }
@@ -75,16 +72,14 @@ pub(super) fn list(state: &mut State, kind: &Kind, namespace: Option<&str>, call
     Ok(Answer::json(200, view::list(kind, &items, &metadata, call.representation, now)))
 }
 
-/// The objects of a collection, by their keys; copied only where they are of old.
-type Objects<'a> = Cow<'a, BTreeMap<String, Arc<Stored>>>;
-
-/// The objects at a version, or now.
+/// The objects at a version, or now; copied only where they are of old.
+#[allow(clippy::mutable_key_type, reason = "the keys of objects do not change")]
 fn snapshot<'a>(
     state: &'a mut State,
     kind: &Kind,
     version: Option<u64>,
     latest: u64,
-) -> Result<(Objects<'a>, u64), ApiError> {
+) -> Result<(Cow<'a, Objects>, u64), ApiError> {
     let collection = state.storage.collection(kind.place());
     let Some(version) = version.filter(|version| *version != latest) else {
         return Ok((Cow::Borrowed(collection.objects()), latest));

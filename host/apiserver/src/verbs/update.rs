@@ -7,7 +7,7 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 
 use super::writing::{self, Author};
-use super::{Answer, Call, Name, WriteOptions, create};
+use super::{Answer, Call, Name, WriteOptions, Written, create};
 use crate::builtin_rules;
 use crate::crd;
 use crate::kinds::Kind;
@@ -38,18 +38,18 @@ pub(super) fn update(
         }
         let mut created = create::accept(state, kind, name.namespace, new, &options)?;
         if options.dry_run && !version.is_empty() {
-            created["metadata"]["resourceVersion"] = Value::from(version);
+            created.object["metadata"]["resourceVersion"] = Value::from(version);
         }
-        return Ok(Answer::object(call, 201, &created)?.with_warnings(warnings));
+        return Ok(Answer::written(call, 201, created)?.with_warnings(warnings));
     };
     check_uid(kind, name, &new, &stored)?;
     writing::default(kind, &mut new);
     let author = Author::new(state, kind, &options, subresource);
     let new = managed::update(&kind.schema, Some(&live), new, &author.writer());
     let change = Change { kind, name, subresource, options: &options };
-    let (code, object) = change.store(state, &live, new).map_err(|error| error.with_warnings(&warnings))?;
-    warnings.extend(builtin_rules::warnings(kind, &object));
-    Ok(Answer::object(call, code, &object)?.with_warnings(warnings))
+    let (code, written) = change.store(state, &live, new).map_err(|error| error.with_warnings(&warnings))?;
+    warnings.extend(builtin_rules::warnings(kind, &written.object));
+    Ok(Answer::written(call, code, written)?.with_warnings(warnings))
 }
 
 fn check_name(name: &Name<'_>, new: &mut Value) -> Result<(), ApiError> {
@@ -105,7 +105,7 @@ pub(super) struct Change<'a> {
 
 impl Change<'_> {
     /// Stores the new object, which is decoded, defaulted and has its managed fields.
-    pub fn store(&self, state: &mut State, live: &Value, mut new: Value) -> Result<(u16, Value), ApiError> {
+    pub fn store(&self, state: &mut State, live: &Value, mut new: Value) -> Result<(u16, Written), ApiError> {
         let kind = self.kind;
         self.check_version(live, &new)?;
         meta::keep(&mut new, live);
@@ -120,27 +120,26 @@ impl Change<'_> {
         }
         kind.schema.drop_empty_lists(&mut new);
         managed::keep_times(live, &mut new);
+        let key = self.name.key();
         if self.changes_nothing(state, live, &new) {
-            return Ok((200, view::not_stored(kind, new)));
+            return Ok((200, Written::of(view::not_stored(kind, new))));
         }
         writing::validate(kind, &new, Some(live), self.subresource, meta::validate_change(&new, live))?;
         if self.options.dry_run {
-            return Ok((200, view::not_stored(kind, new)));
+            return Ok((200, Written::of(view::not_stored(kind, new))));
         }
-        let key = self.name.key();
         if is_released(kind, &new) {
             // What watches are told last is what was stored, finalizer and all.
             if let Some(stored) = state.storage.get(kind.place(), &key) {
-                state.remove(kind.place(), &key, stored.object.clone());
+                state.remove(kind.place(), &key, stored.object());
             }
-            return Ok((200, new));
+            return Ok((200, Written::of(new)));
         }
-        state.put(kind.place(), &key, view::to_storage(kind, new));
-        let (_, stored) = state.view(kind, &key).expect("stored in the line above");
+        let (stored, object) = state.put(kind.place(), &key, view::to_storage(kind, new));
         if crd::is_definition(&self.kind.at) {
             crd::accept(state, &key);
         }
-        Ok((200, stored))
+        Ok((200, Written::stored(kind, &stored, view::read(kind, object))))
     }
 
     /// What counts is what is stored: that may lack what reading adds, by
@@ -150,7 +149,7 @@ impl Change<'_> {
             return new == live;
         }
         let stored = state.storage.get(self.kind.place(), &self.name.key());
-        stored.is_some_and(|stored| stored.object == view::to_storage(self.kind, new.clone()))
+        stored.is_some_and(|stored| stored.object() == view::to_storage(self.kind, new.clone()))
     }
 
     fn check_version(&self, live: &Value, new: &Value) -> Result<(), ApiError> {

@@ -89,6 +89,7 @@ impl<'a> Author<'a> {
             // A custom kind's status endpoint changes nothing else.
             Some("status") if kind.custom.is_some() => &["metadata", "spec"],
             Some("status") => &["spec", "metadata.labels"],
+            Some("finalize") => &["status"],
             _ => &[],
         };
         let versions = match kind.custom {
@@ -381,6 +382,7 @@ pub(super) fn validate(
     causes.extend(meta::validate_finalizers(kind, new));
     if crd::is_definition(&kind.at) {
         causes.extend(crd::validate(new));
+        causes.extend(live.map(|live| crd::validate_change(new, live)).unwrap_or_default());
     }
     if causes.is_empty() {
         return Ok(());
