@@ -39,7 +39,7 @@ pub(crate) enum Work {
 pub(crate) fn settle(state: &mut State) {
     while let Some(work) = state.work.pop_front() {
         match work {
-            Work::Owners(place) => garbage::check_owners(state, &place),
+            Work::Owners(place) => garbage::check_new_owners(state, &place),
             Work::Vanished(uid) => garbage::release_dependents(state, &uid),
             Work::Waiting(place) => garbage::finish(state, &place),
             Work::Namespace(name) => emptying::namespace(state, &name),

@@ -25,7 +25,18 @@ enum Owner {
     Unknown,
 }
 
-pub(super) fn check_owners(state: &mut State, place: &Place) {
+/// An object has got other owners. One that waits for its dependents already
+/// does not look at who joins them.
+pub(super) fn check_new_owners(state: &mut State, place: &Place) {
+    let Some(stored) = state.storage.get(&place.0, &place.1) else { return };
+    let namespace = place.1.split_once('/').map(|(namespace, _)| namespace);
+    let references = stored.object()["metadata"]["ownerReferences"].as_array().cloned().unwrap_or_default();
+    if references.iter().any(|reference| look(state, reference, namespace) == Owner::Gone) {
+        check_owners(state, place);
+    }
+}
+
+fn check_owners(state: &mut State, place: &Place) {
     let Some(stored) = state.storage.get(&place.0, &place.1) else { return };
     // What is going already is left as it is.
     if stored.is_deleting() {
