@@ -6,6 +6,7 @@ mod rights;
 
 use std::{
     collections::BTreeSet,
+    fs, io,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -41,17 +42,21 @@ pub fn main(args: RbacArgs) -> anyhow::Result<()> {
         .service_account
         .split_once('/')
         .with_context(|| format!("--service-account {}: NAMESPACE/NAME is wanted", args.service_account))?;
-    for name in [namespace, account].into_iter().chain(args.namespaces.iter().map(String::as_str)) {
-        // Namespaces follow the same rule as lineages: a DNS label.
+    let names = [account, namespace].into_iter().chain(args.lease_namespace.as_deref());
+    // A Lease is named after its installation, and may have dots in its name.
+    let names = names.chain(args.installation.split('.'));
+    for name in names.chain(args.namespaces.iter().map(String::as_str)) {
+        // Each follows the same rule as lineages: a DNS label.
         Lineage::new(name).map_err(|error| anyhow::anyhow!("{name:?} is no name to give rights to: {}", error.rule))?;
     }
     let runtimes = Runtimes::start()?;
     let wasm = runtimes.wasm(args.cache.as_deref(), 1)?;
-    let plugins = runtimes.host.block_on(async {
+    let (folder, plugins) = runtimes.host.block_on(async {
         let kinds = Kinds::new(&args.apply).await?;
         let instances: Option<BTreeSet<_>> = wiring::instances(args.instances.as_deref())?;
-        let folder = read_folder(&args.plugins).await;
-        plugins(&folder, instances.as_ref(), &wasm, &kinds).await
+        let folder = read_folder(&args.plugins).await?;
+        let plugins = plugins(&folder, instances.as_ref(), &wasm, &kinds).await?;
+        anyhow::Ok((folder, plugins))
     })?;
     let rights = Rights::of(&plugins, &args.namespaces)?;
     let manifests = Manifests {
@@ -61,12 +66,16 @@ pub fn main(args: RbacArgs) -> anyhow::Result<()> {
         leases: rights.leases(&args.installation),
         rights: &rights,
     };
+    for (path, why) in &folder.ignored {
+        println!("# {path:?} gets no rights: {why}");
+    }
     print!("{manifests}");
     Ok(())
 }
 
-/// The folder as a host reads it.
-async fn read_folder(path: &Path) -> Arc<Folder> {
+/// The folder as a host reads it; an error where a host would wait.
+async fn read_folder(path: &Path) -> anyhow::Result<Arc<Folder>> {
+    modules(path).with_context(|| format!("reading the plugins folder {}", path.display()))?;
     let (mut contents, follower) = folder::follow(path);
     let stop = CancellationToken::new();
     let following = tokio::spawn(follower.run(stop.clone()));
@@ -75,7 +84,35 @@ async fn read_folder(path: &Path) -> Arc<Folder> {
     stop.cancel();
     // It was told to end.
     let _ = following.await;
-    folder
+    check_whole(path, &folder)?;
+    Ok(folder)
+}
+
+/// A module of which the folder says nothing yet would be left out unsaid.
+fn check_whole(path: &Path, folder: &Folder) -> anyhow::Result<()> {
+    let is_told = |file: &Path| {
+        folder.ignored.contains_key(file) || folder.slots.values().any(|source| source.module.as_path() == file)
+    };
+    if let Some(moving) = modules(path)?.iter().find(|file| !is_told(file)) {
+        bail!("{} or its policy is still being written: try again when it is whole", moving.display());
+    }
+    Ok(())
+}
+
+/// The modules in a folder and in those of its instances, whole or not.
+fn modules(folder: &Path) -> io::Result<Vec<PathBuf>> {
+    let mut modules = Vec::new();
+    for entry in fs::read_dir(folder)? {
+        let path = entry?.path();
+        let is_hidden = path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."));
+        if path.is_dir() && !is_hidden {
+            modules.extend(fs::read_dir(&path)?.map(|entry| Ok(entry?.path())).collect::<io::Result<Vec<_>>>()?);
+        } else if !is_hidden {
+            modules.push(path);
+        }
+    }
+    modules.retain(|path| path.extension().is_some_and(|ending| ending == "wasm") && path.is_file());
+    Ok(modules)
 }
 
 async fn plugins(
@@ -144,5 +181,30 @@ impl Kinds {
             }
             None => Resource { kind: kind.clone(), plural: plural::of(&kind.kind), namespaced: true, guessed: true },
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_folder_that_cannot_be_read_is_an_error_at_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let error = read_folder(&folder.path().join("none")).await.unwrap_err();
+        assert!(error.to_string().contains("reading the plugins folder"), "{error}");
+    }
+
+    #[tokio::test]
+    async fn a_module_is_served_or_ignored_or_told_to_be_still_written() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::create_dir(folder.path().join("canary")).unwrap();
+        for file in ["site.wasm", ".part.wasm", "notes.txt", "canary/site.wasm"] {
+            fs::write(folder.path().join(file), "").unwrap();
+        }
+        let error = check_whole(folder.path(), &Folder::default()).unwrap_err();
+        assert!(error.to_string().contains("still being written"), "{error}");
+        let read = read_folder(folder.path()).await.unwrap();
+        assert_eq!((read.slots.len(), read.ignored.len()), (2, 2));
     }
 }

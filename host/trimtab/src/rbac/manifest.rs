@@ -1,5 +1,5 @@
-//! Rights as manifests. Every name in them is a DNS name or a verb, so nothing
-//! needs quoting but the empty group.
+//! Rights as manifests. Names are quoted: `null`, `on` and `1e3` are DNS labels
+//! that YAML would read as something else.
 
 use std::fmt;
 
@@ -26,7 +26,7 @@ impl fmt::Display for Manifests<'_> {
             writeln!(f, "# The resource of {kind} is guessed: give its CustomResourceDefinition with --apply.")?;
         }
         writeln!(f, "apiVersion: v1\nkind: ServiceAccount")?;
-        writeln!(f, "metadata: {{ name: {account}, namespace: {namespace} }}")?;
+        writeln!(f, "metadata: {{ name: {account:?}, namespace: {namespace:?} }}")?;
         writeln!(f, "---\n# One Lease for each instance-id: read, watched and replaced by its name.")?;
         self.head(f, "Role", &format!("{account}-leases"), Some(self.lease_namespace))?;
         writeln!(f, "rules:")?;
@@ -65,7 +65,7 @@ impl Manifests<'_> {
     }
 
     fn head(&self, f: &mut fmt::Formatter<'_>, kind: &str, name: &str, namespace: Option<&str>) -> fmt::Result {
-        let namespace = namespace.map(|namespace| format!(", namespace: {namespace}")).unwrap_or_default();
+        let namespace = namespace.map(|namespace| format!(", namespace: {namespace:?}")).unwrap_or_default();
         writeln!(f, "apiVersion: rbac.authorization.k8s.io/v1\nkind: {kind}")?;
         writeln!(f, "metadata: {{ name: {name:?}{namespace} }}")
     }
@@ -75,16 +75,33 @@ impl Manifests<'_> {
         self.head(f, &format!("{kind}Binding"), name, namespace)?;
         writeln!(f, "roleRef: {{ apiGroup: rbac.authorization.k8s.io, kind: {kind}, name: {name:?} }}")?;
         writeln!(f, "subjects:")?;
-        writeln!(f, "  - {{ kind: ServiceAccount, name: {}, namespace: {} }}", self.account, self.namespace)
+        writeln!(f, "  - {{ kind: ServiceAccount, name: {:?}, namespace: {:?} }}", self.account, self.namespace)
     }
 }
 
 fn rule(f: &mut fmt::Formatter<'_>, group: &str, resources: &[&str], verbs: &[&str], names: &[&str]) -> fmt::Result {
-    let group = if group.is_empty() { "\"\"" } else { group };
-    writeln!(f, "  - apiGroups: [{group}]")?;
-    writeln!(f, "    resources: [{}]", resources.join(", "))?;
+    writeln!(f, "  - apiGroups: [{group:?}]")?;
+    writeln!(f, "    resources: {resources:?}")?;
     if !names.is_empty() {
-        writeln!(f, "    resourceNames: [{}]", names.join(", "))?;
+        writeln!(f, "    resourceNames: {names:?}")?;
     }
     writeln!(f, "    verbs: [{}]", verbs.join(", "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_that_yaml_would_read_as_something_else_are_quoted() {
+        let mut rights = Rights::default();
+        let target = ("example.dev".to_owned(), "no".to_owned());
+        rights.namespaces.entry("1e3".into()).or_default().entry(target).or_default().insert("list");
+        let leases = vec!["trimtab-on".to_owned()];
+        let manifests = Manifests { namespace: "null", account: "on", lease_namespace: "0x1", leases, rights: &rights };
+        let text = manifests.to_string();
+        for (word, times) in [("null", 3), ("on", 3), ("0x1", 2), ("1e3", 2), ("no", 1), ("trimtab-on", 1)] {
+            assert_eq!(text.matches(&format!("{word:?}")).count(), times, "{word} in\n{text}");
+        }
+    }
 }

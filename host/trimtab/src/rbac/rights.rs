@@ -27,6 +27,16 @@ pub struct Plugin {
     pub resources: Vec<Resource>,
 }
 
+impl Plugin {
+    fn resource(&self, kind: &GroupKind) -> Option<&Resource> {
+        self.resources.iter().find(|resource| resource.kind == *kind)
+    }
+
+    fn is_namespaced(&self, kind: &GroupKind) -> bool {
+        self.resource(kind).is_some_and(|resource| resource.namespaced)
+    }
+}
+
 /// A kind as the API server's paths, and so its rules, name it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Resource {
@@ -69,8 +79,7 @@ impl Rights {
         let mut rights = Self::default();
         for plugin in plugins {
             rights.instances.insert(plugin.instance.clone());
-            let marked = plugins.iter().any(|other| is_other_version(plugin, other));
-            rights.add_plugin(plugin, marked, namespaces)?;
+            rights.add_plugin(plugin, namespaces)?;
         }
         let events = ("events.k8s.io".to_owned(), "events".to_owned());
         rights.add(&scope(namespaces), &events, ["create", "patch"]);
@@ -82,17 +91,15 @@ impl Rights {
         self.instances.iter().map(|instance| lease::name(installation, instance)).collect()
     }
 
-    fn add_plugin(&mut self, plugin: &Plugin, marked: bool, namespaces: &[String]) -> anyhow::Result<()> {
-        let Description { object, children, reads, finalizes, .. } = &plugin.description;
+    fn add_plugin(&mut self, plugin: &Plugin, namespaces: &[String]) -> anyhow::Result<()> {
+        let Description { object, children, reads, .. } = &plugin.description;
         let served = scope(namespaces);
         let (target, status) = self.named(plugin, &object.kind, namespaces)?;
         self.add(&served, &target, CACHED);
-        self.add(&served, &target, ["get"]);
+        // The mark of the version that serves, and the finalizer: a plugin that
+        // finalizes no more still has to take away what an earlier one put there.
+        self.add(&served, &target, ["get", "patch"]);
         self.add(&served, &status, ["patch"]);
-        if *finalizes || marked {
-            // The finalizer, and the mark of the version that serves.
-            self.add(&served, &target, ["patch"]);
-        }
         for child in children.iter().filter(|child| plugin.grants.may_write(&child.kind).is_ok()) {
             let (target, _) = self.named(plugin, &child.kind, namespaces)?;
             self.add(&served, &target, CACHED);
@@ -101,7 +108,8 @@ impl Rights {
         let granted = |kind, version: &str, only: Option<&str>| plugin.grants.may_read(kind, version, only).is_ok();
         for read in reads.iter().filter(|read| granted(&read.kind, &read.version, read.namespace.as_deref())) {
             let (target, _) = self.named(plugin, &read.kind, namespaces)?;
-            match read.namespace.as_deref() {
+            // A role of one namespace gives no right to what lies in none.
+            match read.namespace.as_deref().filter(|_| plugin.is_namespaced(&read.kind)) {
                 Some(only) if !namespaces.is_empty() && !namespaces.iter().any(|namespace| namespace == only) => {
                     bail!("{} reads in the namespace {only}, which is not among --namespaces", plugin.lineage);
                 }
@@ -114,8 +122,7 @@ impl Rights {
 
     /// The targets of a kind and of its status.
     fn named(&mut self, plugin: &Plugin, kind: &GroupKind, namespaces: &[String]) -> anyhow::Result<(Target, Target)> {
-        let resource = plugin.resources.iter().find(|resource| resource.kind == *kind);
-        let Some(resource) = resource else { bail!("{}: {kind} was not looked up", plugin.lineage) };
+        let Some(resource) = plugin.resource(kind) else { bail!("{}: {kind} was not looked up", plugin.lineage) };
         if !resource.namespaced && !namespaces.is_empty() {
             bail!("{}: {kind} lies outside namespaces: it cannot be served with --namespaces", plugin.lineage);
         }
@@ -140,14 +147,6 @@ impl Rights {
 
 fn scope(namespaces: &[String]) -> Scope<'_> {
     if namespaces.is_empty() { Scope::Cluster } else { Scope::Namespaces(namespaces) }
-}
-
-/// Whether two plugins share a lineage's objects by version marks.
-fn is_other_version(plugin: &Plugin, other: &Plugin) -> bool {
-    plugin.instance == other.instance
-        && plugin.lineage == other.lineage
-        && plugin.description.object.kind == other.description.object.kind
-        && plugin.description.object.version != other.description.object.version
 }
 
 /// Rules with the same group and verbs, merged: group, resources, verbs.
@@ -207,20 +206,10 @@ mod tests {
     }
 
     #[test]
-    fn an_object_is_written_only_where_it_gets_a_finalizer_or_a_mark() {
-        let plain = Rights::of(&[plugin("", site("v1"), "")], &[]).unwrap();
-        assert_eq!(verbs(&plain, "example.dev", "sites"), ["get", "list", "watch"]);
-        assert_eq!(verbs(&plain, "example.dev", "sites/status"), ["patch"]);
-
-        let mut finalizing = site("v1");
-        finalizing["finalizes"] = json!(true);
-        let finalizing = Rights::of(&[plugin("", finalizing, "")], &[]).unwrap();
-        assert_eq!(verbs(&finalizing, "example.dev", "sites"), ["get", "list", "watch", "patch"]);
-
-        let two = [plugin("", site("v1"), ""), plugin("", site("v2"), "")];
-        assert!(verbs(&Rights::of(&two, &[]).unwrap(), "example.dev", "sites").contains(&"patch"));
-        let apart = [plugin("", site("v1"), ""), plugin("canary", site("v2"), "")];
-        assert!(!verbs(&Rights::of(&apart, &[]).unwrap(), "example.dev", "sites").contains(&"patch"));
+    fn a_finalizer_of_an_earlier_plugin_can_always_be_taken_away() {
+        let rights = Rights::of(&[plugin("", site("v1"), "")], &[]).unwrap();
+        assert_eq!(verbs(&rights, "example.dev", "sites"), ["get", "list", "watch", "patch"]);
+        assert_eq!(verbs(&rights, "example.dev", "sites/status"), ["patch"]);
     }
 
     #[test]
@@ -246,6 +235,15 @@ mod tests {
         assert_eq!(rights.namespaces["shared"][&target], CACHED.into());
         let error = Rights::of(&plugins, &["a".into()]).unwrap_err();
         assert!(error.to_string().contains("shared"), "{error}");
+    }
+
+    #[test]
+    fn a_look_up_outside_namespaces_gives_rights_in_the_cluster() {
+        let mut description = site("v1");
+        description["reads"] = json!([{ "apiVersion": "example.dev/v1", "kind": "Zone", "namespace": "shared" }]);
+        let rights = Rights::of(&[plugin("", description, "")], &[]).unwrap();
+        assert_eq!(verbs(&rights, "example.dev", "zones"), CACHED);
+        assert!(rights.namespaces.is_empty());
     }
 
     #[test]
