@@ -176,16 +176,23 @@ impl Workloads {
                 Some((kind, told)) = feeds.next() => self.take(kind, told),
                 () = until(next) => {}
             }
-            while let Some(Some((kind, told))) = feeds.next().now_or_never() {
-                self.take(kind, told);
-            }
+            self.take_all(feeds);
             self.ring();
             // Before everything is known, a set without pods is not one that lacks them.
             if self.listed.len() == Kind::ALL.len() {
                 while let Some(key) = self.due.pop_first() {
                     self.look_at(key).await;
+                    // One look may lead to the next for long; what is told meanwhile counts.
+                    self.take_all(feeds);
                 }
             }
+        }
+    }
+
+    /// Takes what has been told already.
+    fn take_all(&mut self, feeds: &mut SelectAll<BoxStream<'static, (Kind, Told)>>) {
+        while let Some(Some((kind, told))) = feeds.next().now_or_never() {
+            self.take(kind, told);
         }
     }
 
@@ -218,7 +225,10 @@ impl Workloads {
             Told::Listed(mut objects, version) => {
                 self.listed.insert(kind);
                 objects.iter_mut().for_each(|object| kind.name_in(object));
-                self.cluster.replace(kind, objects, version)
+                let lacking = self.cluster.lacking(kind, &objects, version);
+                let mut concerned = lacking.iter().flat_map(|key| self.gone(key)).collect::<BTreeSet<_>>();
+                concerned.extend(objects.into_iter().flat_map(|object| self.cluster.put(kind, object)));
+                concerned
             }
             Told::Is(object) => self.cluster.put(kind, object),
             Told::Gone(object) => self.gone(&Key::of(kind, &object)),

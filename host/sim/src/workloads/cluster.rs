@@ -68,22 +68,14 @@ impl Cluster {
         concerned
     }
 
-    /// Takes a whole list of a kind. What it lacks is gone, unless it is newer
+    /// What a whole list of a kind lacks, and so is gone, unless it is newer
     /// than the list.
-    pub fn replace(&mut self, kind: Kind, listed: Vec<Value>, at: u64) -> BTreeSet<Key> {
+    pub fn lacking(&self, kind: Kind, listed: &[Value], at: u64) -> Vec<Key> {
         let present = listed.iter().map(|object| Key::of(kind, object)).collect::<BTreeSet<_>>();
-        let known = self.objects.iter().filter(|(key, object)| {
+        let lacking = self.objects.iter().filter(|(key, object)| {
             key.kind == kind && !present.contains(key) && object::resource_version(object) <= at
         });
-        let gone = known.map(|(key, _)| key.clone()).collect::<Vec<_>>();
-        let mut concerned = BTreeSet::new();
-        for key in gone {
-            concerned.extend(self.remove(&key));
-        }
-        for object in listed {
-            concerned.extend(self.put(kind, object));
-        }
-        concerned
+        lacking.map(|(key, _)| key.clone()).collect()
     }
 
     fn forget(&mut self, key: &Key, concerned: &mut BTreeSet<Key>) {

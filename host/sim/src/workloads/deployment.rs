@@ -92,7 +92,8 @@ impl<'a> Sets<'a> {
         let wanted = replicas(self.deployment);
         let of = |field: &str, up| {
             let value = &self.deployment["spec"]["strategy"]["rollingUpdate"][field];
-            value.as_i64().unwrap_or_else(|| share(value.as_str().unwrap_or("25%"), wanted, up))
+            let count = value.as_i64().unwrap_or_else(|| share(value.as_str().unwrap_or("25%"), wanted, up));
+            count.clamp(0, i32::MAX.into())
         };
         match (of("maxSurge", true), of("maxUnavailable", false)) {
             (0, 0) => (0, 1),
@@ -241,7 +242,7 @@ impl<'a> Sets<'a> {
     fn set_progress(&self, conditions: &mut Conditions, status: &Value, now: Timestamp) -> Option<Duration> {
         const TYPE: &str = "Progressing";
         let deadline =
-            number(self.deployment, "/spec/progressDeadlineSeconds").filter(|it| *it < i64::from(i32::MAX))?;
+            number(self.deployment, "/spec/progressDeadlineSeconds").filter(|it| (0..i32::MAX.into()).contains(it))?;
         let new_name = self.new.map(object::name);
         let says = |status, reason, message: String| Condition { r#type: TYPE, status, reason, message };
         let Some(name) = new_name else {
@@ -303,7 +304,7 @@ fn scaled(set: &Value, count: i64) -> Change {
 /// `25%` of a number, rounded up or down.
 pub(super) fn share(percent: &str, of: i64, up: bool) -> i64 {
     let percent: i64 = percent.trim_end_matches('%').parse().unwrap_or_default();
-    (of * percent + if up { 99 } else { 0 }) / 100
+    of.saturating_mul(percent).saturating_add(if up { 99 } else { 0 }) / 100
 }
 
 #[cfg(test)]
@@ -315,5 +316,6 @@ mod tests {
         assert_eq!((share("25%", 2, true), share("25%", 2, false)), (1, 0));
         assert_eq!((share("25%", 4, true), share("25%", 4, false)), (1, 1));
         assert_eq!(share("0%", 4, true), 0);
+        assert_eq!(share("9223372036854775807%", 4, true), i64::MAX / 100, "it is as much as there can be");
     }
 }

@@ -4,7 +4,7 @@
 
 use std::{collections::BTreeSet, time::Duration};
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::{
@@ -13,7 +13,7 @@ use super::{
     cluster::Cluster,
     conditions::{Condition, Conditions},
     object::{self, Kind, number, text},
-    pods::{self, Ready},
+    pods::{self, BURST_MAX, Ready},
 };
 
 const FINALIZER: &str = "batch.kubernetes.io/job-tracking";
@@ -26,21 +26,45 @@ struct Pods<'a> {
     active: Vec<&'a Value>,
     /// Those that have ended, or are about to, and still have to be counted.
     ended: Vec<&'a Value>,
+    /// How many are being deleted and still run, counted or not.
+    ending: usize,
     now: Timestamp,
 }
 
 /// Why a job is over.
 struct Verdict {
     failed: bool,
-    reason: &'static str,
-    message: &'static str,
+    reason: String,
+    message: String,
+}
+
+impl Verdict {
+    fn new(failed: bool, reason: &str, message: &str) -> Self {
+        Self { failed, reason: reason.into(), message: message.into() }
+    }
+
+    /// The condition that says that it is coming, and the one that ends the job.
+    const fn conditions(failed: bool) -> (&'static str, &'static str) {
+        if failed { ("FailureTarget", "Failed") } else { ("SuccessCriteriaMet", "Complete") }
+    }
+
+    /// What was decided before: it holds whatever has become of pods since.
+    fn given(job: &Value) -> Option<Self> {
+        let conditions = Conditions::of(job);
+        [false, true].into_iter().find_map(|failed| {
+            let (target, _) = Self::conditions(failed);
+            let target = conditions.get(target).filter(|_| conditions.holds(target))?;
+            Some(Self::new(failed, text(target, "/reason"), text(target, "/message")))
+        })
+    }
 }
 
 pub(super) fn look(job: &Value, cluster: &Cluster, now: Timestamp) -> Look {
     let owned = cluster.controlled_by(job, Kind::Pod);
     let (active, ended): (Vec<_>, Vec<_>) = owned.partition(|pod| pods::is_active(pod));
+    let ending = ended.iter().filter(|pod| !pods::has_ended(pod)).count();
     let ended = ended.into_iter().filter(|pod| is_tracked(pod)).collect();
-    let pods = Pods { job, active, ended, now };
+    let pods = Pods { job, active, ended, ending, now };
     if object::is_deleting(job) {
         let all = pods.active.iter().chain(&pods.ended);
         let released = all.filter(|pod| is_tracked(pod)).map(|pod| release(pod)).collect();
@@ -55,10 +79,12 @@ pub(super) fn look(job: &Value, cluster: &Cluster, now: Timestamp) -> Look {
     let mut status = pods.counted(&mut look.changes);
     let verdict = pods.verdict(&status, &mut look);
     let suspended = job["spec"]["suspend"] == true;
-    if verdict.is_some() || suspended {
-        look.changes.extend(pods.active.iter().map(|pod| Change::Delete(Kind::Pod, (*pod).clone(), None)));
-    } else {
-        pods.scale(&status, &mut look.changes);
+    match &verdict {
+        // Those that are stopped with it have failed, too.
+        Some(verdict) if verdict.failed => look.changes.extend(pods.active.iter().map(|pod| delete(pod))),
+        Some(_) => look.changes.extend(withdrawn(&pods.active)),
+        None if suspended => look.changes.extend(withdrawn(&pods.active)),
+        None => pods.scale(&status, &mut look.changes),
     }
     pods.conclude(&mut status, verdict.as_ref(), suspended);
     look.set_status(Kind::Job, job, status, &["ready", "terminating"]);
@@ -119,6 +145,9 @@ impl Pods<'_> {
     }
 
     fn verdict(&self, status: &Value, look: &mut Look) -> Option<Verdict> {
+        if let Some(given) = Verdict::given(self.job) {
+            return Some(given);
+        }
         let (succeeded, failed) = (Self::total(status, "succeeded"), Self::total(status, "failed"));
         let completions = number(self.job, "/spec/completions");
         let enough = match completions {
@@ -127,7 +156,7 @@ impl Pods<'_> {
         };
         if enough {
             let message = "Reached expected number of succeeded pods";
-            return Some(Verdict { failed: false, reason: "CompletionsReached", message });
+            return Some(Verdict::new(false, "CompletionsReached", message));
         }
         // A container that is restarted where it is uses up its restarts at once.
         let restarts = self
@@ -137,10 +166,10 @@ impl Pods<'_> {
         let limit = number(self.job, "/spec/backoffLimit").unwrap_or(BACKOFF_LIMIT_DEFAULT);
         if failed > limit || restarts {
             let message = "Job has reached the specified backoff limit";
-            return Some(Verdict { failed: true, reason: "BackoffLimitExceeded", message });
+            return Some(Verdict::new(true, "BackoffLimitExceeded", message));
         }
         let since = object::time(self.job, "/status/startTime")?;
-        let deadline = SignedDuration::from_secs(number(self.job, "/spec/activeDeadlineSeconds")?);
+        let deadline = object::seconds(self.job, "/spec/activeDeadlineSeconds")?;
         match Duration::try_from(deadline - self.now.duration_since(since)) {
             Ok(left) if !left.is_zero() => {
                 look.wake_in(Some(left));
@@ -148,7 +177,7 @@ impl Pods<'_> {
             }
             _ => {
                 let message = "Job was active longer than specified deadline";
-                Some(Verdict { failed: true, reason: "DeadlineExceeded", message })
+                Some(Verdict::new(true, "DeadlineExceeded", message))
             }
         }
     }
@@ -166,8 +195,8 @@ impl Pods<'_> {
         let mut given_up = self.active.clone();
         given_up.sort_by_cached_key(|pod| pods::loss(pod));
         let surplus = given_up.len().saturating_sub(wanted);
-        changes.extend(given_up[..surplus].iter().map(|&pod| Change::Delete(Kind::Pod, pod.clone(), None)));
-        let missing = wanted.saturating_sub(self.active.len());
+        changes.extend(withdrawn(&given_up[..surplus]));
+        let missing = wanted.saturating_sub(self.active.len()).min(BURST_MAX);
         if self.is_indexed() {
             let mut taken = self.completed_indexes();
             taken.extend(self.active.iter().filter_map(|pod| index_of(pod)));
@@ -205,7 +234,7 @@ impl Pods<'_> {
     fn conclude(&self, status: &mut Value, verdict: Option<&Verdict>, suspended: bool) {
         let now = object::time_text(self.now);
         let mut conditions = Conditions::of(self.job);
-        let set = |conditions: &mut Conditions, r#type, holds, reason, message: &str| {
+        let set = |conditions: &mut Conditions, r#type: &str, holds, reason: &str, message: &str| {
             let new = Condition { r#type, status: holds, reason, message: message.into() };
             conditions.set(new, self.now, Value::from(now.as_str()));
         };
@@ -221,14 +250,13 @@ impl Pods<'_> {
             since => since.clone(),
         };
         if let Some(verdict) = verdict {
-            let (target, end) =
-                if verdict.failed { ("FailureTarget", "Failed") } else { ("SuccessCriteriaMet", "Complete") };
+            let (target, end) = Verdict::conditions(verdict.failed);
             if !conditions.holds(target) {
-                set(&mut conditions, target, true, verdict.reason, verdict.message);
+                set(&mut conditions, target, true, &verdict.reason, &verdict.message);
             }
             let uncounted = status["uncountedTerminatedPods"].as_object().is_some_and(|lists| !lists.is_empty());
-            if self.active.is_empty() && self.ended.is_empty() && !uncounted {
-                set(&mut conditions, end, true, verdict.reason, verdict.message);
+            if self.active.is_empty() && self.ended.is_empty() && self.ending == 0 && !uncounted {
+                set(&mut conditions, end, true, &verdict.reason, &verdict.message);
                 if !verdict.failed {
                     status["completionTime"] = Value::from(now.as_str());
                 }
@@ -237,15 +265,14 @@ impl Pods<'_> {
         let over = verdict.is_some();
         status["active"] = Value::from(if over { 0 } else { self.active.len() });
         status["ready"] = Value::from(Ready::of(self.active.iter().copied(), self.job, self.now).ready);
-        let ending = self.ended.iter().filter(|pod| object::is_deleting(pod) && !pods::has_ended(pod)).count();
-        status["terminating"] = Value::from(ending);
+        status["terminating"] = Value::from(self.ending);
         let conditions = conditions.into_value();
         status["conditions"] = if conditions == json!([]) { Value::Null } else { conditions };
     }
 
     /// Deletes a finished job when its time is over.
     fn expire(&self, changes: &mut Vec<Change>) -> Option<Duration> {
-        let after = SignedDuration::from_secs(number(self.job, "/spec/ttlSecondsAfterFinished")?);
+        let after = object::seconds(self.job, "/spec/ttlSecondsAfterFinished")?;
         let conditions = Conditions::of(self.job);
         let end = ["Complete", "Failed"].into_iter().find_map(|end| conditions.get(end))?;
         let since = object::time(end, "/lastTransitionTime")?;
@@ -278,6 +305,16 @@ fn release(pod: &Value) -> Change {
         finalizers.retain(|finalizer| finalizer != FINALIZER);
     }
     Change::Update(Kind::Pod, pod)
+}
+
+fn delete(pod: &Value) -> Change {
+    Change::Delete(Kind::Pod, pod.clone(), None)
+}
+
+/// Takes back pods that are wanted no more. That is no failure of theirs, so
+/// they are released first, and never counted.
+fn withdrawn(pods: &[&Value]) -> Vec<Change> {
+    pods.iter().flat_map(|pod| [release(pod), delete(pod)]).collect()
 }
 
 fn index_of(pod: &Value) -> Option<i64> {

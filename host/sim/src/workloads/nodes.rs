@@ -71,8 +71,10 @@ pub(super) struct Kubelets {
     pods: BTreeMap<String, (Behaviour, Instant)>,
     /// By uid: since when it is to stop.
     stopping: BTreeMap<String, Instant>,
-    /// Pods that have been given an address.
+    /// By uid: the address that it has been given.
     addresses: BTreeMap<String, u32>,
+    /// The one that is given next: those of pods that are gone are not given again.
+    next_address: u32,
 }
 
 /// What a pod has come to.
@@ -113,8 +115,11 @@ impl Kubelets {
             *entry = (behaviour, Instant::now());
         }
         let (stage, again_in) = stage(pod, &behaviour, entry.1.elapsed());
-        let next = u32::try_from(self.addresses.len()).unwrap_or(u32::MAX);
-        let address = *self.addresses.entry(uid.to_owned()).or_insert(next);
+        let address = *self.addresses.entry(uid.to_owned()).or_insert_with(|| {
+            let next = self.next_address;
+            self.next_address = next.wrapping_add(1);
+            next
+        });
         let mut look = Look { changes: Vec::new(), again_in };
         let node = nodes.iter().find(|node| node.name == text(pod, "/spec/nodeName"));
         look.set_status(Kind::Pod, pod, status(pod, stage, node, address, now), &[]);

@@ -1,7 +1,7 @@
 //! The objects of workloads as they come over the wire: which kinds there are,
 //! and the few fields that every simulated controller asks for.
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde_json::{Map, Value, json};
 
 /// The kinds that are simulated. Their order is the order in which they are
@@ -142,9 +142,9 @@ pub(super) fn generation(object: &Value) -> i64 {
     number(object, "/metadata/generation").unwrap_or_default()
 }
 
-/// `spec.replicas`, whose default is one.
+/// `spec.replicas`, whose default is one, within what its type holds.
 pub(super) fn replicas(object: &Value) -> i64 {
-    number(object, "/spec/replicas").unwrap_or(1)
+    number(object, "/spec/replicas").unwrap_or(1).clamp(0, i32::MAX.into())
 }
 
 /// The reference to its controller.
@@ -159,6 +159,12 @@ pub(super) fn text<'a>(object: &'a Value, pointer: &str) -> &'a str {
 
 pub(super) fn number(object: &Value, pointer: &str) -> Option<i64> {
     object.pointer(pointer).and_then(Value::as_i64)
+}
+
+/// The seconds at a pointer, a century at most: with any more, times overflow.
+pub(super) fn seconds(object: &Value, pointer: &str) -> Option<SignedDuration> {
+    const MAX: i64 = 100 * 365 * 24 * 3600;
+    Some(SignedDuration::from_secs(number(object, pointer)?.clamp(-MAX, MAX)))
 }
 
 pub(super) fn time(object: &Value, pointer: &str) -> Option<Timestamp> {

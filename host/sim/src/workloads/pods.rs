@@ -2,10 +2,14 @@
 
 use std::cmp::Reverse;
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use serde_json::Value;
 
-use super::object::{self, number, text};
+use super::object::{self, text};
+
+/// Pods that are made in one look at most, as controllers do: more come with the
+/// next look, so that a slip in a number leaves time to mend it.
+pub(super) const BURST_MAX: usize = 500;
 
 /// Neither ended nor being deleted.
 pub(super) fn is_active(pod: &Value) -> bool {
@@ -38,7 +42,7 @@ pub(super) struct Ready {
 impl Ready {
     /// Of pods whose workload asks for `minReadySeconds`.
     pub fn of<'a>(pods: impl Iterator<Item = &'a Value>, workload: &Value, now: Timestamp) -> Self {
-        let least = SignedDuration::from_secs(number(workload, "/spec/minReadySeconds").unwrap_or_default());
+        let least = object::seconds(workload, "/spec/minReadySeconds").unwrap_or_default();
         let mut counted = Self::default();
         for since in pods.filter(|pod| !object::is_deleting(pod)).filter_map(ready_since) {
             counted.ready += 1;

@@ -8,7 +8,7 @@ use super::{
     change::Change,
     cluster::Cluster,
     object::{self, Kind},
-    pods::{self, Ready},
+    pods::{self, BURST_MAX, Ready},
 };
 
 pub(super) fn look(set: &Value, cluster: &Cluster, now: Timestamp) -> Look {
@@ -18,7 +18,7 @@ pub(super) fn look(set: &Value, cluster: &Cluster, now: Timestamp) -> Look {
     if !object::is_deleting(set) {
         let (has, wants) = (active.len(), usize::try_from(object::replicas(set)).unwrap_or_default());
         if has < wants {
-            look.changes.extend((has..wants).map(|_| Change::Create(Kind::Pod, pod(set))));
+            look.changes.extend((has..wants).take(BURST_MAX).map(|_| Change::Create(Kind::Pod, pod(set))));
         } else {
             active.sort_by_cached_key(|pod| pods::loss(pod));
             let surplus = &active[..has - wants];

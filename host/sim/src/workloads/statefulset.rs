@@ -1,7 +1,7 @@
 //! StatefulSets: numbered pods, one after the other unless they may come in
 //! parallel, rolled from the highest number down to the partition.
 
-use std::{cmp::Reverse, collections::BTreeMap};
+use std::{cmp::Reverse, collections::BTreeMap, ops::Range};
 
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
@@ -11,7 +11,7 @@ use super::{
     change::Change,
     cluster::Cluster,
     object::{self, Kind, number, replicas, text},
-    pods::{self, Ready},
+    pods::{self, BURST_MAX, Ready},
     revision::{REVISION_LABEL, Revisions},
 };
 
@@ -21,8 +21,10 @@ const POD_INDEX: &str = "apps.kubernetes.io/pod-index";
 /// A set, its pods by their numbers, and its revisions.
 struct Pods<'a> {
     set: &'a Value,
-    /// Those that are asked for, in order.
-    wanted: Vec<(String, Option<&'a Value>)>,
+    /// The numbers that are asked for.
+    wanted: Range<i64>,
+    /// Those of them that are there.
+    present: BTreeMap<i64, &'a Value>,
     /// The others, the highest first.
     surplus: Vec<&'a Value>,
     revisions: Revisions<'a>,
@@ -52,13 +54,18 @@ impl<'a> Pods<'a> {
             current => current.to_owned(),
         };
         let first = number(set, "/spec/ordinals/start").unwrap_or_default();
-        let names = (first..first + replicas(set)).map(|at| format!("{}-{at}", object::name(set)));
-        let mut owned: BTreeMap<_, _> =
-            cluster.controlled_by(set, Kind::Pod).map(|pod| (object::name(pod), pod)).collect();
-        let wanted = names.map(|name| (owned.remove(name.as_str()), name)).map(|(pod, name)| (name, pod)).collect();
-        let mut surplus = owned.into_values().collect::<Vec<_>>();
+        let wanted = first..first.saturating_add(replicas(set));
+        let (mut present, mut surplus) = (BTreeMap::new(), Vec::new());
+        for pod in cluster.controlled_by(set, Kind::Pod) {
+            let at = ordinal(object::name(pod));
+            if wanted.contains(&at) && name(set, at) == object::name(pod) {
+                present.insert(at, pod);
+            } else {
+                surplus.push(pod);
+            }
+        }
         surplus.sort_by_key(|pod| Reverse(ordinal(object::name(pod))));
-        Self { set, wanted, surplus, revisions, current, now }
+        Self { set, wanted, present, surplus, revisions, current, now }
     }
 
     /// What to do next: one step after the other, unless pods may come and go
@@ -66,9 +73,9 @@ impl<'a> Pods<'a> {
     fn scale(&self) -> Vec<Change> {
         let parallel = self.set["spec"]["podManagementPolicy"] == "Parallel";
         let mut changes = Vec::new();
-        for (name, pod) in &self.wanted {
-            match pod {
-                None => changes.extend(self.make(name)),
+        for at in self.wanted.clone() {
+            match self.present.get(&at) {
+                None => changes.extend(self.make(at)),
                 Some(pod) if object::is_deleting(pod) => {}
                 Some(pod) if pods::has_ended(pod) => {
                     changes.push(Change::Delete(Kind::Pod, (*pod).clone(), None));
@@ -76,7 +83,7 @@ impl<'a> Pods<'a> {
                 Some(pod) if Ready::is_available(pod, self.set, self.now) => continue,
                 Some(_) => {}
             }
-            if !parallel {
+            if !parallel || changes.len() >= BURST_MAX {
                 return changes;
             }
         }
@@ -98,11 +105,10 @@ impl<'a> Pods<'a> {
             return None;
         }
         let partition = number(self.set, "/spec/updateStrategy/rollingUpdate/partition").unwrap_or_default();
-        let partition = usize::try_from(partition).unwrap_or_default();
-        for (at, (_, pod)) in self.wanted.iter().enumerate().rev() {
-            let pod = pod.filter(|_| at >= partition)?;
+        for at in self.wanted.clone().rev() {
+            let pod = self.present.get(&at).filter(|_| at - self.wanted.start >= partition)?;
             if revision_of(pod) != self.revisions.update {
-                return (!object::is_deleting(pod)).then(|| Change::Delete(Kind::Pod, pod.clone(), None));
+                return (!object::is_deleting(pod)).then(|| Change::Delete(Kind::Pod, (*pod).clone(), None));
             }
             if !Ready::is_available(pod, self.set, self.now) {
                 return None;
@@ -112,22 +118,22 @@ impl<'a> Pods<'a> {
     }
 
     /// A pod, of the revision that its number has, and its volumes' claims.
-    fn make(&self, name: &str) -> Vec<Change> {
+    fn make(&self, at: i64) -> Vec<Change> {
+        let name = name(self.set, at);
         let partition = number(self.set, "/spec/updateStrategy/rollingUpdate/partition").unwrap_or_default();
-        let first = number(self.set, "/spec/ordinals/start").unwrap_or_default();
-        let below = ordinal(name) - first < partition;
+        let below = at - self.wanted.start < partition;
         let revision = if below { &self.current } else { &self.revisions.update };
         let template = self.revisions.template(revision).unwrap_or(&self.set["spec"]["template"]);
         let mut metadata = object::template_metadata(template);
-        metadata.insert("name".into(), name.into());
+        metadata.insert("name".into(), name.as_str().into());
         // As all controllers name what they make, though this one knows the whole name.
         metadata.insert("generateName".into(), format!("{}-", object::name(self.set)).into());
-        object::label(&mut metadata, POD_NAME, name);
-        object::label(&mut metadata, POD_INDEX, ordinal(name).to_string());
+        object::label(&mut metadata, POD_NAME, name.as_str());
+        object::label(&mut metadata, POD_INDEX, at.to_string());
         object::label(&mut metadata, REVISION_LABEL, revision.as_str());
         let mut pod = object::owned(Kind::Pod, Kind::StatefulSet, self.set, metadata);
         pod["spec"] = template["spec"].clone();
-        pod["spec"]["hostname"] = Value::from(name);
+        pod["spec"]["hostname"] = Value::from(name.as_str());
         pod["spec"]["subdomain"] = self.set["spec"]["serviceName"].clone();
         let claims = self.set["spec"]["volumeClaimTemplates"].as_array().into_iter().flatten();
         let mut changes = Vec::new();
@@ -161,19 +167,17 @@ impl<'a> Pods<'a> {
     }
 
     fn set_status(&self, look: &mut Look) {
-        let all = || self.wanted.iter().filter_map(|(_, pod)| *pod).chain(self.surplus.iter().copied());
+        let all = || self.present.values().copied().chain(self.surplus.iter().copied());
         let ready = Ready::of(all(), self.set, self.now);
         look.wake_in(ready.next_in);
         let live = || all().filter(|pod| !object::is_deleting(pod));
         let of = |revision: &str| live().filter(|pod| revision_of(pod) == revision).count();
         let (count, updated) = (all().count(), of(&self.revisions.update));
-        let wanted = self.wanted.len();
+        let wanted = replicas(self.set);
         // All are new and work: what was the update is what is current.
         let partitioned = number(self.set, "/spec/updateStrategy/rollingUpdate/partition").unwrap_or_default() > 0;
-        let done = !partitioned
-            && updated == wanted
-            && count == wanted
-            && usize::try_from(ready.ready).is_ok_and(|ready| ready == wanted);
+        let all_of = |count: usize| i64::try_from(count).is_ok_and(|count| count == wanted);
+        let done = !partitioned && all_of(updated) && all_of(count) && ready.ready == wanted;
         let current = if done { &self.revisions.update } else { &self.current };
         let status = json!({
             "observedGeneration": object::generation(self.set), "replicas": count, "readyReplicas": ready.ready,
@@ -186,6 +190,10 @@ impl<'a> Pods<'a> {
 
 fn revision_of(pod: &Value) -> &str {
     pod["metadata"]["labels"][REVISION_LABEL].as_str().unwrap_or_default()
+}
+
+fn name(set: &Value, at: i64) -> String {
+    format!("{}-{at}", object::name(set))
 }
 
 fn ordinal(name: &str) -> i64 {

@@ -1,14 +1,18 @@
 //! Workloads on an API in memory, in simulated time.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
+use jiff::Timestamp;
 use serde_json::{Value, json};
 use tokio::{task::JoinHandle, time::sleep};
 use tokio_util::sync::CancellationToken;
 use trimtab_apiserver::{ApiServer, Config};
 use trimtab_cluster::connect;
 
-use super::{Settings, Workloads};
+use super::{
+    Settings, Workloads, change::Change, cluster::Cluster, job as job_controller, object::Kind, pods, replicaset,
+    statefulset,
+};
 use crate::{Api, Clock, simulate};
 
 const DEPLOYMENTS: &str = "/apis/apps/v1/namespaces/default/deployments";
@@ -249,6 +253,49 @@ fn scaling_and_deleting_leave_as_many_pods_as_are_asked_for() {
 }
 
 #[test]
+fn pods_that_live_at_the_same_time_have_addresses_of_their_own() {
+    simulate(async {
+        let scene = Scene::new();
+        scene.create(DEPLOYMENTS, deployment(json!({ "replicas": 3 }))).await;
+        scene.settle().await;
+        for lost in scene.names(PODS, |_| true).await {
+            scene.api.delete(&format!("{PODS}/{lost}")).await.unwrap();
+            scene.settle().await;
+            let pods = scene.list(PODS).await;
+            let addresses = pods.iter().map(|pod| pod["status"]["podIP"].as_str().unwrap()).collect::<BTreeSet<_>>();
+            assert_eq!(addresses.len(), 3, "{addresses:?}");
+        }
+    });
+}
+
+#[test]
+fn a_slip_in_a_number_makes_no_more_pods_at_once_than_a_burst() {
+    let huge = json!({
+        "replicas": 100_000_000, "parallelism": 100_000_000, "podManagementPolicy": "Parallel", "ordinals": { "start": 7 },
+    });
+    for (api_version, kind) in [("apps/v1", "ReplicaSet"), ("apps/v1", "StatefulSet"), ("batch/v1", "Job")] {
+        let mut cluster = Cluster::default();
+        let mut object = workload(api_version, kind, huge.clone());
+        object["metadata"]["uid"] = json!("1");
+        let look = |cluster: &Cluster| match kind {
+            "ReplicaSet" => replicaset::look(&object, cluster, Timestamp::UNIX_EPOCH),
+            "StatefulSet" => statefulset::look(&object, cluster, Timestamp::UNIX_EPOCH),
+            _ => job_controller::look(&object, cluster, Timestamp::UNIX_EPOCH),
+        };
+        // A stateful set makes its revision before its pods.
+        for change in look(&cluster).changes {
+            if let Change::Create(Kind::ControllerRevision, mut revision) = change {
+                revision["metadata"]["resourceVersion"] = json!("1");
+                cluster.put(Kind::ControllerRevision, revision);
+            }
+        }
+        let changes = look(&cluster).changes;
+        let made = changes.iter().filter(|change| matches!(change, Change::Create(Kind::Pod, _))).count();
+        assert_eq!(made, pods::BURST_MAX, "{kind}");
+    }
+}
+
+#[test]
 fn a_stateful_set_grows_in_order_and_is_rolled_from_its_end() {
     simulate(async {
         let scene = Scene::new();
@@ -413,6 +460,55 @@ fn a_suspended_job_has_no_pods_until_it_is_resumed() {
         let done = scene.get(&path).await;
         assert_eq!(condition(&done, "Suspended")["status"], "False");
         assert_eq!(condition(&done, "Complete")["status"], "True");
+    });
+}
+
+#[test]
+fn pods_that_a_job_takes_back_have_not_failed() {
+    simulate(async {
+        let scene = Scene::new();
+        let path = format!("{JOBS}/web");
+        let spec = json!({ "parallelism": 3, "completions": 3, "backoffLimit": 0 });
+        scene.create(JOBS, job(spec, json!({ super::COMPLETE_AFTER: "20s" }))).await;
+        for (change, left) in [(json!({ "parallelism": 1 }), 1), (json!({ "suspend": true }), 0)] {
+            sleep(Duration::from_secs(5)).await;
+            scene.merge(&path, json!({ "spec": change })).await;
+            sleep(Duration::from_secs(5)).await;
+            assert_eq!(scene.list(PODS).await.len(), left);
+            assert!(scene.get(&path).await["status"]["failed"].is_null());
+        }
+        scene.merge(&path, json!({ "spec": { "suspend": false } })).await;
+        scene.settle().await;
+        let done = scene.get(&path).await;
+        assert_eq!(condition(&done, "Complete")["status"], "True");
+        assert_eq!((&done["status"]["succeeded"], &done["status"]["failed"]), (&json!(3), &Value::Null));
+    });
+}
+
+#[test]
+fn what_was_decided_about_a_job_stands() {
+    simulate(async {
+        let scene = Scene::new();
+        let path = format!("{JOBS}/web");
+        scene.create(JOBS, job(json!({ "activeDeadlineSeconds": 5 }), json!({ super::COMPLETE_AFTER: "never" }))).await;
+        while condition(&scene.get(&path).await, "FailureTarget").is_null() {
+            sleep(STEP).await;
+        }
+        assert!(condition(&scene.get(&path).await, "Failed").is_null(), "its pod still runs");
+        scene.merge(&path, json!({ "spec": { "activeDeadlineSeconds": null } })).await;
+        scene.settle().await;
+        assert_eq!(condition(&scene.get(&path).await, "Failed")["reason"], "DeadlineExceeded");
+    });
+}
+
+#[test]
+fn a_deadline_in_the_far_future_is_one() {
+    simulate(async {
+        let scene = Scene::new();
+        let spec = json!({ "activeDeadlineSeconds": i64::MAX, "ttlSecondsAfterFinished": i32::MAX });
+        scene.create(JOBS, job(spec, json!({}))).await;
+        scene.settle().await;
+        assert_eq!(condition(&scene.get(&format!("{JOBS}/web")).await, "Complete")["status"], "True");
     });
 }
 
