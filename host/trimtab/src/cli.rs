@@ -219,18 +219,23 @@ pub struct CompileArgs {
     pub output: PathBuf,
 }
 
+/// A year: more is a slip, and timers that add it to the time overflow.
+const DURATION_MAX_MS: u64 = 365 * 24 * 3600 * 1000;
+
 /// `25s`, `1m`, `500ms`.
 fn duration(text: &str) -> Result<Duration, String> {
     let split = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
     let (number, unit) = text.split_at(split);
     let wanted = || format!("{text:?} is no duration: a number and ms, s or m are wanted, such as 25s");
     let number: u64 = number.parse().map_err(|_| wanted())?;
-    match unit {
-        "ms" => Ok(Duration::from_millis(number)),
-        "s" => Ok(Duration::from_secs(number)),
-        "m" => Ok(Duration::from_secs(number * 60)),
-        _ => Err(wanted()),
-    }
+    let unit_ms = match unit {
+        "ms" => 1,
+        "s" => 1_000,
+        "m" => 60_000,
+        _ => return Err(wanted()),
+    };
+    let ms = number.checked_mul(unit_ms).filter(|ms| *ms <= DURATION_MAX_MS);
+    ms.map(Duration::from_millis).ok_or_else(|| format!("{text:?} is too long: at most a year is waited"))
 }
 
 #[cfg(test)]
@@ -249,6 +254,10 @@ mod tests {
         assert_eq!(duration("500ms"), Ok(Duration::from_millis(500)));
         assert!(duration("25").is_err());
         assert!(duration("s").is_err());
+        assert!(duration("525600m").is_ok());
+        for long in ["525601m", "18446744073709551615m", "18446744073709551615ms"] {
+            assert!(duration(long).unwrap_err().contains("at most a year"), "{long}");
+        }
     }
 
     #[test]
