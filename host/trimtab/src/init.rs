@@ -27,11 +27,16 @@ const FILES: [(&str, &str); 8] = [
 const SDK: &str = "plugins/sdk/rust";
 
 /// Names that Rust gives to no crate.
-const KEYWORDS: [&str; 39] = [
+const KEYWORDS: [&str; 51] = [
     "abstract", "as", "async", "await", "become", "box", "break", "const", "continue", "crate", "do", "dyn", "else",
     "enum", "extern", "false", "final", "fn", "for", "gen", "if", "impl", "in", "let", "loop", "macro", "match", "mod",
-    "move", "mut", "override", "pub", "ref", "return", "static", "struct", "trait", "try", "type",
+    "move", "mut", "override", "priv", "pub", "ref", "return", "self", "static", "struct", "super", "trait", "true",
+    "try", "type", "typeof", "unsafe", "unsized", "use", "virtual", "where", "while", "yield",
 ];
+
+/// Crates and a type that the project's own code uses, so that it may not be
+/// called like them.
+const TAKEN: [&str; 6] = ["core", "deployment", "serde", "std", "trimtab", "trimtab-sdk"];
 
 /// Makes the project and says what can be done with it.
 pub fn main(args: InitArgs) -> anyhow::Result<()> {
@@ -64,6 +69,12 @@ fn check_name(name: &str) -> anyhow::Result<()> {
     if KEYWORDS.contains(&name) {
         bail!("{name:?} is no name for a plugin in Rust: it is a keyword");
     }
+    if TAKEN.contains(&name) {
+        bail!("{name:?} is no name for a plugin in Rust: its code uses something of that name");
+    }
+    let plural = plural::of(&kind(name));
+    Lineage::new(&plural)
+        .map_err(|error| anyhow::anyhow!("{name:?} is too long: its plural {plural:?} must be {}", error.rule))?;
     Ok(())
 }
 
@@ -131,7 +142,9 @@ mod tests {
     #[test]
     fn a_name_that_is_no_dns_label_or_no_crate_is_refused() {
         assert!(check_name("my-site-2").is_ok());
-        for wrong in ["", "My-Site", "a_b", "-a", "9lives", "struct", &"a".repeat(64)] {
+        assert!(check_name(&"a".repeat(62)).is_ok());
+        // With the s of its plural the last one is one too long.
+        for wrong in ["", "My-Site", "a_b", "-a", "9lives", "struct", "true", "yield", "serde", &"a".repeat(63)] {
             assert!(check_name(wrong).is_err(), "{wrong}");
         }
     }
