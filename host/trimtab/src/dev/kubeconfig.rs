@@ -2,7 +2,9 @@
 //! end, and never in place of somebody's own.
 
 use std::{
-    fs, io,
+    fs,
+    io::{self, Write},
+    os::unix::fs::{OpenOptionsExt, PermissionsExt},
     path::{Path, PathBuf},
 };
 
@@ -14,6 +16,7 @@ use super::api::NAME;
 /// A written file. Dropped, it is gone.
 pub struct Kubeconfig {
     path: PathBuf,
+    text: String,
 }
 
 impl Kubeconfig {
@@ -29,15 +32,27 @@ impl Kubeconfig {
             }
             Ok(_) | Err(_) => {}
         }
-        fs::write(path, format!("{content:#}\n")).with_context(|| format!("writing {}", path.display()))?;
-        Ok(Self { path: path.to_owned() })
+        let text = format!("{content:#}\n");
+        write_private(path, &text).with_context(|| format!("writing {}", path.display()))?;
+        Ok(Self { path: path.to_owned(), text })
     }
+}
+
+/// Writes what only its owner may read, as it may hold a key.
+fn write_private(path: &Path, text: &str) -> io::Result<()> {
+    let mut file = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)?;
+    // One that was there keeps the mode it had.
+    file.set_permissions(fs::Permissions::from_mode(0o600))?;
+    file.write_all(text.as_bytes())
 }
 
 impl Drop for Kubeconfig {
     fn drop(&mut self) {
-        // It may be gone already, and then nothing is left to do.
-        let _ = fs::remove_file(&self.path);
+        // Another process may have written its own there meanwhile.
+        if fs::read_to_string(&self.path).is_ok_and(|text| text == self.text) {
+            // It may be gone just now, and then nothing is left to do.
+            let _ = fs::remove_file(&self.path);
+        }
     }
 }
 
@@ -63,6 +78,22 @@ mod tests {
         let again = Kubeconfig::write(&path, &content).unwrap();
         assert!(path.exists(), "one that a killed process left is written anew");
         drop(again);
+        assert!(!path.exists());
+    }
+
+    #[test]
+    fn only_its_owner_reads_it_and_one_written_over_it_stays() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("config");
+        let of = |server: &str| json!({ "current-context": NAME, "server": server });
+        fs::write(&path, of("killed").to_string().replace(':', ": ")).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
+        let first = Kubeconfig::write(&path, &of("first")).unwrap();
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        let second = Kubeconfig::write(&path, &of("second")).unwrap();
+        drop(first);
+        assert!(path.exists(), "it is the other one's");
+        drop(second);
         assert!(!path.exists());
     }
 }
