@@ -41,7 +41,7 @@ impl Screen {
         self.is_terminal
     }
 
-    /// Prints a line, above the region.
+    /// Prints text of this program or of a command it ran, above the region.
     pub fn say(&self, line: &str) {
         self.print(&format!("{line}\n"));
     }
@@ -88,7 +88,7 @@ impl Region {
         let (columns, rows) = size();
         let shown = self.lines.len().min(rows.saturating_sub(1));
         self.rows = shown;
-        self.lines[..shown].iter().map(|line| cut(line, columns) + "\n").collect()
+        self.lines[..shown].iter().map(|line| cut(&one_line(line), columns) + "\n").collect()
     }
 }
 
@@ -96,6 +96,12 @@ fn size() -> (usize, usize) {
     let size = tcgetwinsize(io::stdout()).ok().filter(|size| size.ws_col > 0 && size.ws_row > 0);
     let (columns, rows) = size.map_or((COLUMNS_DEFAULT, ROWS_DEFAULT), |size| (size.ws_col, size.ws_row));
     (columns.into(), rows.into())
+}
+
+/// Text from elsewhere as one line: its first one, without what moves a cursor.
+pub fn one_line(text: &str) -> String {
+    let line = text.lines().next().unwrap_or_default();
+    line.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
 }
 
 /// The characters of a line that fit into a row.
@@ -154,6 +160,14 @@ mod tests {
     fn a_line_is_cut_to_the_row_it_has() {
         assert_eq!(cut("häuser", 6), "häuser");
         assert_eq!(cut("häuser", 5), "häus…");
+    }
+
+    #[test]
+    fn text_from_elsewhere_cannot_leave_its_row() {
+        assert_eq!(one_line("no \x1b[2J\tway\r\nmore"), "no \u{fffd}[2J\u{fffd}way");
+        let mut region = Region { lines: vec!["a\nb\nc".into(), String::new()], rows: 0 };
+        assert_eq!(region.drawn(), "a\n\n");
+        assert_eq!(region.rows, 2);
     }
 
     #[test]

@@ -8,6 +8,8 @@ use serde_json::Value;
 use trimtab_core::id::Lineage;
 use trimtab_engine::{Counts, SlotState, SlotView};
 
+use crate::screen::one_line;
+
 /// Events that are kept in sight.
 const EVENTS_SHOWN: usize = 6;
 
@@ -74,7 +76,7 @@ impl Picture {
             }
         }
         if self.build != before.build {
-            lines.extend(self.build.iter().map(|build| format!("build: {build}")));
+            lines.extend(self.build.iter().map(|build| format!("build: {}", one_line(build))));
         }
         lines
     }
@@ -108,7 +110,7 @@ fn state(slot: &SlotView) -> String {
     }
     if let Some(why) = &slot.reason {
         let what = if slot.refused && slot.state == SlotState::Serving { "newest file refused: " } else { "" };
-        text = format!("{text}: {what}{why}");
+        text = format!("{text}: {what}{}", one_line(why));
     }
     text
 }
@@ -130,7 +132,8 @@ pub fn event_line(event: &Value) -> String {
     let warning = if text("/type") == "Warning" { " (warning)" } else { "" };
     let times = event.pointer("/series/count").and_then(Value::as_u64);
     let times = times.map(|times| format!(" (×{times})")).unwrap_or_default();
-    format!("{time} {kind}/{name} {reason}{warning}: {}{times}", text("/note"))
+    let note = one_line(text("/note"));
+    one_line(&format!("{time} {kind}/{name} {reason}{warning}: {note}{times}"))
 }
 
 #[cfg(test)]
@@ -169,6 +172,8 @@ mod tests {
         let refused = slot(SlotState::Serving, Some(1), Some("no WebAssembly"));
         let refused = Picture { slots: vec![refused], ..Picture::default() };
         assert!(refused.news(&serving)[0].ends_with("newest file refused: no WebAssembly"));
+        let long = slot(SlotState::Refused, None, Some("what\nand where"));
+        assert!(Picture { slots: vec![long], ..Picture::default() }.news(&serving)[0].ends_with(": what"));
     }
 
     #[test]
@@ -187,6 +192,9 @@ mod tests {
             "regarding": { "kind": "Site", "name": "anna" }, "series": { "count": 3 },
         });
         assert_eq!(event_line(&event), "03:04:05 Site/anna Conflict (warning): not ours (×3)");
+        let event =
+            json!({ "reason": "Odd", "note": "first\nsecond", "regarding": { "kind": "Site", "name": "a\u{1b}b" } });
+        assert_eq!(event_line(&event), " Site/a\u{fffd}b Odd: first");
     }
 
     #[test]
