@@ -15,6 +15,7 @@ use rustix::process::{Pid, Signal, kill_process_group};
 use serde_json::Value;
 use tokio::{process::Command, sync::watch, time::Instant};
 use tokio_util::sync::CancellationToken;
+use trimtab_core::hash::Hash;
 
 use crate::screen::Screen;
 
@@ -43,8 +44,12 @@ enum Build {
     Shell(String),
 }
 
-/// What of the source a build was made from.
-type Snapshot = BTreeMap<PathBuf, (SystemTime, u64)>;
+/// What of the source a build was made from: the contents, so that a build that
+/// writes the same again is not followed by another.
+type Snapshot = BTreeMap<PathBuf, Hash>;
+
+/// The contents as they were when files had these times and lengths.
+type Read = BTreeMap<PathBuf, ((SystemTime, u64), Hash)>;
 
 impl Source {
     /// By the project's own command, or the one that is given.
@@ -72,10 +77,9 @@ impl Source {
         says: watch::Sender<Option<String>>,
         stop: CancellationToken,
     ) {
-        let mut built = None;
+        let (mut built, mut read) = (None, Read::new());
         while !stop.is_cancelled() {
-            let snapshot = self.snapshot();
-            match snapshot {
+            match self.snapshot(&mut read) {
                 Ok(snapshot) if built.as_ref() != Some(&snapshot) => {
                     says.send_replace(Some("building".into()));
                     let said = self.build(&plugins, &screen, &stop).await;
@@ -167,16 +171,23 @@ impl Source {
         Ok(if fresh.is_empty() { modules.pop().map(|(_, path)| path).into_iter().collect() } else { fresh })
     }
 
-    fn snapshot(&self) -> anyhow::Result<Snapshot> {
-        let mut files = Snapshot::new();
+    /// The source as it is now. What was `read` before and has not been touched
+    /// since is not read again.
+    fn snapshot(&self, read: &mut Read) -> anyhow::Result<Snapshot> {
+        let mut found = Read::new();
         walk(&self.folder, &|name| NOT_SOURCE.contains(&name), &mut |path, metadata| {
-            let written = path.extension().is_some_and(|ending| WRITTEN.iter().any(|written| ending == *written));
-            if !written {
-                let at = metadata.modified().unwrap_or(SystemTime::UNIX_EPOCH);
-                files.insert(path.to_owned(), (at, metadata.len()));
+            if path.extension().is_some_and(|ending| WRITTEN.iter().any(|written| ending == *written)) {
+                return;
+            }
+            let stamp = (metadata.modified().unwrap_or(SystemTime::UNIX_EPOCH), metadata.len());
+            let known = read.get(path).filter(|(before, _)| *before == stamp).map(|(_, hash)| *hash);
+            // What vanishes while it is looked at is gone the next time.
+            if let Some(hash) = known.or_else(|| Some(Hash::of([&fs::read(path).ok()?[..]]))) {
+                found.insert(path.to_owned(), (stamp, hash));
             }
         })?;
-        Ok(files)
+        *read = found;
+        Ok(read.iter().map(|(path, (_, hash))| (path.clone(), *hash)).collect())
     }
 }
 
@@ -243,12 +254,31 @@ mod tests {
         };
         ["src/lib.rs", "Cargo.toml", ".cargo/config.toml"].into_iter().for_each(write);
         let source = source(folder.path(), "true");
-        let before = source.snapshot().unwrap();
+        let mut read = Read::new();
+        let before = source.snapshot(&mut read).unwrap();
         assert_eq!(before.len(), 3);
         ["target/a.d", "Cargo.lock", "plugin.wasm", "node_modules/x/y.js"].into_iter().for_each(write);
-        assert_eq!(source.snapshot().unwrap(), before);
+        assert_eq!(source.snapshot(&mut read).unwrap(), before);
         write("src/more.rs");
-        assert_ne!(source.snapshot().unwrap(), before);
+        assert_ne!(source.snapshot(&mut read).unwrap(), before);
+    }
+
+    #[test]
+    fn a_file_that_is_written_anew_with_the_same_content_is_no_change() {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, mut read) = (folder.path().join("generated.ts"), Read::new());
+        let write = |text: &str, seconds| {
+            fs::write(&path, text).unwrap();
+            let at = SystemTime::UNIX_EPOCH + Duration::from_secs(seconds);
+            fs::File::options().append(true).open(&path).unwrap().set_modified(at).unwrap();
+        };
+        let source = source(folder.path(), "true");
+        write("one", 1);
+        let before = source.snapshot(&mut read).unwrap();
+        write("one", 2);
+        assert_eq!(source.snapshot(&mut read).unwrap(), before);
+        write("two", 3);
+        assert_ne!(source.snapshot(&mut read).unwrap(), before);
     }
 
     #[test]
