@@ -99,12 +99,18 @@ impl Drop for Dev {
     }
 }
 
-/// The processes of this machine whose command line names a path.
+/// The processes of this machine whose command line names a path, or that run in
+/// it: what is started in a folder need not be told its whole name.
 pub fn processes_of(path: &Path) -> usize {
-    let processes = std::fs::read_dir("/proc").expect("Linux has it");
-    let lines = processes.filter_map(|entry| std::fs::read_to_string(entry.ok()?.path().join("cmdline")).ok());
-    let path = path.to_str().expect("its path is text");
-    lines.filter(|line| line.contains(path)).count()
+    let processes = std::fs::read_dir("/proc").expect("Linux has it").filter_map(|entry| Some(entry.ok()?.path()));
+    let name = path.to_str().expect("its path is text");
+    let names = |process: &Path| std::fs::read_to_string(process.join("cmdline")).is_ok_and(|line| line.contains(name));
+    // The folder of a process outlives its name: the kernel marks it as deleted.
+    let runs_in = |process: &Path| {
+        let folder = std::fs::read_link(process.join("cwd"));
+        folder.is_ok_and(|folder| folder.to_str().is_some_and(|folder| folder.starts_with(name)))
+    };
+    processes.filter(|process| names(process) || runs_in(process)).count()
 }
 
 fn keep(stream: impl Read + Send + 'static, said: &Arc<Mutex<Vec<String>>>) {
