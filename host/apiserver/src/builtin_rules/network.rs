@@ -31,7 +31,22 @@ pub(super) fn check_service(spec: &Value) -> Vec<Cause> {
             }
         }
     }
+    causes.extend(check_ports_differ(ports));
     causes
+}
+
+/// Two ports of a service differ in their number or in their protocol.
+fn check_ports_differ(ports: &[Value]) -> Vec<Cause> {
+    let keys = ports.iter().map(|port| (port["protocol"].as_str().unwrap_or("TCP"), &port["port"])).collect::<Vec<_>>();
+    let again = keys.iter().enumerate().filter(|(index, key)| keys[..*index].contains(key));
+    let cause = |(index, (protocol, port)): (usize, &(&str, &Value))| {
+        // As Go writes a type of its own, whose fields have no names for JSON and an order.
+        let key = format!(
+            r#"{{"Name":"","Protocol":"{protocol}","AppProtocol":null,"Port":{port},"TargetPort":0,"NodePort":0}}"#
+        );
+        Cause { message: format!("Duplicate value: {key}"), ..Cause::duplicate(format!("spec.ports[{index}]"), "") }
+    };
+    again.map(cause).collect()
 }
 
 /// A service keeps its address for as long as it has one.

@@ -254,7 +254,9 @@ fn object_meta() -> Value {
         "type": "object",
         "x-kubernetes-map-type": "atomic",
         "properties": {
-            "apiVersion": text, "kind": text, "name": text, "uid": text,
+            // The key of the list, so its absence must not be a fault of another kind than its emptiness.
+            "uid": {"type": "string", "default": ""},
+            "apiVersion": text, "kind": text, "name": text,
             "controller": {"type": "boolean"}, "blockOwnerDeletion": {"type": "boolean"},
         },
     });
