@@ -4,7 +4,9 @@ kubectl apply -f manifests/sites.yaml
 
 kubectl wait --for=condition=Established crd/sites.clients.test --timeout=20s
 
-until kubectl get --raw /openapi/v3/apis/clients.test/v1 >/dev/null 2>&1; do sleep 0.1; done
+# kubectl explains what the index of documents lists, and the real server lists a
+# new group some time after the group's document can be read.
+timeout 20 bash -c 'until kubectl explain site >/dev/null 2>&1; do sleep 0.1; done'
 
 kubectl api-resources --api-group=clients.test -o wide
 
