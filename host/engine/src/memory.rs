@@ -19,6 +19,9 @@ use crate::{
     readers::Readers,
 };
 
+/// Children that no watch shows, by their places.
+pub type Unseen = BTreeMap<Place, Arc<Object>>;
+
 /// What one look leaves for the next one.
 #[derive(Debug, Default)]
 pub struct Remembered {
@@ -30,7 +33,7 @@ pub struct Remembered {
     pub fixed: FixedPoints,
     /// Children that no watch shows, as the last run met them: for the next
     /// plan, which gives them the label that they have lost, or never had.
-    pub unseen: BTreeMap<Place, Arc<Object>>,
+    pub unseen: Unseen,
     /// The last failure, while its inputs last.
     pub failed: Option<Failed>,
     /// When to look again although nothing has changed (`Env::elapsed`).

@@ -78,6 +78,10 @@ impl Readers {
 
     /// Replaces the triggers of a key.
     pub fn set(&mut self, key: &Key, new: BTreeSet<Trigger>) {
+        // Most looks look up what the last one did, or nothing.
+        if self.triggers.get(key).map_or(new.is_empty(), |old| *old == new) {
+            return;
+        }
         let old =
             if new.is_empty() { self.triggers.remove(key) } else { self.triggers.insert(key.clone(), new.clone()) };
         let old = old.unwrap_or_default();

@@ -2,7 +2,7 @@
 //! say in the status how it went. What is decided is decided in `core`; what is
 //! written passes the gate.
 
-use std::{collections::BTreeMap, mem, sync::Arc, time::Duration};
+use std::{mem, sync::Arc, time::Duration};
 
 use serde_json::{Map, json};
 use trimtab_cluster::gate::{Ticket, WriteError};
@@ -22,7 +22,7 @@ use trimtab_wasm::{Called, Group, Request, Response};
 use crate::{
     gather::Job,
     lookups::{self, StoreLookup},
-    memory::Remembered,
+    memory::{Remembered, Unseen},
     trouble::Trouble,
     workshop::Workshop,
 };
@@ -144,8 +144,8 @@ impl Run<'_> {
     /// Plans and writes: deletes, creates and updates, and the status last. One
     /// failed write stops neither the others nor the status.
     async fn act(mut self, answer: Answer) -> Result<Ended, Trouble> {
-        let plan = self.plan(&answer);
         let unseen = mem::take(&mut self.memory.unseen);
+        let plan = self.plan(&answer, &unseen);
         let mut troubles = Vec::new();
         for write in &plan.writes {
             if let Err(trouble) = self.write(write).await {
@@ -186,11 +186,8 @@ impl Run<'_> {
         self.job.finalizing.then(decide).flatten()
     }
 
-    fn plan(&self, answer: &Answer) -> Plan {
-        let at = |spec: &plan::ChildSpec, place: &Place| {
-            let shown = self.shop.store.get(&place.kind, &spec.version, &place.namespace, &place.name);
-            shown.or_else(|| self.memory.unseen.get(place).cloned())
-        };
+    fn plan(&self, answer: &Answer, unseen: &Unseen) -> Plan {
+        let at = |spec: &plan::ChildSpec, place: &Place| self.at(&spec.version, place, unseen);
         plan::plan(&plan::Input {
             owner: &self.owner(),
             kinds: &self.job.generation.needs.children,
@@ -199,6 +196,13 @@ impl Run<'_> {
             at: &at,
             fixed: &self.memory.fixed,
         })
+    }
+
+    /// What lies at a place, as a watch shows it or, where none does, as the last
+    /// run met it.
+    fn at(&self, version: &str, place: &Place, unseen: &Unseen) -> Option<Arc<Object>> {
+        let shown = self.shop.store.get(&place.kind, version, &place.namespace, &place.name);
+        shown.or_else(|| unseen.get(place).cloned())
     }
 
     /// Writes the status where it differs, and says whether it did.
@@ -257,10 +261,8 @@ impl Run<'_> {
 
     /// What belongs to nobody and cannot be taken over is in the way like any
     /// other's: no watch may show when that ends, so it is tried again.
-    fn not_adopted(&self, write: &Write, unseen: &BTreeMap<Place, Arc<Object>>, trouble: Trouble) -> Trouble {
-        let Write { place, version, .. } = write;
-        let live = unseen.get(place).cloned();
-        let live = live.or_else(|| self.shop.store.get(&place.kind, version, &place.namespace, &place.name));
+    fn not_adopted(&self, write: &Write, unseen: &Unseen, trouble: Trouble) -> Trouble {
+        let live = self.at(&write.version, &write.place, unseen);
         match trouble {
             Trouble::Write { place, error }
                 if error.class().is_terminal() && live.is_some_and(|it| is_free(&it.meta)) =>

@@ -8,7 +8,7 @@ use trimtab_cluster::{
     gate::{Gate, WriteError},
     store::Store,
 };
-use trimtab_core::{answer, backoff, env::Env, fingerprint::Fingerprint, id::Key, object::Object, write::Write};
+use trimtab_core::{answer, backoff, env::Env, id::Key, object::Object, write::Write};
 use trimtab_wasm::{Called, Response};
 
 use crate::{
@@ -66,8 +66,8 @@ impl Workshop {
             self.metrics.skipped(&who, "settled");
             return self.rest(key, memory, began);
         }
-        let cause = job.cause(&looks);
-        if let Some(wait) = memory.failed.as_ref().and_then(|failed| failed.holds_back(cause, began)) {
+        let held_back = |failed: &Failed| failed.holds_back(job.cause(&looks), began);
+        if let Some(wait) = memory.failed.as_ref().and_then(held_back) {
             self.metrics.skipped(&who, "backing-off");
             self.memory.put(key, memory);
             return wait.map_or(Done::Forget, Done::After);
@@ -79,7 +79,6 @@ impl Workshop {
         let took = self.env.elapsed().saturating_sub(began);
         memory.settled = None;
         let looked_up = memory.looked_up.clone();
-        let cause = job.cause(&lookups::told(&looked_up));
         let done = match ended {
             Ok(ended) => {
                 memory.failed = None;
@@ -90,7 +89,7 @@ impl Workshop {
             }
             Err(trouble) => {
                 self.metrics.ran(&who, trouble.word(), took);
-                self.failed(key, &job, memory, cause, &trouble)
+                self.failed(key, &job, memory, &trouble)
             }
         };
         if lookups::moved(&self.store, &looked_up) {
@@ -134,7 +133,8 @@ impl Workshop {
         Done::Forget
     }
 
-    fn failed(&self, key: &Key, job: &Job, mut memory: Remembered, cause: Fingerprint, trouble: &Trouble) -> Done {
+    fn failed(&self, key: &Key, job: &Job, mut memory: Remembered, trouble: &Trouble) -> Done {
+        let cause = job.cause(&lookups::told(&memory.looked_up));
         let before = memory.failed.take().filter(|failed| failed.cause == cause);
         let before = before.map_or(0, |failed| failed.count);
         let again = trouble.again();

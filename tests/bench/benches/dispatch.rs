@@ -6,7 +6,7 @@
 #![forbid(unsafe_code)]
 
 use std::{
-    env, fs,
+    fs,
     hint::black_box,
     os::unix::fs::PermissionsExt,
     path::Path,
@@ -20,16 +20,14 @@ use anyhow::Context;
 use serde_json::Value;
 use tokio::runtime::Runtime;
 use trimtab_bench::{
+    guests::{self, Nothing},
     native,
     process::own_cpu,
     report::{Samples, Table, figure},
     site,
 };
-use trimtab_core::{limits::Limits, object::Object};
-use trimtab_wasm::{
-    COMPILE_WALL, Called, CompileCommand, CompileLimits, Config, Group, KindRef, LookUp, Lookup, Mode, Plugin, Refusal,
-    Request, Response, Serve, Wasm,
-};
+use trimtab_core::limits::Limits;
+use trimtab_wasm::{Called, Config, Group, KindRef, Mode, Plugin, Request, Response, Serve, Wasm};
 
 /// Rounds in which each side is measured once: A B A B.
 const ROUNDS: usize = 9;
@@ -43,19 +41,7 @@ const CALLERS: usize = 4;
 const IN_FLIGHT: u32 = 16;
 
 fn main() -> ExitCode {
-    // This program is also the child that compiles, as the host's binary is.
-    if let [_, command, input, output] = env::args().collect::<Vec<_>>().as_slice()
-        && command == "compile"
-    {
-        return trimtab_wasm::compile(Path::new(input), Path::new(output), CompileLimits::default());
-    }
-    match measure() {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("dispatch: {error:#}");
-            ExitCode::FAILURE
-        }
-    }
+    guests::main("dispatch", measure)
 }
 
 fn measure() -> anyhow::Result<()> {
@@ -185,7 +171,7 @@ impl Guests {
     fn start(threads: usize, cache: &Path) -> anyhow::Result<Self> {
         let guests = tokio::runtime::Builder::new_multi_thread().worker_threads(threads).enable_time().build()?;
         let host = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        let compile = CompileCommand { program: env::current_exe()?, args: vec!["compile".into()], wall: COMPILE_WALL };
+        let compile = guests::compiler()?;
         let mode = Mode::Serve(Serve { guests: guests.handle().clone(), running: threads, compile });
         let wasm = Wasm::new(Config { cache_dir: cache.to_owned(), in_flight: IN_FLIGHT, mode })?;
         let file = site::plugin();
@@ -245,15 +231,6 @@ fn request() -> Request {
         children: vec![Group { of, objects }],
         finalizing: false,
         extra: "{}".into(),
-    }
-}
-
-/// The plugin looks nothing up.
-struct Nothing;
-
-impl Lookup for Nothing {
-    fn find(&self, _: &LookUp) -> Result<Vec<Arc<Object>>, Refusal> {
-        Ok(Vec::new())
     }
 }
 

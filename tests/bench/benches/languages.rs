@@ -6,7 +6,7 @@
 #![forbid(unsafe_code)]
 
 use std::{
-    env, fs,
+    fs,
     os::unix::fs::PermissionsExt,
     path::Path,
     process::{self, ExitCode},
@@ -18,6 +18,7 @@ use anyhow::Context;
 use serde_json::json;
 use tokio::runtime::Runtime;
 use trimtab_bench::{
+    guests::{self, Nothing},
     process::usage,
     report::{Samples, Table, figure},
     site,
@@ -26,10 +27,7 @@ use trimtab_core::{
     limits::{Limits, MIB},
     object::Object,
 };
-use trimtab_wasm::{
-    COMPILE_WALL, CompileCommand, CompileLimits, Config, Group, KindRef, LookUp, Lookup, Mode, Plugin, Refusal,
-    Request, Serve, Wasm,
-};
+use trimtab_wasm::{Config, Group, KindRef, LookUp, Lookup, Mode, Plugin, Refusal, Request, Serve, Wasm};
 
 const LANGUAGES: [(&str, &str); 5] =
     [("Rust", "page"), ("JavaScript", "page-js"), ("Python", "page-python"), ("Go", "page-go"), ("C", "page-c")];
@@ -40,19 +38,7 @@ const SIZES_BYTES: [usize; 2] = [1_500, 64_000];
 const INSTANCES: usize = 16;
 
 fn main() -> ExitCode {
-    // This program is also the child that compiles, as the host's binary is.
-    if let [_, command, input, output] = env::args().collect::<Vec<_>>().as_slice()
-        && command == "compile"
-    {
-        return trimtab_wasm::compile(Path::new(input), Path::new(output), CompileLimits::default());
-    }
-    match measure() {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("languages: {error:#}");
-            ExitCode::FAILURE
-        }
-    }
+    guests::main("languages", measure)
 }
 
 fn measure() -> anyhow::Result<()> {
@@ -142,7 +128,7 @@ impl Guests {
     fn start(cache: &Path) -> anyhow::Result<Self> {
         let guests = tokio::runtime::Builder::new_multi_thread().worker_threads(INSTANCES).enable_time().build()?;
         let host = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        let compile = CompileCommand { program: env::current_exe()?, args: vec!["compile".into()], wall: COMPILE_WALL };
+        let compile = guests::compiler()?;
         let mode = Mode::Serve(Serve { guests: guests.handle().clone(), running: INSTANCES, compile });
         let wasm = Wasm::new(Config { cache_dir: cache.to_owned(), in_flight: INSTANCES as u32, mode })?;
         Ok(Self { guests, host, wasm })
@@ -199,15 +185,6 @@ fn request(bytes: usize, tls: bool) -> Request {
         children: [("v1", "ConfigMap"), ("apps/v1", "Deployment"), ("v1", "Service")].map(group).into(),
         finalizing: false,
         extra: "{}".into(),
-    }
-}
-
-/// Nothing is found.
-struct Nothing;
-
-impl Lookup for Nothing {
-    fn find(&self, _: &LookUp) -> Result<Vec<Arc<Object>>, Refusal> {
-        Ok(Vec::new())
     }
 }
 

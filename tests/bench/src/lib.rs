@@ -5,6 +5,7 @@
 //! The figures that last are the ratios.
 #![forbid(unsafe_code)]
 
+pub mod guests;
 pub mod native;
 pub mod process;
 pub mod report;
