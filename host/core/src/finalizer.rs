@@ -1,5 +1,6 @@
-//! When an object carries our finalizer: as long as its plugin wants to be
-//! asked before it goes, and has not yet answered that it may.
+//! The write that gives an object our finalizer or takes it away. It is needed as
+//! long as somebody has something to do before the object goes: its plugin, or
+//! the host, which collects what Kubernetes does not.
 
 use serde_json::{Map, json};
 
@@ -10,23 +11,22 @@ use crate::{
     write::{Action, Seen, Write},
 };
 
-/// The write that brings our finalizer up to date, if one is needed. Before a
-/// run with `finalized: false`, so that nothing is made before the finalizer
-/// is there; after it with what the answer says.
+/// The write that brings our finalizer up to date, if one is missing. Needed:
+/// before anything is made that rests on it. Not needed: after all else, since
+/// the object may go with it.
 ///
 /// Finalizers are one list for all who set them, and one manager with two
 /// partial applies loses the first; so they go by merge patch of the whole
 /// list, fenced by the resource version that it was read at.
-pub fn decide(object: &Meta, kind: &Kind, lineage: &Lineage, finalizes: bool, finalized: bool) -> Option<Write> {
+pub fn decide(object: &Meta, kind: &Kind, lineage: &Lineage, needed: bool) -> Option<Write> {
     let ours = lineage.finalizer();
     let present = object.finalizers.iter().any(|finalizer| **finalizer == *ours);
     // On an object that is being deleted the server takes no new finalizer.
-    let wanted = finalizes && if object.deleting { present && !finalized } else { true };
-    if wanted == present {
+    if needed == present || (needed && object.deleting) {
         return None;
     }
     let mut finalizers = object.finalizers.iter().map(|finalizer| &**finalizer).collect::<Vec<_>>();
-    if wanted {
+    if needed {
         finalizers.push(&ours);
     } else {
         finalizers.retain(|finalizer| *finalizer != ours);
@@ -49,7 +49,7 @@ mod tests {
     use super::*;
     use crate::{id::GroupKind, kind::KindVersion, object::Object};
 
-    fn decided(deleting: bool, finalizers: &[&str], finalizes: bool, finalized: bool) -> Option<Value> {
+    fn decided(deleting: bool, finalizers: &[&str], needed: bool) -> Option<Value> {
         let mut metadata =
             json!({"name": "a", "namespace": "n", "uid": "u", "resourceVersion": "7", "finalizers": finalizers});
         if deleting {
@@ -64,7 +64,7 @@ mod tests {
             versions: vec![version("v2"), version("v1")],
             storage: Some("v1".into()),
         };
-        let write = decide(&object.meta, &kind, &Lineage::new("site").unwrap(), finalizes, finalized)?;
+        let write = decide(&object.meta, &kind, &Lineage::new("site").unwrap(), needed)?;
         assert_eq!(write.version, "v1", "metadata goes through the storage version");
         match write.action {
             Action::Metadata { seen, patch } => {
@@ -76,22 +76,21 @@ mod tests {
     }
 
     #[test]
-    fn an_object_gets_the_finalizer_of_a_plugin_that_finalizes_beside_those_of_others() {
-        assert_eq!(decided(false, &["other"], true, false), Some(json!(["other", "trimtab.dev/site"])));
-        assert_eq!(decided(false, &["trimtab.dev/site"], true, false), None);
-        assert_eq!(decided(false, &["trimtab.dev/site"], true, true), None, "only a deleted object is let go");
+    fn an_object_gets_a_needed_finalizer_beside_those_of_others_once() {
+        assert_eq!(decided(false, &["other"], true), Some(json!(["other", "trimtab.dev/site"])));
+        assert_eq!(decided(false, &["trimtab.dev/site"], true), None);
     }
 
     #[test]
-    fn it_goes_when_the_plugin_is_done_or_no_longer_finalizes() {
-        assert_eq!(decided(true, &["trimtab.dev/site", "other"], true, true), Some(json!(["other"])));
-        assert_eq!(decided(true, &["trimtab.dev/site"], true, false), None);
-        assert_eq!(decided(true, &["trimtab.dev/site"], false, false), Some(json!([])));
-        assert_eq!(decided(false, &["trimtab.dev/site"], false, false), Some(json!([])));
+    fn it_goes_when_it_is_needed_no_more_and_those_of_others_stay() {
+        assert_eq!(decided(true, &["trimtab.dev/site", "other"], false), Some(json!(["other"])));
+        assert_eq!(decided(true, &["trimtab.dev/site"], true), None);
+        assert_eq!(decided(false, &["trimtab.dev/site"], false), Some(json!([])));
+        assert_eq!(decided(false, &["other"], false), None);
     }
 
     #[test]
     fn an_object_that_is_being_deleted_gets_no_finalizer() {
-        assert_eq!(decided(true, &[], true, false), None);
+        assert_eq!(decided(true, &[], true), None);
     }
 }

@@ -97,7 +97,7 @@ impl Run<'_> {
             },
         });
         let finalizes = self.job.generation.loaded.description.finalizes;
-        let finalizer = finalizer::decide(meta, &needs.object, &self.key.lineage, finalizes, false);
+        let finalizer = finalizer::decide(meta, &needs.object, &self.key.lineage, finalizes);
         mark.into_iter().chain(finalizer).collect()
     }
 
@@ -182,8 +182,8 @@ impl Run<'_> {
     /// What lets the object go, once the plugin has said that it may.
     fn last(&self, finalized: bool) -> Option<Write> {
         let kind = &self.job.generation.needs.object;
-        let decide = || finalizer::decide(&self.job.object.meta, kind, &self.key.lineage, true, finalized);
-        self.job.finalizing.then(decide).flatten()
+        let decide = || finalizer::decide(&self.job.object.meta, kind, &self.key.lineage, false);
+        (self.job.finalizing && finalized).then(decide).flatten()
     }
 
     fn plan(&self, answer: &Answer, unseen: &Unseen) -> Plan {
