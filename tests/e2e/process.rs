@@ -5,7 +5,7 @@ use std::{
     time::Duration,
 };
 
-use serde_json::json;
+use serde_json::{Value, json};
 use trimtab_harness::eventually;
 
 use crate::support::{self, MISBEHAVE, SITE, SOON, Scene};
@@ -122,6 +122,29 @@ async fn another_instance_key_and_chosen_instances_are_served() {
     }
     assert!(host.slot("green/raw").await.is_none());
     assert!(scene.api.get(&scene.config_map("green")).await.is_none());
+}
+
+#[tokio::test]
+async fn a_plugin_serves_objects_by_the_annotation_that_its_policy_names() {
+    const KEY: &str = "example.dev/owner-instance";
+    let scene = Scene::new().await;
+    scene.define(SITE);
+    for folder in ["", "blue/"] {
+        scene.copy("raw", &format!("{folder}raw.wasm"));
+        scene.write(&format!("{folder}raw.toml"), format!("instance_key = \"annotation:{KEY}\""));
+    }
+    scene.create_site("mine", "mine").await;
+    let mark = |instance: Option<&str>| json!({ "metadata": { "annotations": { KEY: instance } } });
+    scene.api.merge(&scene.site("mine"), &mark(Some("blue"))).await;
+    let _host = scene.host().await;
+    scene.page_is("mine", "mine").await;
+    let page = scene.api.get(&scene.config_map("mine")).await.expect("it is there");
+    assert_eq!(page["metadata"]["annotations"][KEY], "blue", "a child inherits the mark where its object carries it");
+
+    scene.api.merge(&scene.site("mine"), &mark(None)).await;
+    let unmarked = |page: &Value| page["metadata"]["annotations"].get(KEY).is_none().then(|| page.clone());
+    let moved = scene.sees("the default instance takes it over", &scene.config_map("mine"), unmarked).await;
+    assert_eq!(moved["metadata"]["uid"], page["metadata"]["uid"], "the child is the same");
 }
 
 #[test]

@@ -10,7 +10,6 @@ use crate::{
     hash::Hash,
     id::{GroupKind, Place, split_api_version},
     intent::hash_of,
-    marks,
     ownership::Owner,
     plan::ChildSpec,
 };
@@ -323,7 +322,7 @@ fn refuse_what_the_host_sets(
     for field in ["labels", "annotations"] {
         match metadata.get(field) {
             Some(Value::Object(pairs)) => {
-                let hosts = |key: &&String| key.starts_with(marks::PREFIX) || *key == owner.instance_label;
+                let hosts = |key: &&String| owner.instance_key.is_set_by_host(field, key);
                 if let Some(key) = pairs.keys().find(hosts) {
                     return refuse(format!("metadata.{field}[{key:?}]"));
                 }

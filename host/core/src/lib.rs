@@ -17,6 +17,7 @@ pub mod fixed;
 pub mod grants;
 pub mod hash;
 pub mod id;
+pub mod instance;
 pub mod intent;
 pub mod kind;
 pub mod limits;

@@ -156,6 +156,17 @@ impl Object {
         Unread::of(text)?.read(&Typed::of(api_version, kind))
     }
 
+    /// The value of any annotation. Those under [`marks::PREFIX`] are at hand;
+    /// for another the metadata is read.
+    pub fn annotation(&self, name: &str) -> Option<Cow<'_, str>> {
+        if name.starts_with(marks::PREFIX) {
+            return self.meta.mark(name).map(Cow::Borrowed);
+        }
+        let metadata = Unread::of(&self.text).ok()?.metadata;
+        let Fields(annotations) = metadata.field::<Fields<'_, Text<'_>>>("annotations").ok()??;
+        annotations.into_iter().find(|(key, _)| key == name).map(|(_, Text(value))| value)
+    }
+
     /// The whole object as a tree, for the length of one decision.
     pub fn value(&self) -> serde_json::Value {
         serde_json::from_str(&self.text).expect("the text was read as JSON when the object was made")

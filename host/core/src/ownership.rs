@@ -4,11 +4,12 @@
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use crate::{
     hash::Hash,
     id::{Cluster, InstanceId, Lineage, Uid, join_api_version, split_api_version},
+    instance::InstanceKey,
     intent::hash_of,
     kind::Kind,
     marks,
@@ -28,20 +29,15 @@ pub struct Owner<'a> {
     pub lineage: &'a Lineage,
     /// The instance that serves it: children inherit the mark.
     pub instance: &'a InstanceId,
-    /// The label that carries the instance-id: [`marks::INSTANCE_LABEL`],
-    /// unless another is configured.
-    pub instance_label: &'a str,
+    /// Where that mark stands.
+    pub instance_key: &'a InstanceKey,
 }
 
 impl Owner<'_> {
     /// What the host adds to each child of this owner.
     pub fn additions(&self) -> Additions {
-        let mut labels = Map::from_iter([(marks::PLUGIN_LABEL.to_owned(), json!(self.lineage.as_str()))]);
-        if !self.instance.is_default() {
-            labels.insert(self.instance_label.to_owned(), json!(self.instance.as_str()));
-        }
-        let body = json!({ "metadata": {
-            "labels": labels,
+        let mut body = json!({ "metadata": {
+            "labels": { marks::PLUGIN_LABEL: self.lineage.as_str() },
             "annotations": { marks::OWNER: self.mark().to_string() },
             "ownerReferences": [{
                 "apiVersion": join_api_version(&self.kind.id.group, self.kind.preferred()),
@@ -52,6 +48,9 @@ impl Owner<'_> {
                 "blockOwnerDeletion": false,
             }],
         }});
+        if !self.instance.is_default() {
+            body["metadata"][self.instance_key.field()][self.instance_key.name()] = self.instance.as_str().into();
+        }
         Additions { hash: hash_of(&body), body }
     }
 
@@ -232,7 +231,7 @@ mod tests {
             meta: &site(),
             lineage: &lineage,
             instance: &instance,
-            instance_label: marks::INSTANCE_LABEL,
+            instance_key: &InstanceKey::default(),
         })
     }
 

@@ -11,6 +11,7 @@ use crate::{
     description::{ChildKind, Update, is_kind},
     hash::Hash,
     id::GroupKind,
+    instance::InstanceKey,
     limits::{Limits, MIB},
     selector::is_subdomain,
 };
@@ -23,6 +24,9 @@ pub struct Policy {
     pub module: Option<String>,
     /// The `config` table as JSON text, given to the plugin as it is.
     pub config: String,
+    /// Where objects say which instance serves them, if not where the host's own
+    /// setting says.
+    pub instance_key: Option<InstanceKey>,
     /// What one call may use.
     pub limits: Limits,
     /// Kinds that the plugin may read besides those that anyone may.
@@ -66,7 +70,7 @@ pub enum PolicyError {
     },
 }
 
-const KEYS: &[&str] = &["config", "module", "limits", "grants", "adopt", "update"];
+const KEYS: &[&str] = &["config", "module", "instance_key", "limits", "grants", "adopt", "update"];
 const KIND: &str = "a kind as \"Kind\" (core group) or \"Kind.group\", such as \"Deployment.apps\"";
 
 impl Default for Policy {
@@ -74,6 +78,7 @@ impl Default for Policy {
         Self {
             module: None,
             config: "{}".into(),
+            instance_key: None,
             limits: Limits::DEFAULT,
             reads: BTreeSet::new(),
             writes: BTreeSet::new(),
@@ -93,6 +98,7 @@ impl Policy {
         if let Some(config) = table.get("config") {
             policy.config = json("config", &Value::Table(sub_table("config", config)?.clone()))?.to_string();
         }
+        policy.instance_key = table.get("instance_key").map(instance_key).transpose()?;
         if let Some(limits) = table.get("limits") {
             policy.limits = read_limits(sub_table("limits", limits)?)?;
         }
@@ -117,11 +123,11 @@ impl Policy {
     /// What tells one generation of a slot from the next: the module's content
     /// and all that this policy says. A changed comment changes nothing.
     pub fn generation(&self, content: Hash) -> Hash {
-        let Self { module: _, config, limits, reads, writes, adopt, updates } = self;
+        let Self { module: _, config, instance_key, limits, reads, writes, adopt, updates } = self;
         let limits = format!("{limits:?}");
         let grants = format!("{reads:?} {writes:?}");
-        let children = format!("{adopt:?} {updates:?}");
-        Hash::of([content.as_bytes(), config.as_bytes(), limits.as_bytes(), grants.as_bytes(), children.as_bytes()])
+        let rest = format!("{adopt:?} {updates:?} {instance_key:?}");
+        Hash::of([content.as_bytes(), config.as_bytes(), limits.as_bytes(), grants.as_bytes(), rest.as_bytes()])
     }
 }
 
@@ -177,6 +183,12 @@ fn module_name(value: &Value) -> Result<String, PolicyError> {
         Some(name) => Ok(name.to_owned()),
         None => wrong("module", value, "the name of a .wasm file in the same folder"),
     }
+}
+
+fn instance_key(value: &Value) -> Result<InstanceKey, PolicyError> {
+    let accepted = "the name of a label, or \"annotation:NAME\"";
+    let key = value.as_str().and_then(|text| InstanceKey::parse(text).ok());
+    key.map_or_else(|| wrong("instance_key", value, accepted), Ok)
 }
 
 fn read_limits(table: &Table) -> Result<Limits, PolicyError> {
@@ -267,6 +279,7 @@ mod tests {
             r#"
             module = "site@next.wasm"
             adopt = ["Deployment.apps"]
+            instance_key = "annotation:numaflow.numaproj.io/instance"
             [config]
             image = "nginx"
             replicas = 3
@@ -292,6 +305,7 @@ mod tests {
         )
         .unwrap();
         assert_eq!(policy.module.as_deref(), Some("site@next.wasm"));
+        assert_eq!(policy.instance_key, Some(InstanceKey::Annotation("numaflow.numaproj.io/instance".into())));
         assert_eq!(
             serde_json::from_str::<Json>(&policy.config).unwrap(),
             serde_json::json!({"image": "nginx", "replicas": 3, "since": "2026-01-02", "weights": [0.5, 1], "nested": {"on": true}})
@@ -317,7 +331,7 @@ mod tests {
     #[test]
     fn each_error_names_the_key_what_was_found_and_what_is_accepted() {
         for (text, message) in [
-            ("color = 1", "color: unknown key, known are config, module, limits, grants, adopt, update"),
+            ("color = 1", "color: unknown key, known are config, module, instance_key, limits, grants, adopt, update"),
             ("config = 1", "config: found 1, accepted: a table: [config]"),
             ("[config]\na = [1, inf]", "config.a[1]: found inf, accepted: a finite number"),
             (
@@ -325,6 +339,10 @@ mod tests {
                 "module: found \"../x.wasm\", accepted: the name of a .wasm file in the same folder",
             ),
             ("module = \"site\"", "module: found \"site\", accepted: the name of a .wasm file in the same folder"),
+            (
+                "instance_key = \"a b\"",
+                "instance_key: found \"a b\", accepted: the name of a label, or \"annotation:NAME\"",
+            ),
             ("[limits]\nmemory_mib = 257", "limits.memory_mib: found 257, accepted: a whole number from 1 to 256"),
             ("[limits]\ncpu_ms = -1", "limits.cpu_ms: found -1, accepted: a whole number from 1 to 10000"),
             ("[limits]\nwall_ms = \"1s\"", "limits.wall_ms: found \"1s\", accepted: a whole number from 10 to 60000"),

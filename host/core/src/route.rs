@@ -2,7 +2,7 @@
 //! the moment of work. The owner of the slots builds a new table for every
 //! change and publishes it whole.
 //!
-//! Two marks on the object decide: the instance label, and where several
+//! Two marks on the object decide: that of its instance, and where several
 //! versions of a kind are served in one instance, the sticky annotation
 //! `trimtab.dev/version`. managedFields alone could not: a scale, an edit in
 //! the preferred version or a no-op apply changes them.
@@ -14,8 +14,9 @@ use std::{
 
 use crate::{
     id::{GroupKind, InstanceId, Lineage, SlotId, split_api_version},
+    instance::InstanceKey,
     marks,
-    object::Meta,
+    object::{Meta, Object},
     selector::Selector,
 };
 
@@ -30,6 +31,8 @@ pub struct Serving {
     pub version: String,
     /// Which objects it wants; absent: all.
     pub selector: Option<Selector>,
+    /// Where its objects say that they are its instance's.
+    pub instance_key: InstanceKey,
     /// The generation that serves in it.
     pub generation: u64,
 }
@@ -65,6 +68,14 @@ pub enum Unserved {
         kind: GroupKind,
         /// The object's instance mark.
         instance: String,
+    },
+    /// Slots that look for their instance in different places all find it.
+    #[error("it is marked for {one} and for {other}, which have different instance keys: remove one mark")]
+    TwoInstances {
+        /// One of the slots.
+        one: SlotId,
+        /// One of another instance.
+        other: SlotId,
     },
     /// The slot leaves this object alone.
     #[error("its labels do not match {selector:?}, which {slot} selects")]
@@ -114,15 +125,14 @@ impl Table {
     }
 
     /// The slot that serves an object for a lineage.
-    pub fn route(&self, object: &Meta, lineage: &Lineage, instance_key: &str) -> Route {
-        let instance = instance_of(object, instance_key);
-        let mut served =
-            self.of(&object.place.kind, lineage).filter(|s| s.slot.instance.as_str() == instance).collect::<Vec<_>>();
-        served.sort_by_key(|serving| Reverse(version_rank(&serving.version)));
-        let Some(&preferred) = served.first() else {
-            let (lineage, kind) = (lineage.clone(), object.place.kind.clone());
-            return Route::Unserved(Unserved::NoSlot { lineage, kind, instance: instance.into() });
+    pub fn route(&self, object: &Object, lineage: &Lineage) -> Route {
+        let mut served = match self.marked_for(object, lineage) {
+            Ok(served) => served,
+            Err(unserved) => return Route::Unserved(unserved),
         };
+        let object = &object.meta;
+        served.sort_by_key(|serving| Reverse(version_rank(&serving.version)));
+        let preferred = served[0];
 
         let idle = self.idle.contains(&(preferred.slot.instance.clone(), lineage.clone()));
         let chosen = if served.len() == 1 && !idle { Ok(preferred) } else { choose(object, &served, idle) };
@@ -153,14 +163,25 @@ impl Table {
         self.kinds.get(kind).into_iter().flatten().map(|serving| serving.slot.stem.lineage()).collect()
     }
 
+    /// The slots of the object's instance, at least one.
+    fn marked_for(&self, object: &Object, lineage: &Lineage) -> Result<Vec<&Serving>, Unserved> {
+        let kind = &object.meta.place.kind;
+        let is_its = |serving: &&Serving| serving.instance_key.of(object) == serving.slot.instance.as_str();
+        let served = self.of(kind, lineage).filter(is_its).collect::<Vec<_>>();
+        let Some(first) = served.first() else {
+            let mark = self.of(kind, lineage).next().map(|serving| serving.instance_key.of(object));
+            let instance = mark.unwrap_or_default().into_owned();
+            return Err(Unserved::NoSlot { lineage: lineage.clone(), kind: kind.clone(), instance });
+        };
+        match served.iter().find(|serving| serving.slot.instance != first.slot.instance) {
+            Some(other) => Err(Unserved::TwoInstances { one: first.slot.clone(), other: other.slot.clone() }),
+            None => Ok(served),
+        }
+    }
+
     fn of(&self, kind: &GroupKind, lineage: &Lineage) -> impl Iterator<Item = &Serving> {
         self.kinds.get(kind).into_iter().flatten().filter(|serving| serving.slot.stem.lineage() == *lineage)
     }
-}
-
-/// The value of an object's instance mark; empty for the default instance.
-pub fn instance_of<'a>(object: &'a Meta, instance_key: &str) -> &'a str {
-    object.label(instance_key).unwrap_or_default()
 }
 
 /// The mark to write on an object before the slot of a second version turns
@@ -232,6 +253,7 @@ mod tests {
             kind: GroupKind::new("example.com/v1", "Site"),
             version: version.into(),
             selector: None,
+            instance_key: InstanceKey::default(),
             generation: 7,
         }
     }
@@ -241,7 +263,7 @@ mod tests {
     }
 
     /// A Site with labels, and optionally a version mark and a history.
-    fn site(labels: &[(&str, &str)], mark: Option<&str>, created: Option<&str>, status: Option<&str>) -> Meta {
+    fn site(labels: &[(&str, &str)], mark: Option<&str>, created: Option<&str>, status: Option<&str>) -> Object {
         let entry = |version: &str, manager: &str, subresource: &str| json!({"manager": manager, "apiVersion": format!("example.com/{version}"), "subresource": subresource, "time": "2026-01-01T00:00:00Z"});
         let created = created.map(|version| entry(version, "kubectl", ""));
         let status = status.map(|version| entry(version, "trimtab/site/status", "status"));
@@ -251,7 +273,7 @@ mod tests {
             "annotations": mark.map(|mark| json!({marks::VERSION: mark})),
             "managedFields": created.into_iter().chain(status).collect::<Vec<_>>(),
         }});
-        Object::parse(&text.to_string(), "example.com/v1", "Site").unwrap().meta
+        Object::parse(&text.to_string(), "example.com/v1", "Site").unwrap()
     }
 
     fn lineage() -> Lineage {
@@ -264,8 +286,8 @@ mod tests {
     }
 
     /// `version`, `version+mark` where a mark is to be written, or the refusal.
-    fn to(table: &Table, object: &Meta) -> String {
-        match table.route(object, &lineage(), KEY) {
+    fn to(table: &Table, object: &Object) -> String {
+        match table.route(object, &lineage()) {
             Route::Serve { version, mark: None, .. } => version,
             Route::Serve { version, mark: Some(mark), .. } => format!("{version}+{mark}"),
             Route::Unserved(why) => why.to_string(),
@@ -275,7 +297,7 @@ mod tests {
     #[test]
     fn an_object_goes_to_the_instance_that_its_label_names_exactly() {
         let table = Table::new([serving("", "site", "v1"), serving("canary", "site", "v1")], []);
-        let instance = |object: &Meta| match table.route(object, &lineage(), KEY) {
+        let instance = |object: &Object| match table.route(object, &lineage()) {
             Route::Serve { slot, .. } => slot.to_string(),
             Route::Unserved(why) => why.to_string(),
         };
@@ -294,11 +316,18 @@ mod tests {
     }
 
     #[test]
-    fn another_label_may_carry_the_instance() {
-        let table = Table::new([serving("blue", "site", "v1")], []);
-        let object = site(&[("example.com/shard", "blue")], None, None, None);
-        assert!(matches!(table.route(&object, &lineage(), "example.com/shard"), Route::Serve { generation: 7, .. }));
-        assert!(matches!(table.route(&object, &lineage(), KEY), Route::Unserved(Unserved::NoSlot { .. })));
+    fn each_slot_looks_for_its_instance_where_its_policy_says() {
+        let instance_key = InstanceKey::parse("example.com/shard").unwrap();
+        let elsewhere = Serving { instance_key, ..serving("blue", "site@v2", "v2") };
+        let alone = Table::new([elsewhere.clone()], []);
+        let table = Table::new([serving("", "site", "v1"), serving("green", "site", "v1"), elsewhere], []);
+        let shard = ("example.com/shard", "blue");
+        assert_eq!(to(&table, &site(&[], None, None, None)), "v1");
+        assert_eq!(to(&table, &site(&[(KEY, "green")], None, None, None)), "v1");
+        let both =
+            "it is marked for blue/site@v2 and for green/site, which have different instance keys: remove one mark";
+        assert_eq!(to(&table, &site(&[(KEY, "green"), shard], None, None, None)), both);
+        assert_eq!(to(&alone, &site(&[shard], None, None, None)), "v2");
     }
 
     #[test]
@@ -360,7 +389,7 @@ mod tests {
 
     #[test]
     fn before_a_second_version_serves_unmarked_objects_are_settled() {
-        let mark = |object: Meta| settling_mark(&object, "v1", "v2");
+        let mark = |object: Object| settling_mark(&object.meta, "v1", "v2");
         assert_eq!(mark(site(&[], Some("v2"), None, None)), None);
         assert_eq!(mark(site(&[], None, Some("v2"), None)).as_deref(), Some("v1"));
         assert_eq!(mark(site(&[], None, None, Some("v2"))).as_deref(), Some("v2"));
@@ -404,7 +433,7 @@ mod tests {
         ) {
             let idle = if idle { &["site@idle"][..] } else { &[] };
             let before = site(&[], None, created, status);
-            if let Route::Serve { version, mark: Some(mark), .. } = table(&first, idle).route(&before, &lineage(), KEY) {
+            if let Route::Serve { version, mark: Some(mark), .. } = table(&first, idle).route(&before, &lineage()) {
                 prop_assert_eq!(&version, &mark);
                 let after = site(&[], Some(&mark), later, later);
                 if then.contains(&mark.as_str()) {
@@ -420,7 +449,7 @@ mod tests {
             let (alone, arriving) = (pair[0], pair[1]);
             let object = site(&[], None, created, has_status.then_some(alone));
             prop_assert_eq!(to(&table(&[alone], &[]), &object), alone);
-            let mark = settling_mark(&object, alone, arriving);
+            let mark = settling_mark(&object.meta, alone, arriving);
             let marked = site(&[], mark.as_deref(), created, has_status.then_some(alone));
             prop_assert_eq!(to(&table(&[alone, arriving], &[]), &marked), alone);
         }

@@ -131,8 +131,7 @@ impl Requirement {
 
 fn key(text: &str) -> Result<String, BadSelector> {
     let text = text.trim();
-    let (prefix, name) = text.split_once('/').map_or((None, text), |(prefix, name)| (Some(prefix), name));
-    if prefix.is_none_or(is_subdomain) && !name.is_empty() && is_label_value(name) {
+    if is_label_name(text) {
         Ok(text.to_owned())
     } else {
         Err(BadSelector { found: text.into(), wanted: if text.is_empty() { WANTED } else { WANTED_KEY } })
@@ -146,6 +145,13 @@ fn value(text: &str) -> Result<String, BadSelector> {
     } else {
         Err(BadSelector { found: text.into(), wanted: WANTED_VALUE })
     }
+}
+
+/// Whether `text` may name a label or an annotation: a name, with or without a
+/// prefix.
+pub(crate) fn is_label_name(text: &str) -> bool {
+    let (prefix, name) = text.split_once('/').map_or((None, text), |(prefix, name)| (Some(prefix), name));
+    prefix.is_none_or(is_subdomain) && !name.is_empty() && is_label_value(name)
 }
 
 fn is_label_value(text: &str) -> bool {

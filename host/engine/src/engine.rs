@@ -66,7 +66,7 @@ impl Engine {
         let discovery = Discovery::new(client.clone());
         let watches = Watches::new(client.clone(), store.clone(), discovery.kinds(), env.clone());
         let leading = Leading::new(client.clone(), env.clone(), settings.clone());
-        let permit = RouteAndGrants::new(settings.clone(), store.clone(), published.clone());
+        let permit = RouteAndGrants::new(store.clone(), published.clone());
         let gate = Gate::new(client.clone(), discovery.kinds(), store.clone(), leading.clone(), permit, env.clone());
         let events = Events::new(client, leading.clone(), env.clone(), &settings.identity);
         let workshop =

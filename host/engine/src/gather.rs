@@ -10,10 +10,10 @@ use trimtab_core::{
     id::{InstanceId, Key},
     marks,
     object::Object,
-    route::{Unserved, instance_of},
+    route::Unserved,
 };
 
-use crate::{generation::Generation, leading::Leading, serving::Serving, settings::Settings, slot::unhealthy};
+use crate::{generation::Generation, leading::Leading, serving::Serving, slot::unhealthy};
 
 /// All that a run is decided on.
 pub struct Job {
@@ -68,7 +68,6 @@ impl Idle {
 
 /// Where a look gathers from.
 pub struct Sources<'a> {
-    pub settings: &'a Settings,
     pub store: &'a Store,
     pub leading: &'a Leading,
     pub serving: &'a Serving,
@@ -78,10 +77,8 @@ impl Sources<'_> {
     /// Gathers what a look at `key` needs.
     pub fn gather(&self, key: &Key) -> Result<Job, Idle> {
         let newest = self.newest(key).ok_or(Idle::Gone)?;
-        let label = &self.settings.instance_label;
-        let (generation, mark) = self.serving.find(&newest.meta, &key.lineage, label).map_err(Idle::Unserved)?;
+        let (generation, mark) = self.serving.find(&newest, &key.lineage).map_err(Idle::Unserved)?;
         let instance = generation.loaded.slot.instance.clone();
-        debug_assert_eq!(instance.as_str(), instance_of(&newest.meta, label));
 
         let version = &generation.loaded.description.object.version;
         let place = &key.place;

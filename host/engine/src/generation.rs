@@ -13,6 +13,7 @@ use trimtab_core::{
     grants::Grants,
     hash::Hash,
     id::{Cluster, GroupKind, Key, Lineage, SlotId},
+    instance::InstanceKey,
     kind::Kind,
     marks,
     plan::ChildSpec,
@@ -55,6 +56,8 @@ pub struct Generation {
 
 /// The kinds of a description as the server serves them.
 pub struct Needs {
+    /// Where its objects say that they are its instance's.
+    pub instance_key: InstanceKey,
     /// The kind of the object.
     pub object: Arc<Kind>,
     /// Its schema in the declared version.
@@ -127,7 +130,9 @@ impl Needs {
         let finder = Finder { kinds, discovery, settings };
         let wanted = &loaded.description.object;
         let object = finder.kind(&wanted.kind, &wanted.version)?;
-        let object_watches = finder.watches(&object, &wanted.version, settings.object_selector().as_deref(), None)?;
+        let instance_key = loaded.policy.instance_key.as_ref().unwrap_or(&settings.instance_key);
+        let selector = settings.object_selector(instance_key);
+        let object_watches = finder.watches(&object, &wanted.version, selector.as_deref(), None)?;
         let mut watches = object_watches.iter().cloned().collect::<BTreeSet<_>>();
 
         // What the policy denies is not even watched: Secrets, say, stay out of this process.
@@ -151,6 +156,7 @@ impl Needs {
             watches.extend(finder.watches(&kind, &read.version, None, read.namespace.as_deref())?);
         }
         Ok(Self {
+            instance_key: instance_key.clone(),
             object_schema: finder.schema(&wanted.kind, &wanted.version).await?,
             child_refs: children.iter().map(child_ref).collect(),
             object,

@@ -9,19 +9,18 @@ use trimtab_cluster::{
 };
 use trimtab_core::write::{Action, Write};
 
-use crate::{published::Published, settings::Settings};
+use crate::published::Published;
 
 /// The route once more, and the grants.
 pub struct RouteAndGrants {
-    settings: Arc<Settings>,
     store: Arc<Store>,
     published: Arc<Published>,
 }
 
 impl RouteAndGrants {
     /// Of one engine.
-    pub fn new(settings: Arc<Settings>, store: Arc<Store>, published: Arc<Published>) -> Arc<Self> {
-        Arc::new(Self { settings, store, published })
+    pub fn new(store: Arc<Store>, published: Arc<Published>) -> Arc<Self> {
+        Arc::new(Self { store, published })
     }
 }
 
@@ -33,9 +32,7 @@ impl Permit for RouteAndGrants {
         let place = &ticket.key.place;
         let version = &generation.loaded.description.object.version;
         let object = self.store.get(&place.kind, version, &place.namespace, &place.name).ok_or_else(gone)?;
-        let (now, _) = serving
-            .find(&object.meta, &ticket.key.lineage, &self.settings.instance_label)
-            .map_err(|why| why.to_string())?;
+        let (now, _) = serving.find(&object, &ticket.key.lineage).map_err(|why| why.to_string())?;
         if object.meta.uid != ticket.uid || now.number != ticket.generation {
             return Err(gone());
         }

@@ -283,7 +283,7 @@ impl Run<'_> {
             meta: &self.job.object.meta,
             lineage: &self.key.lineage,
             instance: &self.job.instance,
-            instance_label: &self.shop.settings.instance_label,
+            instance_key: &self.job.generation.needs.instance_key,
         }
     }
 }

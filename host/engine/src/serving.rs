@@ -5,8 +5,8 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use trimtab_core::{
     id::{InstanceId, Lineage},
-    object::Meta,
-    route::{Route, Table, Unserved, instance_of, settling_mark},
+    object::Object,
+    route::{Route, Table, Unserved, settling_mark},
 };
 
 use crate::generation::Generation;
@@ -39,18 +39,12 @@ pub struct Settling {
 impl Serving {
     /// The generation that serves an object for a lineage, and the version mark
     /// that the object must be given first.
-    pub fn find(
-        &self,
-        object: &Meta,
-        lineage: &Lineage,
-        label: &str,
-    ) -> Result<(&Arc<Generation>, Option<String>), Unserved> {
-        match self.table.route(object, lineage, label) {
-            Route::Serve { generation, mark, .. } => {
-                let settled = self.settling.iter().find(|settling| {
-                    settling.lineage == *lineage && settling.instance.as_str() == instance_of(object, label)
-                });
-                let mark = settled.map_or(mark, |to| settling_mark(object, &to.alone, &to.arriving));
+    pub fn find(&self, object: &Object, lineage: &Lineage) -> Result<(&Arc<Generation>, Option<String>), Unserved> {
+        match self.table.route(object, lineage) {
+            Route::Serve { slot, generation, mark, .. } => {
+                let its = |settling: &&Settling| settling.lineage == *lineage && settling.instance == slot.instance;
+                let settled = self.settling.iter().find(its);
+                let mark = settled.map_or(mark, |to| settling_mark(&object.meta, &to.alone, &to.arriving));
                 Ok((&self.generations[&generation], mark))
             }
             Route::Unserved(why) => Err(why),

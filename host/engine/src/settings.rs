@@ -2,15 +2,16 @@
 
 use std::{collections::BTreeSet, time::Duration};
 
-use trimtab_core::id::InstanceId;
+use trimtab_core::{id::InstanceId, instance::InstanceKey};
 
 /// How one engine serves one cluster.
 #[derive(Debug, Clone)]
 pub struct Settings {
     /// Which instances are served; none: all that the folder has.
     pub instances: Option<BTreeSet<InstanceId>>,
-    /// The label that names an object's instance.
-    pub instance_label: String,
+    /// Where objects say which instance serves them, unless a plugin's policy says
+    /// otherwise.
+    pub instance_key: InstanceKey,
     /// The watched namespaces; empty for all, with cluster-wide watches.
     pub namespaces: Vec<String>,
     /// The installation: part of the names of its Leases.
@@ -37,10 +38,9 @@ impl Settings {
 
     /// The label selector that lets the server leave out the objects of other
     /// instances, where exactly one is served.
-    pub fn object_selector(&self) -> Option<String> {
+    pub fn object_selector(&self, key: &InstanceKey) -> Option<String> {
         let only = self.instances.as_ref().filter(|served| served.len() == 1)?.first()?;
-        let label = &self.instance_label;
-        Some(if only.is_default() { format!("!{label}") } else { format!("{label}={only}") })
+        key.selector(only)
     }
 }
 
@@ -51,7 +51,7 @@ mod tests {
     fn serving(instances: Option<&[&str]>) -> Settings {
         Settings {
             instances: instances.map(|ids| ids.iter().map(|id| InstanceId::new(id).unwrap()).collect()),
-            instance_label: "x/id".into(),
+            instance_key: InstanceKey::default(),
             namespaces: vec![],
             installation: "trimtab".into(),
             lease_namespace: "default".into(),
@@ -63,9 +63,10 @@ mod tests {
 
     #[test]
     fn the_server_filters_where_one_instance_is_served() {
-        assert_eq!(serving(None).object_selector(), None);
-        assert_eq!(serving(Some(&["a", "b"])).object_selector(), None);
-        assert_eq!(serving(Some(&["a"])).object_selector().as_deref(), Some("x/id=a"));
-        assert_eq!(serving(Some(&[""])).object_selector().as_deref(), Some("!x/id"));
+        let selector = |instances| serving(instances).object_selector(&InstanceKey::parse("x/id").unwrap());
+        assert_eq!(selector(None), None);
+        assert_eq!(selector(Some(&["a", "b"])), None);
+        assert_eq!(selector(Some(&["a"])).as_deref(), Some("x/id=a"));
+        assert_eq!(selector(Some(&[""])).as_deref(), Some("!x/id"));
     }
 }

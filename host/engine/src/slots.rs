@@ -14,7 +14,7 @@ use trimtab_cluster::{
 use trimtab_core::{
     claim::{self, Claim, Claims},
     id::{Key, SlotId},
-    object::Meta,
+    object::Object,
     route::{self, Table},
 };
 use trimtab_wasm::Wasm;
@@ -289,12 +289,11 @@ impl Slots {
     fn unmarked(&self, id: &SlotId, candidate: &Generation) -> Option<String> {
         let settling = self.settling(id)?;
         let objects = candidate.needs.object_watches.iter().flat_map(|spec| self.rooms.store.list(spec));
-        let label = &self.rooms.settings.instance_label;
-        let lacks = |object: &Meta| {
-            route::instance_of(object, label) == id.instance.as_str()
-                && route::settling_mark(object, &settling.alone, &settling.arriving).is_some()
+        let lacks = |object: &Object| {
+            candidate.needs.instance_key.of(object) == id.instance.as_str()
+                && route::settling_mark(&object.meta, &settling.alone, &settling.arriving).is_some()
         };
-        let count = objects.filter(|object| !object.meta.deleting && lacks(&object.meta)).count();
+        let count = objects.filter(|object| !object.meta.deleting && lacks(object)).count();
         (count > 0 && !self.rooms.settings.dry_run)
             .then(|| format!("{count} objects wait for the mark that keeps them on version {}", settling.alone))
     }
@@ -330,6 +329,7 @@ impl Slots {
             kind: generation.needs.object.id.clone(),
             version: generation.loaded.description.object.version.clone(),
             selector: generation.loaded.description.object.selector.clone(),
+            instance_key: generation.needs.instance_key.clone(),
             generation: generation.number,
         });
         let idle = self.slots.iter().filter(|(_, slot)| slot.serving.is_none()).map(|(id, _)| id.clone());

@@ -52,8 +52,7 @@ impl Workshop {
         let began = self.env.elapsed();
         let mut memory = self.memory.take(key);
         let serving = self.published.serving.load_full();
-        let sources =
-            Sources { settings: &self.settings, store: &self.store, leading: &self.leading, serving: &serving };
+        let sources = Sources { store: &self.store, leading: &self.leading, serving: &serving };
         let job = match sources.gather(key) {
             Ok(job) => job,
             Err(idle) => return self.idle(key, memory, &idle),

@@ -17,7 +17,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 use trimtab_apiserver::{ApiServer, Config};
 use trimtab_cluster::connect;
-use trimtab_core::marks;
+use trimtab_core::instance::InstanceKey;
 use trimtab_engine::{Engine, Parts, Settings, SlotView, folder::Folder};
 use trimtab_wasm::Wasm;
 
@@ -296,7 +296,7 @@ impl World {
 fn settings(process: u32) -> Settings {
     Settings {
         instances: None,
-        instance_label: marks::INSTANCE_LABEL.into(),
+        instance_key: InstanceKey::default(),
         namespaces: Vec::new(),
         installation: "trimtab".into(),
         lease_namespace: "default".into(),

@@ -3,6 +3,7 @@
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use clap::{Args, Parser, Subcommand};
+use trimtab_core::instance::InstanceKey;
 use trimtab_sim::explore::Disturbance;
 
 /// A Kubernetes controller host: drop a .wasm into a folder and it serves.
@@ -45,9 +46,9 @@ pub struct ServeArgs {
     /// Serve only these instance-ids, separated by commas; the empty string is the default instance.
     #[arg(long, env = "TRIMTAB_INSTANCES", value_delimiter = ',', value_name = "IDS")]
     pub instances: Option<Vec<String>>,
-    /// The label that says which instance serves an object.
-    #[arg(long, env = "TRIMTAB_INSTANCE_KEY", default_value = trimtab_core::marks::INSTANCE_LABEL, value_name = "LABEL")]
-    pub instance_key: String,
+    /// The label that says which instance serves an object, or `annotation:NAME`; a plugin's policy may name another.
+    #[arg(long, env = "TRIMTAB_INSTANCE_KEY", default_value = trimtab_core::marks::INSTANCE_LABEL, value_parser = InstanceKey::parse, value_name = "KEY")]
+    pub instance_key: InstanceKey,
     /// Watch only these namespaces, so that no cluster rights are needed.
     #[arg(long, env = "TRIMTAB_NAMESPACES", value_delimiter = ',', value_name = "NAMES")]
     pub namespaces: Vec<String>,

@@ -11,7 +11,7 @@ use anyhow::{Context, bail};
 use tokio::runtime::Runtime;
 use tokio_util::sync::CancellationToken;
 use trimtab_cluster::Client;
-use trimtab_core::{env::Env, id::InstanceId, marks};
+use trimtab_core::{env::Env, id::InstanceId, instance::InstanceKey};
 use trimtab_engine::{
     Engine, Parts, Settings,
     folder::{self, Follower},
@@ -120,7 +120,7 @@ impl Host {
 pub fn settings(args: &ServeArgs, lease_namespace: String, dry_run: bool) -> anyhow::Result<Settings> {
     Ok(Settings {
         instances: instances(args.instances.as_deref())?,
-        instance_label: args.instance_key.clone(),
+        instance_key: args.instance_key.clone(),
         namespaces: args.namespaces.clone(),
         installation: args.installation.clone(),
         lease_namespace,
@@ -140,7 +140,7 @@ pub fn instances<T: FromIterator<InstanceId>>(ids: Option<&[String]>) -> anyhow:
 pub fn own_settings() -> Settings {
     Settings {
         instances: None,
-        instance_label: marks::INSTANCE_LABEL.into(),
+        instance_key: InstanceKey::default(),
         namespaces: Vec::new(),
         installation: "trimtab".into(),
         lease_namespace: "default".into(),

@@ -9,8 +9,8 @@ use trimtab_core::{
     description::{Description, Update},
     grants::Grants,
     id::{Cluster, GroupKind, InstanceId, Lineage},
+    instance::InstanceKey,
     kind::{Kind, KindVersion},
-    marks,
     object::Object,
     ownership::Owner,
     plan::ChildSpec,
@@ -25,6 +25,7 @@ pub struct World {
     pub object: Object,
     pub lineage: Lineage,
     pub instance: InstanceId,
+    pub instance_key: InstanceKey,
     pub kinds: Vec<ChildSpec>,
     pub grants: Grants,
 }
@@ -73,6 +74,7 @@ impl World {
             kind,
             lineage: Lineage::new("site").unwrap(),
             instance: InstanceId::default_instance(),
+            instance_key: InstanceKey::default(),
             kinds: declared
                 .map(|(api_version, kind, namespaced, update)| spec(api_version, kind, namespaced, update))
                 .into(),
@@ -105,7 +107,7 @@ impl World {
             meta: &self.object.meta,
             lineage: &self.lineage,
             instance: &self.instance,
-            instance_label: marks::INSTANCE_LABEL,
+            instance_key: &self.instance_key,
         }
     }
 
