@@ -10,7 +10,7 @@ use std::{
 };
 
 use anyhow::{Context, bail};
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process, waitid};
 
 /// Waits for its input to end, which happens when the test ends in whatever
 /// way, then kills the process group and removes the folder. It leaves the
@@ -98,9 +98,12 @@ impl Process {
         self.child.wait().map(|_| ())
     }
 
-    /// Stops it where it is: its connections stay open and nothing answers.
+    /// Stops it where it is: its connections stay open and nothing answers. Returns
+    /// once the last of its threads has stopped, which is some time after the signal.
     pub fn pause(&self) -> io::Result<()> {
-        Ok(kill_process(self.pid(), Signal::STOP)?)
+        kill_process(self.pid(), Signal::STOP)?;
+        waitid(WaitId::Pid(self.pid()), WaitIdOptions::STOPPED)?;
+        Ok(())
     }
 
     /// Lets it go on after [`Process::pause`].
