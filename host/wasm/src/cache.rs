@@ -124,6 +124,11 @@ impl Cache {
         Ok(path)
     }
 
+    /// Unlinks code that is of no use.
+    pub fn remove(&self, path: &Path) -> io::Result<()> {
+        remove_if_there(path)
+    }
+
     /// Unlinks the least recently used until the rest fits. Code that is mapped
     /// stays readable for who maps it.
     fn evict(&self, newest: &Path) -> io::Result<()> {

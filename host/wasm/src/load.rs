@@ -7,6 +7,7 @@ use std::{
     sync::Arc,
 };
 
+use tempfile::NamedTempFile;
 use tokio::sync::Semaphore;
 use trimtab_core::hash::Hash;
 use wasmtime::{Engine, component::Linker};
@@ -17,7 +18,7 @@ use crate::{
     config::{CompileCommand, Config, Mode},
     engine::{self, Metering, Ticker},
     host::{self, State},
-    plugin::Plugin,
+    plugin::{Plugin, map},
 };
 
 /// Raised when the same module and engine come to give other code: when what
@@ -125,11 +126,7 @@ impl Wasm {
         let (input, output) = (self.scratch(bytes)?, self.scratch(&[])?);
         compile_in_child(command, input.path(), output.path()).await?;
         let (this, name, module) = (self.clone(), file.to_owned(), bytes.clone());
-        blocking(move || {
-            let path = this.cache.insert(this.key(&module), output).map_err(|error| this.cache.failed(error))?;
-            Plugin::map(&this, &name, &path).map_err(LoadCause::Mismatch)
-        })
-        .await
+        blocking(move || this.keep(&name, &module, output)).await
     }
 
     fn load_here(self: &Arc<Self>, file: &str, bytes: &[u8]) -> Result<Arc<Plugin>, LoadCause> {
@@ -138,16 +135,32 @@ impl Wasm {
         }
         let code = compile_bytes(bytes, self.metering).map_err(CompileError::Refused)?;
         let written = self.scratch(&code)?;
-        let path = self.cache.insert(self.key(bytes), written).map_err(|error| self.cache.failed(error))?;
-        Plugin::map(self, file, &path).map_err(LoadCause::Mismatch)
+        self.keep(file, bytes, written)
     }
 
+    /// Keeps what has just been compiled, and makes a plugin of it.
+    fn keep(self: &Arc<Self>, file: &str, bytes: &[u8], code: NamedTempFile) -> Result<Arc<Plugin>, LoadCause> {
+        let path = self.cache.insert(self.key(bytes), code).map_err(|error| self.cache.failed(error))?;
+        let component = map(&self.engine, &path).map_err(|error| LoadCause::Mismatch(format!("{error:#}")))?;
+        Plugin::new(self, file, &component).map_err(LoadCause::Mismatch)
+    }
+
+    /// What was compiled before. A host that was built otherwise may have left code
+    /// that this one cannot use, though both name their engines alike.
     fn find(self: &Arc<Self>, file: &str, bytes: &[u8]) -> Result<Option<Arc<Plugin>>, LoadCause> {
-        let path = self.cache.find(self.key(bytes)).map_err(|error| self.cache.failed(error))?;
-        path.map(|path| Plugin::map(self, file, &path)).transpose().map_err(LoadCause::Mismatch)
+        let failed = |error| self.cache.failed(error);
+        let Some(path) = self.cache.find(self.key(bytes)).map_err(failed)? else { return Ok(None) };
+        match map(&self.engine, &path) {
+            Ok(component) => Plugin::new(self, file, &component).map(Some).map_err(LoadCause::Mismatch),
+            Err(error) => {
+                tracing::warn!(path = %path.display(), error = %format!("{error:#}"), "compiled code does not fit this host; it is made anew");
+                self.cache.remove(&path).map_err(failed)?;
+                Ok(None)
+            }
+        }
     }
 
-    fn scratch(&self, content: &[u8]) -> Result<tempfile::NamedTempFile, CacheError> {
+    fn scratch(&self, content: &[u8]) -> Result<NamedTempFile, CacheError> {
         let made = self.cache.scratch().and_then(|mut file| file.write_all(content).map(|()| file));
         made.map_err(|error| self.cache.failed(error))
     }

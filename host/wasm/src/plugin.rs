@@ -43,11 +43,10 @@ pub struct Plugin {
 }
 
 impl Plugin {
-    /// Maps compiled code and checks it against the contract.
-    pub(crate) fn map(wasm: &Arc<Wasm>, file: &str, path: &Path) -> Result<Arc<Self>, String> {
-        let component = map(&wasm.engine, path).map_err(|error| format!("{error:#}"))?;
-        let [describe, reconcile] = check_types(&component)?;
-        let pre = wasm.linker.instantiate_pre(&component);
+    /// Checks a component against the contract.
+    pub(crate) fn new(wasm: &Arc<Wasm>, file: &str, component: &Component) -> Result<Arc<Self>, String> {
+        let [describe, reconcile] = check_types(component)?;
+        let pre = wasm.linker.instantiate_pre(component);
         let pre = pre.map_err(|error| format!("it imports what this host does not have: {error:#}"))?;
         let imports = component.component_type().imports(&wasm.engine).map(|(name, _)| name.to_owned()).collect();
         let name = Path::new(file).file_stem().unwrap_or_default().to_string_lossy().as_ref().into();
@@ -142,9 +141,10 @@ impl fmt::Debug for Plugin {
     }
 }
 
-/// Maps compiled code, which then runs as it is.
+/// Maps compiled code, which then runs as it is. The error is that it was compiled
+/// for another engine, or is no code at all.
 #[allow(unsafe_code)]
-fn map(engine: &Engine, path: &Path) -> wasmtime::Result<Component> {
+pub(crate) fn map(engine: &Engine, path: &Path) -> wasmtime::Result<Component> {
     // SAFETY: the file must be what `Engine::precompile_component` gave, and
     // stay so while it is mapped. `Cache` gives files of its own folder only,
     // which this user alone may enter, and has just compared their content with

@@ -241,6 +241,23 @@ async fn a_changed_byte_in_the_cache_is_noticed_and_the_code_made_anew() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn code_in_the_cache_that_was_compiled_for_another_engine_is_made_anew() {
+    let guests = Guests::new(1);
+    guests.plugin("raw").await;
+    let kept = compiled(&guests);
+    let key = kept.file_name().unwrap().to_str().unwrap().split('-').next().unwrap().to_owned();
+    fs::remove_file(&kept).unwrap();
+    // What a simulation compiles counts its instructions, which a serving engine does not take.
+    Guests::simulated_in(&guests.cache).plugin("raw").await;
+    let other = compiled(&guests);
+    let sum = other.file_name().unwrap().to_str().unwrap().split_once('-').unwrap().1.to_owned();
+    fs::rename(&other, guests.cache.join(format!("{key}-{sum}"))).unwrap();
+
+    guests.plugin("raw").await;
+    assert_eq!(compiled(&guests), kept, "it takes the other's place");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_plugin_whose_code_is_evicted_goes_on_serving() {
     let guests = Guests::new(1);
     let plugin = guests.plugin("misbehave").await;

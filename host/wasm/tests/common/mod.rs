@@ -1,7 +1,13 @@
 //! What the tests share: the fixtures, a runtime for guests, and look-ups.
 #![allow(dead_code, reason = "each test program uses its own part")]
 
-use std::{fs, os::unix::fs::PermissionsExt, path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    fs,
+    os::unix::fs::PermissionsExt,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
@@ -60,7 +66,12 @@ impl Guests {
 
     /// As a simulation, with the same cache.
     pub fn simulated() -> Self {
-        Self::in_folder(kept(), Mode::Simulate)
+        Self::simulated_in(&kept())
+    }
+
+    /// As a simulation, with another's cache.
+    pub fn simulated_in(cache: &Path) -> Self {
+        Self::in_folder(cache.to_owned(), Mode::Simulate)
     }
 
     fn in_folder(cache: PathBuf, mode: Mode) -> Self {
