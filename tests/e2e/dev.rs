@@ -1,6 +1,6 @@
 //! `trimtab dev` from outside: what it serves, says, builds and leaves behind.
 
-use std::{fs, net::TcpListener, path::Path, process::Command, time::Duration};
+use std::{fs, net::TcpListener, os::unix::fs::symlink, path::Path, process::Command, time::Duration};
 
 use serde_json::json;
 use tempfile::TempDir;
@@ -13,9 +13,11 @@ const DEPLOYMENT: &str = "/apis/apps/v1/namespaces/default/deployments/anna";
 /// What starts three processes, one of which makes certificates.
 const REAL: Duration = Duration::from_secs(90);
 
-/// Ten times what a release build needs on an idle machine, as tests run a debug
-/// build beside others.
-const READY_MAX_MS: u64 = 3_000;
+/// From start to ready, with plugins that have been compiled before.
+const READY_MAX_MS: u64 = 300;
+/// Starts of which one has to be as fast: what else the machine does can make one
+/// slow, and nothing can make it faster than it is.
+const STARTS_MAX: usize = 20;
 
 /// A plugins folder with some built plugins in it.
 fn folder(plugins: &[(&str, &str)]) -> TempDir {
@@ -77,14 +79,18 @@ async fn it_is_ready_in_a_moment_once_its_plugins_are_compiled() {
     let start = async || {
         let mut dev = Dev::start(&["--plugins", &plugins, "--cache", &cache, "--apply", &manifests]);
         let took = dev.told("ready:      in").await;
-        assert!(dev.said().iter().any(|line| line.starts_with("plugin site: serving")), "{:?}", dev.said());
+        dev.says("plugin site: serving").await;
         dev.interrupt();
         assert_eq!(dev.ends().await.code(), Some(0));
         took.trim_end_matches(" ms").parse::<u64>().expect("it is a number of milliseconds")
     };
-    let (compiling, cached) = (start().await, start().await);
-    println!("ready in {compiling} ms with a plugin to compile, in {cached} ms with a cached one");
-    assert!(cached < compiling.min(READY_MAX_MS), "{cached} ms cached, {compiling} ms not");
+    let compiling = start().await;
+    let mut cached = Vec::new();
+    while cached.last().is_none_or(|took| *took >= READY_MAX_MS) {
+        assert!(cached.len() < STARTS_MAX, "none of {STARTS_MAX} starts took less than {READY_MAX_MS} ms: {cached:?}");
+        cached.push(start().await);
+    }
+    println!("ready in {compiling} ms with a plugin to compile, in {cached:?} ms with a cached one");
 }
 
 #[tokio::test]
@@ -153,6 +159,55 @@ async fn a_build_under_way_ends_with_it() {
     assert_eq!(dev.ends().await.code(), Some(0));
     let is_gone = async || (processes_of(project.path()) == 0).then_some(());
     eventually("the build is gone", SOON, is_gone).await;
+}
+
+#[tokio::test]
+async fn a_folder_of_plugins_that_is_not_there_is_made_for_a_build_and_refused_without_one() {
+    let project = tempfile::tempdir().expect("there is room for a folder");
+    let missing = project.path().join("plugns");
+    let missing_text = text(&missing);
+    let mut dev = Dev::start(&["--plugins", &missing_text]);
+    assert_eq!(dev.ends().await.code(), Some(1));
+    dev.says(&format!("--plugins {missing_text}: there is no such folder; make it, or mend the name")).await;
+    assert!(!missing.exists());
+
+    let command = format!("cp {} site.wasm", file("site").display());
+    let mut dev =
+        Dev::start(&["--plugins", &missing_text, "--build", &text(project.path()), "--build-command", &command]);
+    dev.says("build: site.wasm in").await;
+    assert!(missing.join("site.wasm").exists());
+    dev.interrupt();
+    assert_eq!(dev.ends().await.code(), Some(0));
+}
+
+#[tokio::test]
+async fn a_build_under_way_ends_even_with_a_dev_that_cannot_end_it() {
+    let project = tempfile::tempdir().expect("there is room for a folder");
+    fs::write(project.path().join("source.txt"), "").expect("the folder is ours");
+    let endless = format!("tail -f {}/source.txt", text(project.path()));
+    // As after a second Ctrl-C, which leaves it no time for anything.
+    let mut dev = Dev::start(&["--build", &text(project.path()), "--build-command", &endless]);
+    let runs = async || (processes_of(project.path()) > 1).then_some(());
+    eventually("the build runs", SOON, runs).await;
+    dev.kill();
+    assert_eq!(dev.ends().await.code(), None);
+    let is_gone = async || (processes_of(project.path()) == 0).then_some(());
+    eventually("the build is gone", SOON, is_gone).await;
+}
+
+#[tokio::test]
+async fn a_real_control_plane_without_a_garbage_collector_is_told() {
+    let (plugins, assets) = (folder(&[]), folder(&[]));
+    let binaries = binaries().expect("make control-plane");
+    for name in ["etcd", "kube-apiserver"] {
+        symlink(binaries.join(name), assets.path().join(name)).expect("the folder is ours");
+    }
+    let assets = text(assets.path());
+    let mut dev = Dev::start(&["--plugins", &text(plugins.path()), "--assets", &assets]);
+    let told = format!("note:       {assets} has no kube-controller-manager, so nothing collects garbage");
+    dev.says_within(&told, REAL).await;
+    dev.interrupt();
+    assert_eq!(dev.ends().await.code(), Some(0));
 }
 
 #[tokio::test]

@@ -5,7 +5,6 @@ mod api;
 mod assets;
 mod build;
 mod kubeconfig;
-mod processes;
 mod view;
 
 use std::{
@@ -58,6 +57,10 @@ pub fn main(args: DevArgs, began: Instant, screen: Screen) -> anyhow::Result<()>
         (None, Some(_)) => state.path().join("plugins"),
         (None, None) => bail!("--plugins DIR says which plugins are served, or --build DIR from which source"),
     };
+    // A build fills it; without one, a folder that is not there is a slip of the pen.
+    if source.is_none() && !plugins.is_dir() {
+        bail!("--plugins {}: there is no such folder; make it, or mend the name", plugins.display());
+    }
     std::fs::create_dir_all(&plugins).with_context(|| format!("making the plugins folder {}", plugins.display()))?;
     let runtimes = Runtimes::start()?;
     let wasm = runtimes.wasm(args.serve.cache.as_deref(), args.serve.workers)?;
@@ -111,6 +114,13 @@ fn head(api: &Api, kubeconfig: &Path, plugins: &Path, applied: usize) -> Vec<Str
     ];
     if applied > 0 {
         lines.push(format!("applied:    {applied} objects"));
+    }
+    if let Some(binaries) = api.lacks_controllers() {
+        lines.push(format!(
+            "note:       {} has no kube-controller-manager, so nothing collects garbage: children stay when their \
+             owner goes, and a deleted namespace does not go",
+            binaries.display(),
+        ));
     }
     lines.push(format!("look:       kubectl --kubeconfig {} get all -A", kubeconfig.display()));
     lines.push("stop:       Ctrl-C".into());

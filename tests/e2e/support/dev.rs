@@ -79,6 +79,11 @@ impl Dev {
         kill_process(Pid::from_child(&self.child), Signal::INT).expect("it is our own child");
     }
 
+    /// SIGKILL, after which it can end nothing itself.
+    pub fn kill(&mut self) {
+        self.child.kill().expect("it is our own child");
+    }
+
     /// Waits for its end.
     pub async fn ends(&mut self) -> ExitStatus {
         let child = Mutex::new(&mut self.child);

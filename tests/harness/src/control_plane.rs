@@ -19,12 +19,9 @@ use kube::{
     config::{KubeConfigOptions, Kubeconfig},
 };
 use tokio::sync::OnceCell;
+use trimtab_guard::{Group, Process};
 
-use crate::{
-    eventually,
-    kubeconfig::Access,
-    processes::{Group, Process},
-};
+use crate::{eventually, kubeconfig::Access};
 
 /// Generous: a start takes 3 s on an idle machine, but tests build beside it.
 const START: Duration = Duration::from_secs(120);
@@ -50,6 +47,8 @@ pub struct ControlPlane {
     /// Kept for their drop.
     _others: Mutex<Vec<Process>>,
     namespaces: AtomicU32,
+    /// Where the processes keep their data and logs.
+    folder: PathBuf,
     /// Dropped last: it removes the folder.
     group: Group,
 }
@@ -79,7 +78,8 @@ impl ControlPlane {
 
     async fn try_start(options: Options<'_>) -> anyhow::Result<Self> {
         let binaries = binaries()?;
-        let group = Group::new()?;
+        let folder = tempfile::Builder::new().prefix("trimtab-control-plane-").tempdir()?.keep();
+        let group = Group::with_folder(&folder)?;
         let [client_port, peer_port, port] = free_ports()?;
         let etcd = format!("http://127.0.0.1:{client_port}");
         let peer = format!("http://127.0.0.1:{peer_port}");
@@ -93,10 +93,10 @@ impl ControlPlane {
             format!("--initial-advertise-peer-urls={peer}"),
             format!("--initial-cluster=default={peer}"),
         ];
-        let etcd_process = group.spawn(&binaries.join("etcd"), &etcd_args)?;
+        let etcd_process = group.start(&binaries.join("etcd"), &etcd_args, &folder)?;
 
-        make_key(&group.folder().join("service-accounts.key"))?;
-        std::fs::write(group.folder().join("tokens.csv"), format!("{TOKEN},admin,admin,system:masters\n"))?;
+        make_key(&folder.join("service-accounts.key"))?;
+        std::fs::write(folder.join("tokens.csv"), format!("{TOKEN},admin,admin,system:masters\n"))?;
         let control_plane = Self {
             apiserver_args: apiserver_args(port, &etcd, options.apiserver_flags),
             binaries,
@@ -104,6 +104,7 @@ impl ControlPlane {
             apiserver: Mutex::new(None),
             _others: Mutex::new(vec![etcd_process]),
             namespaces: AtomicU32::new(0),
+            folder,
             group,
         };
         control_plane.start_apiserver().await;
@@ -120,7 +121,7 @@ impl ControlPlane {
             "--use-service-account-credentials=false".into(),
             "--secure-port=0".into(),
         ];
-        let manager = self.group.spawn(&self.binaries.join("kube-controller-manager"), &args)?;
+        let manager = self.group.start(&self.binaries.join("kube-controller-manager"), &args, &self.folder)?;
         self._others.lock().expect("no holder panics").push(manager);
         Ok(())
     }
@@ -193,7 +194,7 @@ impl ControlPlane {
     /// until it is ready.
     pub async fn start_apiserver(&self) {
         let program = self.binaries.join("kube-apiserver");
-        let process = self.group.spawn(&program, &self.apiserver_args).expect("the binary was built");
+        let process = self.group.start(&program, &self.apiserver_args, &self.folder).expect("the binary was built");
         *self.apiserver() = Some(process);
         eventually("kube-apiserver is ready", START, || self.ready()).await;
     }
@@ -225,7 +226,7 @@ impl ControlPlane {
     }
 
     fn certificate(&self) -> PathBuf {
-        self.group.folder().join("certificates/apiserver.crt")
+        self.folder.join("certificates/apiserver.crt")
     }
 
     fn access<'a>(&self, as_whom: Option<(&'a str, &'a [&'a str])>) -> Access<'a> {
@@ -234,9 +235,9 @@ impl ControlPlane {
     }
 
     fn written(&self, name: &str, as_whom: Option<(&str, &[&str])>) -> PathBuf {
-        let path = self.group.folder().join(name);
+        let path = self.folder.join(name);
         // Moved into place whole: another test may be reading the one before.
-        let file = tempfile::NamedTempFile::new_in(self.group.folder()).expect("the folder is ours");
+        let file = tempfile::NamedTempFile::new_in(&self.folder).expect("the folder is ours");
         std::fs::write(file.path(), self.access(as_whom).kubeconfig().to_string()).expect("the file is ours");
         file.persist(&path).expect("the folder is ours");
         path

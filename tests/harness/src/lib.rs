@@ -9,7 +9,6 @@
 mod control_plane;
 mod eventually;
 mod kubeconfig;
-mod processes;
 
 pub use control_plane::{ControlPlane, Options, binaries};
 pub use eventually::eventually;

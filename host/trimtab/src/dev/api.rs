@@ -68,6 +68,15 @@ impl Api {
         Ok(Self { client, address, kubeconfig, has_controllers, served: Served::Real(Box::new(plane)) })
     }
 
+    /// The folder of a real control plane that lacks the controller manager,
+    /// which nothing stands in for where it collects garbage.
+    pub fn lacks_controllers(&self) -> Option<&Path> {
+        match &self.served {
+            Served::Real(plane) if !self.has_controllers => Some(plane.binaries()),
+            Served::Real(_) | Served::InMemory { .. } => None,
+        }
+    }
+
     /// Ends it, and what it keeps.
     pub async fn end(self) -> anyhow::Result<()> {
         match self.served {

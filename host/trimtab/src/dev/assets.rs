@@ -19,8 +19,8 @@ use ring::{
 use tokio::net::TcpStream;
 use trimtab_cluster::{Client, connect};
 use trimtab_core::env::Env;
+use trimtab_guard::{Group, Process};
 
-use super::processes::{Group, Process};
 use crate::os_env::OsEnv;
 
 /// A start takes 3 s on an idle machine.
@@ -60,12 +60,17 @@ impl ControlPlane {
         fs::write(state.join("service-accounts.key"), private)?;
         fs::write(state.join("service-accounts.pub"), public)?;
         let [client, peer] = free_ports()?.map(|port| format!("http://127.0.0.1:{port}"));
-        let group = Group::new(state)?;
+        let group = Group::new()?;
         let processes = vec![
-            group.start(&etcd, &etcd_args(&client, &peer))?,
-            group.start(&apiserver, &apiserver_args(address, &client))?,
+            group.start(&etcd, &etcd_args(&client, &peer), state)?,
+            group.start(&apiserver, &apiserver_args(address, &client), state)?,
         ];
         Ok(Self { binaries: binaries.to_owned(), state: state.to_owned(), address, token, processes, group })
+    }
+
+    /// Where its programs lie.
+    pub fn binaries(&self) -> &Path {
+        &self.binaries
     }
 
     /// Whoever has it may do everything.
@@ -112,7 +117,7 @@ impl ControlPlane {
             "--secure-port=0".into(),
         ];
         let program = fs::canonicalize(&program).with_context(|| format!("looking for {}", program.display()))?;
-        self.processes.push(self.group.start(&program, &args)?);
+        self.processes.push(self.group.start(&program, &args, &self.state)?);
         Ok(true)
     }
 }

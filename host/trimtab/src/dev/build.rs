@@ -11,11 +11,11 @@ use std::{
 };
 
 use anyhow::{Context, bail};
-use rustix::process::{Pid, Signal, kill_process_group};
 use serde_json::Value;
 use tokio::{process::Command, sync::watch, time::Instant};
 use tokio_util::sync::CancellationToken;
 use trimtab_core::hash::Hash;
+use trimtab_guard::Group;
 
 use crate::screen::Screen;
 
@@ -26,6 +26,9 @@ const LOOK: Duration = Duration::from_millis(200);
 const NOT_SOURCE: [&str; 5] = ["target", "node_modules", "dist", "build", "__pycache__"];
 /// Files that a build writes itself.
 const WRITTEN: [&str; 2] = ["wasm", "lock"];
+/// Builds in a row during which the source changed. A person may well save while
+/// a build runs; what changes during each of so many is written by the build.
+const RESTLESS_MAX: u32 = 3;
 /// The most that counts as a plugin's source: more is a mistaken path.
 const FILES_MAX: usize = 10_000;
 /// Cargo's own name for where it leaves modules.
@@ -50,6 +53,41 @@ type Snapshot = BTreeMap<PathBuf, Hash>;
 
 /// The contents as they were when files had these times and lengths.
 type Read = BTreeMap<PathBuf, ((SystemTime, u64), Hash)>;
+
+/// Tells what a person saved from what builds write themselves.
+#[derive(Default)]
+struct Saves {
+    /// What the last build was made from, and what it is not to be made again for.
+    built: Option<Snapshot>,
+    /// Builds in a row during which the source changed.
+    restless: u32,
+}
+
+impl Saves {
+    /// Whether a build is due.
+    fn are_new(&self, now: &Snapshot) -> bool {
+        self.built.as_ref() != Some(now)
+    }
+
+    /// A build was made. If each one changes the source, a file that it changed:
+    /// then only what comes later is a save.
+    fn built(&mut self, before: Snapshot, after: Snapshot) -> Option<PathBuf> {
+        let Some(changed) = changed(&before, &after) else {
+            *self = Self { built: Some(after), restless: 0 };
+            return None;
+        };
+        self.restless = (self.restless + 1).min(RESTLESS_MAX);
+        let is_written = self.restless == RESTLESS_MAX;
+        self.built = Some(if is_written { after } else { before });
+        is_written.then_some(changed)
+    }
+}
+
+/// A file that differs between two looks at the source.
+fn changed(before: &Snapshot, after: &Snapshot) -> Option<PathBuf> {
+    let differs = |path: &&PathBuf| before.get(*path) != after.get(*path);
+    before.keys().chain(after.keys()).find(differs).cloned()
+}
 
 impl Source {
     /// By the project's own command, or the one that is given.
@@ -77,14 +115,18 @@ impl Source {
         says: watch::Sender<Option<String>>,
         stop: CancellationToken,
     ) {
-        let (mut built, mut read) = (None, Read::new());
+        let (mut saves, mut read) = (Saves::default(), Read::new());
         while !stop.is_cancelled() {
             match self.snapshot(&mut read) {
-                Ok(snapshot) if built.as_ref() != Some(&snapshot) => {
+                Ok(before) if saves.are_new(&before) => {
                     says.send_replace(Some("building".into()));
-                    let said = self.build(&plugins, &screen, &stop).await;
+                    let mut said = self.build(&plugins, &screen, &stop).await;
+                    let after = self.snapshot(&mut read).unwrap_or_else(|_| before.clone());
+                    if let Some(written) = saves.built(before, after) {
+                        let file = written.strip_prefix(&self.folder).unwrap_or(&written).display();
+                        said = format!("{said}; each build changes {file}, so the next one waits for a save");
+                    }
                     says.send_replace(Some(said));
-                    built = Some(snapshot);
                 }
                 Ok(_) => {}
                 Err(error) => _ = says.send_replace(Some(format!("{error:#}"))),
@@ -131,17 +173,15 @@ impl Source {
             }
         };
         command.current_dir(&self.folder).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        // A group of its own, so that all of it can be ended.
-        let child = command.process_group(0).spawn().with_context(|| format!("{shown} does not start"))?;
-        let group = child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);
+        // All of it ends with the group: when it is done, is not wanted any more,
+        // or when this process ends, in whatever way.
+        let group = Group::new()?;
+        let child = command.process_group(group.id()).spawn().with_context(|| format!("{shown} does not start"))?;
         let output = tokio::select! {
             output = child.wait_with_output() => output.with_context(|| shown.to_owned())?,
-            () = stop.cancelled() => {
-                // It may have ended just now.
-                let _ = group.map(|group| kill_process_group(group, Signal::KILL));
-                return Ok(Vec::new());
-            }
+            () = stop.cancelled() => return Ok(Vec::new()),
         };
+        drop(group);
         if !output.status.success() {
             let said = [output.stdout, output.stderr].map(|said| String::from_utf8_lossy(&said).into_owned());
             let said = if matches!(self.command, Build::Cargo) { said[1].clone() } else { said.concat() };
@@ -279,6 +319,57 @@ mod tests {
         assert_eq!(source.snapshot(&mut read).unwrap(), before);
         write("two", 3);
         assert_ne!(source.snapshot(&mut read).unwrap(), before);
+    }
+
+    #[test]
+    fn what_changes_during_each_build_is_no_save() {
+        let of = |contents: &[u64]| -> Snapshot {
+            let files = contents.iter().enumerate();
+            files.map(|(at, content)| (format!("{at}.ts").into(), Hash::of([&content.to_le_bytes()[..]]))).collect()
+        };
+        let mut saves = Saves::default();
+        for round in 1..u64::from(RESTLESS_MAX) {
+            assert!(saves.are_new(&of(&[0, round])));
+            assert_eq!(saves.built(of(&[0, round]), of(&[0, round + 1])), None, "it may have been a save");
+        }
+        let (before, after) = (of(&[0, 7]), of(&[0, 8]));
+        assert_eq!(saves.built(before, after.clone()), Some("1.ts".into()));
+        assert!(!saves.are_new(&after));
+        assert!(saves.are_new(&of(&[1, 8])));
+        assert_eq!(saves.built(of(&[1, 8]), of(&[1, 9])), Some("1.ts".into()), "one build for a save, not three");
+        assert_eq!(saves.built(of(&[2, 9]), of(&[2, 9])), None);
+        assert_eq!(saves.built(of(&[3, 9]), of(&[4, 9])), None, "it counts anew");
+        assert!(saves.are_new(&of(&[4, 9])), "a save during a build is built");
+    }
+
+    #[tokio::test]
+    async fn a_build_that_writes_its_source_anew_each_time_rests_until_a_save() {
+        let (folder, plugins) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        // One letter for each build, in a file that is no source.
+        let command = "date +%s%N > generated.ts; touch site.wasm; printf x >> .builds";
+        let source = source(folder.path(), command);
+        let builds = || fs::read_to_string(folder.path().join(".builds")).unwrap().len();
+        let (tell, mut says) = watch::channel(None);
+        let stop = CancellationToken::new();
+        let follow = tokio::spawn(source.follow(plugins.path().to_owned(), Screen::new(), tell, stop.clone()));
+        let mut rests = async || {
+            let told = |said: &Option<String>| said.as_ref().is_some_and(|said| said.contains("waits for a save"));
+            says.wait_for(told).await.unwrap().clone().unwrap()
+        };
+        let said = rests().await;
+        assert!(said.ends_with("; each build changes generated.ts, so the next one waits for a save"), "{said}");
+        assert_eq!(builds(), 3);
+        // It has looked many times since, when a save comes.
+        tokio::time::sleep(5 * LOOK).await;
+        assert_eq!(builds(), 3);
+        fs::write(folder.path().join("plugin.ts"), "saved").unwrap();
+        while builds() < 4 {
+            tokio::time::sleep(LOOK).await;
+        }
+        rests().await;
+        stop.cancel();
+        follow.await.unwrap();
+        assert_eq!(builds(), 4);
     }
 
     #[test]
