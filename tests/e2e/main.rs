@@ -6,6 +6,7 @@ mod bad_files;
 mod connecting;
 mod deletion;
 mod dev;
+mod elsewhere;
 mod folder;
 mod init;
 mod leases;

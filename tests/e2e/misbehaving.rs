@@ -23,7 +23,7 @@ async fn each_bad_answer_is_told_and_counted_and_writes_nothing() {
         ("no-kind", "AnswerRefused", "has no kind", ""),
         ("no-name", "AnswerRefused", "has no metadata.name", ""),
         ("generate-name", "AnswerRefused", "generateName", ""),
-        ("elsewhere", "AnswerRefused", "is not in the namespace", ""),
+        ("elsewhere", "AnswerRefused", "does not serve", ""),
         ("twice", "AnswerRefused", "is in the answer twice", ""),
         ("secret", "AnswerRefused", "Secret", ""),
         ("too-many-children", "AnswerRefused", "1001 children", ""),

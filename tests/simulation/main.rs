@@ -9,6 +9,7 @@
 
 mod adopting;
 mod case;
+mod elsewhere;
 mod found;
 mod refusals;
 mod seeds;

@@ -18,7 +18,7 @@ use trimtab_sim::simulate;
 use trimtab_wasm::{Config, Mode, Wasm};
 
 const BUILT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../plugins/target/plugins");
-const MODULES: [&str; 4] = ["site.wasm", "site-next.wasm", "site-v2.wasm", "other-world.wasm"];
+const MODULES: [&str; 5] = ["site.wasm", "site-next.wasm", "site-v2.wasm", "other-world.wasm", "mirror.wasm"];
 /// What lies in a folder now and then and is no module.
 const GARBAGE: &str = "garbage.wasm";
 

@@ -7,6 +7,7 @@ use kube::client::Body;
 use serde::{Serialize, Serializer, ser::SerializeMap};
 use serde_json::{Map, Value, json};
 use trimtab_core::{
+    id::Place,
     kind::Kind,
     object::{BadObject, Object},
     write::{Action, Seen, Write},
@@ -20,7 +21,7 @@ const JSON: &str = "application/json";
 
 /// The request that a write is. The object's name may come from a plugin.
 pub fn request(kind: &Kind, write: &Write) -> Request<Body> {
-    let path = path(kind, write);
+    let path = path(kind, &write.version, &write.place);
     let manager = encoded(&write.manager);
     match &write.action {
         Action::Create { body } => {
@@ -115,9 +116,9 @@ struct StatusBody<'a> {
     status: &'a Map<String, Value>,
 }
 
-/// The path of the object that is written.
-pub fn path(kind: &Kind, write: &Write) -> String {
-    format!("{}/{}", collection(kind, &write.version, &write.place.namespace), encoded(&write.place.name))
+/// The path of an object.
+pub fn path(kind: &Kind, version: &str, place: &Place) -> String {
+    format!("{}/{}", collection(kind, version, &place.namespace), encoded(&place.name))
 }
 
 /// Whether a name can be a part of a path: the API takes no others (and a

@@ -21,7 +21,7 @@ use trimtab_core::{
     api_error::{ApiError, Class, Doing},
     election::Timings,
     env::Env,
-    id::{GroupKind, InstanceId, Key, SlotId, Uid},
+    id::{GroupKind, InstanceId, Key, Place, SlotId, Uid},
     kind::Kind,
     marks,
     object::{BadObject, Meta, Object},
@@ -182,6 +182,11 @@ impl Gate {
         }
     }
 
+    /// What is at a place, past the cache: what rests on an absence is asked here.
+    pub async fn live(&self, place: &Place, version: &str) -> Result<Option<Object>, WriteError> {
+        self.read(&*self.kind(place, version)?, place, version).await
+    }
+
     /// All that can be known before the request.
     fn check(&self, ticket: &Ticket, write: &Write) -> Result<Arc<Kind>, WriteError> {
         let now = self.env.elapsed();
@@ -196,9 +201,13 @@ impl Gate {
         if !apply::is_path_segment(&write.place.name) {
             return Err(WriteError::BadName(write.place.name.to_string()));
         }
-        let kind = self.kinds.borrow().get(&write.place.kind).cloned();
-        let unserved = || WriteError::Unserved { kind: write.place.kind.clone(), version: write.version.clone() };
-        kind.filter(|kind| kind.version(&write.version).is_some()).ok_or_else(unserved)
+        self.kind(&write.place, &write.version)
+    }
+
+    fn kind(&self, place: &Place, version: &str) -> Result<Arc<Kind>, WriteError> {
+        let kind = self.kinds.borrow().get(&place.kind).cloned();
+        let unserved = || WriteError::Unserved { kind: place.kind.clone(), version: version.into() };
+        kind.filter(|kind| kind.version(version).is_some()).ok_or_else(unserved)
     }
 
     async fn refused(
@@ -228,7 +237,7 @@ impl Gate {
     /// A write met another state than the one it was decided on: brings the
     /// state that is there into the store, and says what stood in the way.
     async fn look(&self, ticket: &Ticket, kind: &Kind, write: &Write) -> WriteError {
-        let live = match self.read(kind, write).await {
+        let live = match self.read(kind, &write.place, &write.version).await {
             Ok(live) => live,
             Err(error) => return error,
         };
@@ -252,12 +261,12 @@ impl Gate {
         }
     }
 
-    async fn read(&self, kind: &Kind, write: &Write) -> Result<Option<Object>, WriteError> {
-        let get = request::get(&apply::path(kind, write));
+    async fn read(&self, kind: &Kind, place: &Place, version: &str) -> Result<Option<Object>, WriteError> {
+        let get = request::get(&apply::path(kind, version, place));
         match request::send(&self.client, get, self.timeout).await {
             Ok(answer) => {
                 let text = String::from_utf8_lossy(&answer);
-                Ok(Some(Object::parse(&text, &kind.api_version(&write.version), &write.place.kind.kind)?))
+                Ok(Some(Object::parse(&text, &kind.api_version(version), &place.kind.kind)?))
             }
             Err(RequestError::Api(error)) if error.class(Doing::Read) == Class::Gone => Ok(None),
             Err(RequestError::Api(error)) => Err(WriteError::Api { doing: Doing::Read, error }),

@@ -120,6 +120,17 @@ impl Store {
         self.read().children.of(owner).to_vec()
     }
 
+    /// Of what names whatever lies or lay at `owner`, that which the host has to
+    /// collect, in the same order.
+    pub fn collected_for(&self, owner: &Place) -> Vec<Arc<Object>> {
+        self.read().children.collected(owner).to_vec()
+    }
+
+    /// All that the host has to collect when its owner goes.
+    pub fn collected(&self) -> Vec<Arc<Object>> {
+        self.read().children.all_collected().cloned().collect()
+    }
+
     /// What one watch holds, ordered by namespace and name.
     pub fn list(&self, spec: &WatchSpec) -> Vec<Arc<Object>> {
         self.read().list(spec)

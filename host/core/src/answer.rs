@@ -62,8 +62,16 @@ pub struct Terms<'a> {
     pub kinds: &'a [ChildSpec],
     /// What description and policy allow.
     pub grants: &'a Grants,
+    /// The namespaces that the host serves; none: all.
+    pub namespaces: &'a [String],
     /// The most children that an answer may name.
     pub children_max: usize,
+}
+
+impl Terms<'_> {
+    fn serves(&self, namespace: &str) -> bool {
+        self.namespaces.is_empty() || self.namespaces.iter().any(|served| served == namespace)
+    }
 }
 
 /// A checked answer.
@@ -79,6 +87,14 @@ pub struct Answer {
     pub requeue_after: Option<Duration>,
     /// The finalizer may go.
     pub finalized: bool,
+}
+
+impl Answer {
+    /// That nothing is to be left: what the host says for a plugin that is not
+    /// asked before its object goes.
+    pub fn finalized() -> Self {
+        Self { children: vec![], status: StatusIntent::Keep, events: vec![], requeue_after: None, finalized: true }
+    }
 }
 
 /// A child that should be.
@@ -137,14 +153,12 @@ pub enum AnswerError {
     Denied { child: String, denied: Denied },
     #[error("{child} is in the answer twice")]
     Twice { child: String },
-    #[error("{child} is not in the namespace {namespace:?} of its owner: children elsewhere are not supported yet")]
-    OtherNamespace { child: String, namespace: String },
+    #[error("{child} lies in a namespace that this host does not serve: start it with --namespaces {namespace}, too")]
+    NotServed { child: String, namespace: String },
     #[error("{child} has no namespace: its owner is cluster-scoped, so the answer must name one")]
     NoNamespace { child: String },
     #[error("{child} has a namespace, but its kind is cluster-scoped: leave it out")]
     NamespaceOfClusterScoped { child: String },
-    #[error("{child} is cluster-scoped and its owner is not: such children are not supported yet")]
-    ClusterScoped { child: String },
     #[error("{child} sets {field}: that is the host's, leave it out")]
     HostSets { child: String, field: String },
     #[error("the answer sets labels or annotations of its object: only decorators do, answer with none")]
@@ -224,6 +238,8 @@ fn child(number: &str, text: &str, terms: &Terms<'_>) -> Result<Desired, AnswerE
     let spec = &terms.kinds[kind];
     let mut place = Place { kind: id, namespace: "".into(), name: name(number, spec, &metadata)?.into() };
     place.namespace = namespace(&place, spec, &metadata, terms)?.into();
+    let placed = terms.grants.may_place(&terms.owner.meta.place, &place);
+    placed.map_err(|denied| AnswerError::Denied { child: place.to_string(), denied })?;
 
     metadata.retain(|field, value| !SERVER_SET.contains(&field.as_str()) && !value.is_null());
     refuse_what_the_host_sets(&place.to_string(), &mut metadata, terms.owner)?;
@@ -290,21 +306,18 @@ fn namespace<'a>(
     let child = || place.to_string();
     let own = &*terms.owner.meta.place.namespace;
     let given = metadata.get("namespace").and_then(Value::as_str).filter(|namespace| !namespace.is_empty());
-    match (spec.kind.namespaced, terms.owner.kind.namespaced, given) {
-        (true, true, None) => Ok(own),
-        (true, true, Some(given)) if given == own => Ok(own),
-        (true, true, Some(given)) => {
-            Err(AnswerError::OtherNamespace { child: format!("{place} in {given:?}"), namespace: own.into() })
+    match (spec.kind.namespaced, given) {
+        (true, None) if own.is_empty() => Err(AnswerError::NoNamespace { child: child() }),
+        (true, None) => Ok(own),
+        (true, Some(given)) if in_a_path(given).is_none() => {
+            Err(AnswerError::BadName { child: child(), field: "namespace", found: given.into() })
         }
-        (true, false, Some(given)) => in_a_path(given).ok_or_else(|| AnswerError::BadName {
-            child: child(),
-            field: "namespace",
-            found: given.into(),
-        }),
-        (true, false, None) => Err(AnswerError::NoNamespace { child: child() }),
-        (false, true, _) => Err(AnswerError::ClusterScoped { child: child() }),
-        (false, false, Some(_)) => Err(AnswerError::NamespaceOfClusterScoped { child: child() }),
-        (false, false, None) => Ok(""),
+        (true, Some(given)) if !terms.serves(given) => {
+            Err(AnswerError::NotServed { child: format!("{place} in {given:?}"), namespace: given.into() })
+        }
+        (true, Some(given)) => Ok(given),
+        (false, Some(_)) => Err(AnswerError::NamespaceOfClusterScoped { child: child() }),
+        (false, None) => Ok(""),
     }
 }
 

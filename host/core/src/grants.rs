@@ -6,9 +6,12 @@ use std::collections::BTreeSet;
 
 use crate::{
     description::{Description, ReadKind},
-    id::GroupKind,
+    id::{GroupKind, Place},
     policy::Policy,
 };
+
+/// In a policy's `elsewhere`: all namespaces.
+pub(crate) const EVERYWHERE: &str = "*";
 
 /// The grants of one generation.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,6 +21,7 @@ pub struct Grants {
     granted_reads: BTreeSet<GroupKind>,
     writes: BTreeSet<GroupKind>,
     granted_writes: BTreeSet<GroupKind>,
+    elsewhere: BTreeSet<String>,
 }
 
 /// Why a plugin may not do what it wants.
@@ -39,6 +43,9 @@ pub enum Denied {
         /// `reads` or `writes`.
         key: &'static str,
     },
+    /// A child would lie in another namespace than its object.
+    #[error("namespace {0} is not granted: add elsewhere = [\"{0}\"] under [grants] in the plugin's policy")]
+    NotGrantedThere(String),
 }
 
 impl Grants {
@@ -50,6 +57,7 @@ impl Grants {
             granted_reads: policy.reads.clone(),
             writes: description.children.iter().map(|child| child.kind.clone()).collect(),
             granted_writes: policy.writes.clone(),
+            elsewhere: policy.elsewhere.clone(),
         }
     }
 
@@ -80,6 +88,21 @@ impl Grants {
             return Err(Denied::NotGranted { kind: kind.clone(), key: "writes" });
         }
         Ok(())
+    }
+
+    /// Whether a child may lie at `child` if its object lies at `object`: another
+    /// namespace has to be granted, and so has each kind that lies in none.
+    pub fn may_place(&self, object: &Place, child: &Place) -> Result<(), Denied> {
+        if object.may_be_named_by(child) {
+            return Ok(());
+        }
+        if child.namespace.is_empty() {
+            let granted = self.granted_writes.contains(&child.kind);
+            let denied = || Denied::NotGranted { kind: child.kind.clone(), key: "writes" };
+            return if granted { Ok(()) } else { Err(denied()) };
+        }
+        let granted = [EVERYWHERE, &child.namespace].iter().any(|namespace| self.elsewhere.contains(*namespace));
+        if granted { Ok(()) } else { Err(Denied::NotGrantedThere(child.namespace.to_string())) }
     }
 
     /// Whether children of this kind may be taken over: the plugin must declare
@@ -145,6 +168,27 @@ mod tests {
         let refused = refused.map(|child| child.kind.kind.to_string()).collect::<Vec<_>>();
         let power = ["Secret", "ServiceAccount", "Role", "ValidatingWebhookConfiguration", "CustomResourceDefinition"];
         assert_eq!(refused, power);
+    }
+
+    #[test]
+    fn children_in_other_namespaces_or_in_none_are_granted_one_by_one() {
+        let place = |kind: &str, namespace: &str| Place {
+            kind: GroupKind::new("v1", kind),
+            namespace: namespace.into(),
+            name: "a".into(),
+        };
+        let may = |policy: &str, child: &Place| grants(policy).may_place(&place("Site", "n"), child);
+        let (own, other, none) = (place("ConfigMap", "n"), place("ConfigMap", "m"), place("Namespace", ""));
+        assert_eq!(may("", &own), Ok(()));
+        assert_eq!(
+            may("", &other).unwrap_err().to_string(),
+            "namespace m is not granted: add elsewhere = [\"m\"] under [grants] in the plugin's policy"
+        );
+        assert_eq!(may("[grants]\nelsewhere = [\"m\"]", &other), Ok(()));
+        assert_eq!(may("[grants]\nelsewhere = [\"*\"]", &other), Ok(()));
+        assert!(may("[grants]\nelsewhere = [\"*\"]", &none).is_err(), "what lies in no namespace is granted by kind");
+        assert_eq!(may("[grants]\nwrites = [\"Namespace\"]", &none), Ok(()));
+        assert_eq!(grants("").may_place(&place("Tenant", ""), &other), Ok(()), "Kubernetes allows a reference to it");
     }
 
     #[test]

@@ -224,6 +224,14 @@ pub struct Place {
     pub name: Arc<str>,
 }
 
+impl Place {
+    /// Whether Kubernetes allows what lies at `child` an ownerReference to what
+    /// lies here: in the same namespace, or from anywhere to what lies in none.
+    pub fn may_be_named_by(&self, child: &Self) -> bool {
+        self.namespace.is_empty() || self.namespace == child.namespace
+    }
+}
+
 impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.namespace.is_empty() {

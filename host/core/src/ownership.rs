@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::{
     hash::Hash,
-    id::{Cluster, InstanceId, Lineage, Uid, join_api_version, split_api_version},
+    id::{Cluster, GroupKind, InstanceId, Lineage, Place, Uid, join_api_version, split_api_version},
     instance::InstanceKey,
     intent::hash_of,
     kind::Kind,
@@ -34,20 +34,23 @@ pub struct Owner<'a> {
 }
 
 impl Owner<'_> {
-    /// What the host adds to each child of this owner.
-    pub fn additions(&self) -> Additions {
+    /// What the host adds to each child of this owner that may name it, or to
+    /// each that may not: those the host collects, by the mark alone.
+    pub fn additions(&self, may_name: bool) -> Additions {
         let mut body = json!({ "metadata": {
             "labels": { marks::PLUGIN_LABEL: self.lineage.as_str() },
             "annotations": { marks::OWNER: self.mark().to_string() },
-            "ownerReferences": [{
+        }});
+        if may_name {
+            body["metadata"]["ownerReferences"] = json!([{
                 "apiVersion": join_api_version(&self.kind.id.group, self.kind.preferred()),
                 "kind": *self.kind.id.kind,
                 "name": *self.meta.place.name,
                 "uid": self.meta.uid.as_str(),
                 "controller": true,
                 "blockOwnerDeletion": false,
-            }],
-        }});
+            }]);
+        }
         if !self.instance.is_default() {
             body["metadata"][self.instance_key.field()][self.instance_key.name()] = self.instance.as_str().into();
         }
@@ -69,7 +72,7 @@ impl Owner<'_> {
 
     /// Whose an existing object is, seen from this owner and its lineage.
     pub fn whose(&self, child: &Meta) -> Whose {
-        let made_here = child.label(marks::PLUGIN_LABEL) == Some(self.lineage.as_str());
+        let made_here = is_made_by(child, self.lineage);
         if belongs_to(child, &self.meta.uid, self.lineage) {
             Whose::Ours
         } else if made_here && self.is_named_by(child) {
@@ -77,6 +80,11 @@ impl Owner<'_> {
         } else {
             Whose::Other(whose(child))
         }
+    }
+
+    /// Whether a child of ours is the host's to collect: it may not name its owner.
+    pub fn collects(&self, child: &Meta) -> bool {
+        !self.meta.place.may_be_named_by(&child.place) && belongs_to(child, &self.meta.uid, self.lineage)
     }
 
     /// Whether a child names an owner of this kind, namespace and name.
@@ -114,6 +122,11 @@ pub fn belongs_to(child: &Meta, owner: &Uid, lineage: &Lineage) -> bool {
     made_here && owned
 }
 
+/// Whether an object says that this lineage made it.
+pub fn is_made_by(child: &Meta, lineage: &Lineage) -> bool {
+    child.label(marks::PLUGIN_LABEL) == Some(lineage.as_str())
+}
+
 /// Whether an existing object belongs to nobody and stays: it has no controller
 /// reference, no mark of a plugin, not even one that cannot be read, and is not
 /// being deleted.
@@ -121,6 +134,13 @@ pub fn is_free(object: &Meta) -> bool {
     let unmarked = object.label(marks::PLUGIN_LABEL).is_none()
         && [marks::OWNER, marks::INTENT].iter().all(|mark| object.mark(mark).is_none());
     unmarked && object.controller().is_none() && !object.deleting
+}
+
+/// Whose a child is that may not name its owner. Kubernetes does not collect it:
+/// the host does, by the mark, unless somebody else controls it by now.
+pub fn collected_for(child: &Meta) -> Option<OwnerMark> {
+    let mark = owner_mark(child).filter(|_| child.controller().is_none())?;
+    (!mark.place().may_be_named_by(&child.place)).then_some(mark)
 }
 
 fn owner_mark(child: &Meta) -> Option<OwnerMark> {
@@ -172,6 +192,12 @@ impl OwnerMark {
     pub fn parse(text: &str) -> Option<Self> {
         serde_json::from_str(text).ok()
     }
+
+    /// Where the owner lies.
+    pub fn place(&self) -> Place {
+        let kind = GroupKind { group: (*self.group).into(), kind: (*self.kind).into() };
+        Place { kind, namespace: (*self.namespace).into(), name: (*self.name).into() }
+    }
 }
 
 impl fmt::Display for OwnerMark {
@@ -197,7 +223,7 @@ pub fn whose(object: &Meta) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{id::GroupKind, kind::KindVersion, object::Object};
+    use crate::{kind::KindVersion, object::Object};
 
     fn kind() -> Kind {
         let version = |name: &str| KindVersion { name: name.into(), status: true, verbs: vec![] };
@@ -246,7 +272,7 @@ mod tests {
     #[test]
     fn what_the_host_adds_makes_a_child_ours() {
         with_owner("canary", |owner| {
-            let metadata = &owner.additions().body["metadata"];
+            let metadata = &owner.additions(true).body["metadata"];
             let child =
                 child(metadata["labels"].clone(), metadata["annotations"].clone(), metadata["ownerReferences"].clone());
             assert_eq!(owner.whose(&child), Whose::Ours);
@@ -259,9 +285,9 @@ mod tests {
 
     #[test]
     fn the_default_instance_leaves_no_mark_on_children() {
-        let additions = with_owner("", |owner| owner.additions());
+        let additions = with_owner("", |owner| owner.additions(true));
         assert_eq!(additions.body["metadata"]["labels"], json!({"trimtab.dev/plugin": "site"}));
-        assert_ne!(additions.hash, with_owner("canary", |owner| owner.additions()).hash);
+        assert_ne!(additions.hash, with_owner("canary", |owner| owner.additions(true)).hash);
     }
 
     #[test]
@@ -269,6 +295,22 @@ mod tests {
         let mark = json!({marks::OWNER: with_owner("", |owner| owner.mark().to_string())});
         assert_eq!(whose_is(json!({}), mark.clone(), reference("a", "u1")), Whose::Ours);
         assert_eq!(whose_is(json!({"trimtab.dev/plugin": "site"}), mark, json!([])), Whose::Ours);
+    }
+
+    #[test]
+    fn a_child_in_another_namespace_is_ours_and_collected_by_its_marks_alone() {
+        let mark = json!({marks::OWNER: with_owner("", |owner| owner.mark().to_string())});
+        let mut elsewhere = child(json!({"trimtab.dev/plugin": "site"}), mark.clone(), json!([]));
+        assert_eq!(collected_for(&elsewhere), None, "it may get its reference back");
+        elsewhere.place.namespace = "m".into();
+        with_owner("", |owner| {
+            assert_eq!(owner.whose(&elsewhere), Whose::Ours);
+            assert_eq!(collected_for(&elsewhere).map(|mark| mark.place()), Some(owner.meta.place.clone()));
+            assert!(owner.additions(false).body["metadata"].get("ownerReferences").is_none());
+        });
+        let mut controlled = child(json!({}), mark, reference("b", "u2"));
+        controlled.place.namespace = "m".into();
+        assert_eq!(collected_for(&controlled), None);
     }
 
     #[test]

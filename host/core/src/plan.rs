@@ -2,6 +2,7 @@
 //! that lead from one to the other. Empty when nothing differs.
 
 use std::{
+    cell::LazyCell,
     collections::{BTreeMap, HashSet},
     sync::Arc,
 };
@@ -97,12 +98,15 @@ impl Plan {
 /// Plans the writes of one run. Neither status nor finalizers: see `status`
 /// and `finalizer`.
 pub fn plan(input: &Input<'_>) -> Plan {
-    let additions = input.owner.additions();
+    let named = input.owner.additions(true);
+    let elsewhere = LazyCell::new(|| input.owner.additions(false));
     let ours = own_children(input);
     let mut plan = Plan::default();
     let mut applies = Vec::new();
     for desired in input.desired {
-        let child = Child { input, additions: &additions, desired, spec: &input.kinds[desired.kind] };
+        let may_name = input.owner.meta.place.may_be_named_by(&desired.place);
+        let additions = if may_name { &named } else { &*elsewhere };
+        let child = Child { input, additions, desired, spec: &input.kinds[desired.kind] };
         let step = match ours.get(&desired.place) {
             Some((_, live)) => child.step_from_ours(live),
             None => child.step_from((input.at)(child.spec, &desired.place).as_deref()),
@@ -264,6 +268,8 @@ fn with_additions(mut body: Value, additions: &Additions) -> Value {
             added.iter().for_each(|(key, value)| metadata[field][key] = value.clone());
         }
     }
-    metadata["ownerReferences"] = additions.body["metadata"]["ownerReferences"].clone();
+    if let Some(references) = additions.body["metadata"].get("ownerReferences") {
+        metadata["ownerReferences"] = references.clone();
+    }
     body
 }

@@ -9,8 +9,9 @@ use toml::{Table, Value};
 
 use crate::{
     description::{ChildKind, Update, is_kind},
+    grants::EVERYWHERE,
     hash::Hash,
-    id::GroupKind,
+    id::{GroupKind, Lineage},
     instance::InstanceKey,
     limits::{Limits, MIB},
     selector::is_subdomain,
@@ -33,6 +34,8 @@ pub struct Policy {
     pub reads: BTreeSet<GroupKind>,
     /// Kinds that the plugin may write besides those that anyone may.
     pub writes: BTreeSet<GroupKind>,
+    /// Namespaces in which children may lie besides that of their object.
+    pub elsewhere: BTreeSet<String>,
     /// Kinds of children that are taken over where they exist and belong to nobody.
     pub adopt: BTreeSet<GroupKind>,
     /// Update strategies in place of those that the description names.
@@ -82,6 +85,7 @@ impl Default for Policy {
             limits: Limits::DEFAULT,
             reads: BTreeSet::new(),
             writes: BTreeSet::new(),
+            elsewhere: BTreeSet::new(),
             adopt: BTreeSet::new(),
             updates: BTreeMap::new(),
         }
@@ -104,9 +108,10 @@ impl Policy {
         }
         if let Some(grants) = table.get("grants") {
             let grants = sub_table("grants", grants)?;
-            known_only("grants", grants, &["reads", "writes"])?;
+            known_only("grants", grants, &["reads", "writes", "elsewhere"])?;
             policy.reads = kinds("grants.reads", grants.get("reads"))?;
             policy.writes = kinds("grants.writes", grants.get("writes"))?;
+            policy.elsewhere = namespaces("grants.elsewhere", grants.get("elsewhere"))?;
         }
         policy.adopt = kinds("adopt", table.get("adopt"))?;
         if let Some(update) = table.get("update") {
@@ -123,9 +128,9 @@ impl Policy {
     /// What tells one generation of a slot from the next: the module's content
     /// and all that this policy says. A changed comment changes nothing.
     pub fn generation(&self, content: Hash) -> Hash {
-        let Self { module: _, config, instance_key, limits, reads, writes, adopt, updates } = self;
+        let Self { module: _, config, instance_key, limits, reads, writes, elsewhere, adopt, updates } = self;
         let limits = format!("{limits:?}");
-        let grants = format!("{reads:?} {writes:?}");
+        let grants = format!("{reads:?} {writes:?} {elsewhere:?}");
         let rest = format!("{adopt:?} {updates:?} {instance_key:?}");
         Hash::of([content.as_bytes(), config.as_bytes(), limits.as_bytes(), grants.as_bytes(), rest.as_bytes()])
     }
@@ -229,6 +234,16 @@ fn kinds(key: &str, value: Option<&Value>) -> Result<BTreeSet<GroupKind>, Policy
     items.iter().map(kind).collect()
 }
 
+fn namespaces(key: &str, value: Option<&Value>) -> Result<BTreeSet<String>, PolicyError> {
+    let Some(value) = value else { return Ok(BTreeSet::new()) };
+    let Some(items) = value.as_array() else { return wrong(key, value, "a list of namespaces") };
+    let namespace = |item: &Value| match item.as_str() {
+        Some(name) if name == EVERYWHERE || Lineage::new(name).is_ok() => Ok(name.to_owned()),
+        _ => wrong(key, item, "the name of a namespace, or \"*\" for all"),
+    };
+    items.iter().map(namespace).collect()
+}
+
 fn read_update((name, value): (&String, &Value)) -> Result<(GroupKind, Update), PolicyError> {
     let key = format!("update.{name:?}");
     let Some(kind) = group_kind(name) else {
@@ -298,6 +313,7 @@ mod tests {
             [grants]
             reads = ["Secret"]
             writes = ["Role.rbac.authorization.k8s.io", "Secret"]
+            elsewhere = ["shared"]
             [update]
             "Deployment.apps" = "recreate"
             Service = "on-delete"
@@ -323,6 +339,7 @@ mod tests {
         assert_eq!(policy.reads, [GroupKind::new("v1", "Secret")].into());
         let role = GroupKind::new("rbac.authorization.k8s.io/v1", "Role");
         assert_eq!(policy.writes, [role, GroupKind::new("v1", "Secret")].into());
+        assert_eq!(policy.elsewhere, ["shared".to_owned()].into());
         assert_eq!(policy.adopt, [GroupKind::new("apps/v1", "Deployment")].into());
         assert_eq!(policy.updates[&GroupKind::new("apps/v1", "Deployment")], Update::Recreate);
         assert_eq!(policy.updates[&GroupKind::new("v1", "Service")], Update::OnDelete);
@@ -351,7 +368,11 @@ mod tests {
                 "[limits]\nmemory = 1",
                 "limits.memory: unknown key, known are memory_mib, cpu_ms, wall_ms, request_mib, answer_mib, children, log_lines",
             ),
-            ("[grants]\nread = []", "grants.read: unknown key, known are reads, writes"),
+            ("[grants]\nread = []", "grants.read: unknown key, known are reads, writes, elsewhere"),
+            (
+                "[grants]\nelsewhere = [\"Shared\"]",
+                "grants.elsewhere: found \"Shared\", accepted: the name of a namespace, or \"*\" for all",
+            ),
             ("[grants]\nreads = \"Secret\"", "grants.reads: found \"Secret\", accepted: a list of kinds"),
             (
                 "[grants]\nwrites = [\"secrets\"]",
@@ -395,6 +416,7 @@ mod tests {
             "[config]\na = 1\n[limits]\ncpu_ms = 7\n",
             "[config]\na = 1\n[grants]\nreads = [\"Secret\"]\n",
             "[config]\na = 1\n[grants]\nwrites = [\"Secret\"]\n",
+            "[config]\na = 1\n[grants]\nelsewhere = [\"*\"]\n",
             "[config]\na = 1\n[update]\nService = \"recreate\"\n",
             "adopt = [\"Service\"]\n[config]\na = 1\n",
         ] {

@@ -25,9 +25,11 @@ pub struct Job {
     pub object: Arc<Object>,
     /// The version mark that it must be given before anything else.
     pub mark: Option<String>,
-    /// What belongs to it, of the declared kinds in their declared versions.
+    /// What belongs to it, of the declared kinds in their declared versions; where
+    /// it is only collected, no more than that.
     pub children: Vec<Arc<Object>>,
-    /// It is being deleted and the plugin is to be asked.
+    /// It is being deleted and the plugin is to be asked. Where it is not, the host
+    /// collects what Kubernetes does not.
     pub finalizing: bool,
 }
 
@@ -101,11 +103,16 @@ impl Sources<'_> {
         if object.meta.deleting && !held {
             return Err(Idle::Deleting);
         }
+        let finalizes = generation.loaded.description.finalizes;
+        let mut children = self.children(generation, &object);
+        if object.meta.deleting && !finalizes {
+            children.retain(|child| !place.may_be_named_by(&child.meta.place));
+        }
         Ok(Job {
             instance,
             mark: mark.filter(|_| !object.meta.deleting),
-            children: self.children(generation, &object),
-            finalizing: object.meta.deleting && generation.loaded.description.finalizes,
+            children,
+            finalizing: object.meta.deleting && finalizes,
             generation: generation.clone(),
             object,
         })
@@ -113,7 +120,7 @@ impl Sources<'_> {
 
     /// The object in whichever version is the newest: a mark that was written
     /// through one version is seen there first.
-    fn newest(&self, key: &Key) -> Option<Arc<Object>> {
+    pub fn newest(&self, key: &Key) -> Option<Arc<Object>> {
         let generations = self.serving.of_lineage(&key.lineage);
         let versions = generations.map(|generation| &generation.loaded.description.object);
         let versions = versions.filter(|object| object.kind == key.place.kind).map(|object| &object.version);

@@ -16,13 +16,15 @@ use trimtab_core::{
     instance::InstanceKey,
     kind::Kind,
     marks,
+    object::{Meta, Object},
+    ownership::is_made_by,
     plan::ChildSpec,
     policy::Policy,
     schema::Schema,
 };
 use trimtab_wasm::{KindRef, Plugin, Wasm};
 
-use crate::{folder::Source, settings::Settings};
+use crate::{folder::Source, settings::Settings, triggers::owner_key};
 
 /// A file that passed every check that needs no cluster.
 pub struct Loaded {
@@ -107,14 +109,27 @@ impl Loaded {
 }
 
 impl Generation {
-    /// The keys of all objects that it may serve.
+    /// The keys of all objects that it may serve, and of those that may be gone
+    /// and have left something behind.
     pub fn keys(&self, store: &Store) -> impl Iterator<Item = Key> {
         let objects = self.needs.object_watches.iter().flat_map(|spec| store.list(spec));
-        objects.map(|object| Key {
+        let objects = objects.map(|object| Key {
             cluster: Cluster::local(),
             place: object.meta.place.clone(),
             lineage: self.loaded.lineage.clone(),
-        })
+        });
+        let collected = store.collected().into_iter().filter(|child| self.makes(child));
+        let owners = collected.filter_map(|child| owner_key(&child.meta)).collect::<BTreeSet<_>>();
+        objects.chain(owners)
+    }
+
+    /// Whether it is one of its lineage and instance to which a child belongs.
+    pub fn makes(&self, child: &Object) -> bool {
+        let Meta { place, version, .. } = &child.meta;
+        let declared = |spec: &ChildSpec| spec.kind.id == place.kind && spec.version == **version;
+        is_made_by(&child.meta, &self.loaded.lineage)
+            && self.needs.children.iter().any(declared)
+            && self.needs.instance_key.of(child) == self.loaded.slot.instance.as_str()
     }
 }
 

@@ -3,6 +3,7 @@
 //! `wasm` calls and `cluster` watches and writes.
 #![forbid(unsafe_code)]
 
+mod collect;
 mod engine;
 pub mod folder;
 mod gather;

@@ -30,6 +30,10 @@ impl Permit for RouteAndGrants {
         let gone = || format!("generation {} no longer serves {}", ticket.generation, ticket.key.place);
         let generation = serving.generations.get(&ticket.generation).ok_or_else(gone)?;
         let place = &ticket.key.place;
+        let grants = &generation.loaded.grants;
+        if collects(ticket, write) {
+            return grants.may_write(&write.place.kind).map_err(|denied| denied.to_string());
+        }
         let version = &generation.loaded.description.object.version;
         let object = self.store.get(&place.kind, version, &place.namespace, &place.name).ok_or_else(gone)?;
         let (now, _) = serving.find(&object, &ticket.key.lineage).map_err(|why| why.to_string())?;
@@ -37,11 +41,19 @@ impl Permit for RouteAndGrants {
             return Err(gone());
         }
         match &write.action {
-            Action::Create { .. } | Action::Apply { .. } | Action::Delete { .. } => {
-                generation.loaded.grants.may_write(&write.place.kind).map_err(|denied| denied.to_string())
+            Action::Create { .. } | Action::Apply { .. } => {
+                let placed = grants.may_write(&write.place.kind).and_then(|()| grants.may_place(place, &write.place));
+                placed.map_err(|denied| denied.to_string())
             }
+            Action::Delete { .. } => grants.may_write(&write.place.kind).map_err(|denied| denied.to_string()),
             Action::Status { .. } | Action::Metadata { .. } if write.place == *place => Ok(()),
             Action::Status { .. } | Action::Metadata { .. } => Err(format!("{} is not the object itself", write.place)),
         }
     }
+}
+
+/// Whether a child is deleted that only the host collects. Its owner may be gone,
+/// and there is nothing to route by; what is no longer granted is deleted as well.
+fn collects(ticket: &Ticket, write: &Write) -> bool {
+    matches!(write.action, Action::Delete { .. }) && !ticket.key.place.may_be_named_by(&write.place)
 }

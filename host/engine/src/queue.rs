@@ -45,6 +45,17 @@ pub enum Done {
     After(Duration),
 }
 
+impl Done {
+    /// The same, or sooner where something else is to be tried again.
+    pub fn no_later_than(self, again: Option<Duration>) -> Self {
+        match (self, again) {
+            (Self::After(delay), Some(again)) => Self::After(delay.min(again)),
+            (Self::Forget, Some(again)) => Self::After(again),
+            (done, None) => done,
+        }
+    }
+}
+
 /// What a queue tells while it works; [`Queue::stats`] tells what it holds.
 pub trait Observe: Send + Sync + 'static {
     /// A key was added that was not waiting already.

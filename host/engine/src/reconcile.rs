@@ -60,15 +60,29 @@ impl Run<'_> {
                 Err(trouble) => return Err(self.unanswered(trouble).await),
             }
         }
+        match self.answer().await {
+            Ok(answer) => self.act(answer).await,
+            Err(trouble) => Err(self.unanswered(trouble).await),
+        }
+    }
+
+    /// What is wanted: by the plugin, or, where it is not asked before its object
+    /// goes, by the host.
+    async fn answer(&mut self) -> Result<Answer, Trouble> {
+        let going = self.job.object.meta.deleting;
+        if going && !self.job.finalizing {
+            return Ok(Answer::finalized());
+        }
         let called = self.call().await;
         self.shop.called(self.key, self.job, &called);
         self.memory.looked_up = lookups::looked_up(called.looked_up);
-        let answered = called.outcome.map_err(Trouble::from).and_then(|response| self.check(response));
-        let answer = match answered {
-            Ok(answer) => answer,
-            Err(trouble) => return Err(self.unanswered(trouble).await),
-        };
-        self.act(answer).await
+        let mut answer = self.check(called.outcome?)?;
+        if going && answer.finalized {
+            // The finalizer holds what the host collects, too: that goes first.
+            let owner = &self.job.object.meta.place;
+            answer.children.retain(|child| owner.may_be_named_by(&child.place));
+        }
+        Ok(answer)
     }
 
     /// A run without an answer writes nothing but why there is none.
@@ -96,9 +110,20 @@ impl Run<'_> {
                 patch: Map::from_iter([("annotations".to_owned(), json!({ marks::VERSION: version }))]),
             },
         });
-        let finalizes = self.job.generation.loaded.description.finalizes;
-        let finalizer = finalizer::decide(meta, &needs.object, &self.key.lineage, finalizes);
+        let needed = self.job.generation.loaded.description.finalizes || self.has_to_collect();
+        let finalizer = needed.then(|| self.finalizer(true)).flatten();
         mark.into_iter().chain(finalizer).collect()
+    }
+
+    /// Whether there are children that only the host collects.
+    fn has_to_collect(&self) -> bool {
+        let owner = self.owner();
+        self.job.children.iter().any(|child| owner.collects(&child.meta))
+    }
+
+    fn finalizer(&self, needed: bool) -> Option<Write> {
+        let Job { object, generation, .. } = self.job;
+        finalizer::decide(&object.meta, &generation.needs.object, &self.key.lineage, needed)
     }
 
     async fn call(&self) -> Called<Response> {
@@ -136,6 +161,7 @@ impl Run<'_> {
             owner: &self.owner(),
             kinds: &self.job.generation.needs.children,
             grants: &self.job.generation.loaded.grants,
+            namespaces: &self.shop.settings.namespaces,
             children_max: self.job.generation.loaded.policy.limits.children as usize,
         };
         answer::check(given, &terms).map_err(Trouble::Answer)
@@ -144,6 +170,13 @@ impl Run<'_> {
     /// Plans and writes: deletes, creates and updates, and the status last. One
     /// failed write stops neither the others nor the status.
     async fn act(mut self, answer: Answer) -> Result<Ended, Trouble> {
+        let owner = &self.job.object.meta.place;
+        let elsewhere = answer.children.iter().any(|child| !owner.may_be_named_by(&child.place));
+        if let Some(write) = elsewhere.then(|| self.finalizer(true)).flatten()
+            && self.write(&write).await?
+        {
+            return Ok(Ended::Wrote { requeue_after: None });
+        }
         let unseen = mem::take(&mut self.memory.unseen);
         let plan = self.plan(&answer, &unseen);
         let mut troubles = Vec::new();
@@ -168,7 +201,8 @@ impl Run<'_> {
             return Err(trouble);
         }
         let requeue_after = answer.requeue_after;
-        if let Some(write) = self.last(answer.finalized && plan.is_settled()) {
+        let needed = elsewhere || self.has_to_collect();
+        if let Some(write) = plan.is_settled().then(|| self.last(answer.finalized, needed)).flatten() {
             self.write(&write).await?;
             return Ok(Ended::Wrote { requeue_after });
         }
@@ -179,11 +213,15 @@ impl Run<'_> {
         }
     }
 
-    /// What lets the object go, once the plugin has said that it may.
-    fn last(&self, finalized: bool) -> Option<Write> {
-        let kind = &self.job.generation.needs.object;
-        let decide = || finalizer::decide(&self.job.object.meta, kind, &self.key.lineage, false);
-        (self.job.finalizing && finalized).then(decide).flatten()
+    /// What lets the object go, or takes the finalizer from one that needs it no
+    /// more, once all else is done.
+    fn last(&self, finalized: bool, needed: bool) -> Option<Write> {
+        let done = if self.job.object.meta.deleting {
+            finalized
+        } else {
+            !needed && !self.job.generation.loaded.description.finalizes
+        };
+        done.then(|| self.finalizer(false)).flatten()
     }
 
     fn plan(&self, answer: &Answer, unseen: &Unseen) -> Plan {
@@ -239,7 +277,7 @@ impl Run<'_> {
             generation: generation.number,
         };
         let answer = self.shop.gate.write(&ticket, write).await.map_err(|error| self.unseen_if_adopted(write, error));
-        self.shop.wrote(self.key, self.job, write, &answer);
+        self.shop.wrote(self.key, instance, write, &answer);
         if let Err(WriteError::Unseen(live)) = &answer {
             self.memory.unseen.insert(write.place.clone(), live.clone());
         }

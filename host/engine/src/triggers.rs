@@ -11,7 +11,7 @@ use trimtab_cluster::{
     store::{Change, Notify},
 };
 use trimtab_core::{
-    id::{Cluster, GroupKind, Key, Lineage, Place},
+    id::{Cluster, Key, Lineage},
     marks,
     object::Meta,
     ownership::OwnerMark,
@@ -81,10 +81,8 @@ impl Notify for Triggers {
 }
 
 /// The key of the object that a child belongs to, by the child's own marks.
-fn owner_key(child: &Meta) -> Option<Key> {
+pub fn owner_key(child: &Meta) -> Option<Key> {
     let lineage = Lineage::new(child.label(marks::PLUGIN_LABEL)?).ok()?;
-    let owner = OwnerMark::parse(child.mark(marks::OWNER)?)?;
-    let kind = GroupKind { group: owner.group.into(), kind: owner.kind.into() };
-    let place = Place { kind, namespace: owner.namespace.into(), name: owner.name.into() };
+    let place = OwnerMark::parse(child.mark(marks::OWNER)?)?.place();
     Some(Key { cluster: Cluster::local(), place, lineage })
 }

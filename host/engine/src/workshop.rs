@@ -8,7 +8,13 @@ use trimtab_cluster::{
     gate::{Gate, WriteError},
     store::Store,
 };
-use trimtab_core::{answer, backoff, env::Env, id::Key, object::Object, write::Write};
+use trimtab_core::{
+    answer, backoff,
+    env::Env,
+    id::{InstanceId, Key},
+    object::Object,
+    write::Write,
+};
 use trimtab_wasm::{Called, Response};
 
 use crate::{
@@ -42,8 +48,9 @@ impl Workshop {
     /// One worker, until the queue is shut down.
     pub async fn work(self: Arc<Self>) {
         while let Some(key) = self.queue.next().await {
+            let again = self.collect(&key).await;
             let done = self.look(&key).await;
-            self.queue.done(&key, done);
+            self.queue.done(&key, done.no_later_than(again));
         }
     }
 
@@ -176,9 +183,15 @@ impl Workshop {
     }
 
     /// A write came back.
-    pub fn wrote(&self, key: &Key, job: &Job, write: &Write, answer: &Result<Option<Arc<Object>>, WriteError>) {
+    pub fn wrote(
+        &self,
+        key: &Key,
+        instance: &InstanceId,
+        write: &Write,
+        answer: &Result<Option<Arc<Object>>, WriteError>,
+    ) {
         let result = answer.as_ref().map_or_else(|error| error.class().word(), |_| "Written");
-        self.metrics.wrote(&Who::new(&job.instance, &key.lineage), result);
+        self.metrics.wrote(&Who::new(instance, &key.lineage), result);
         match answer {
             Ok(_) => tracing::debug!(%key, place = %write.place, "wrote"),
             Err(error) => tracing::debug!(%key, place = %write.place, %error, "not written"),

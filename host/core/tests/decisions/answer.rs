@@ -114,13 +114,36 @@ fn kinds_that_are_not_declared_or_not_granted_are_refused() {
 }
 
 #[test]
-fn a_child_lies_where_its_owner_does() {
+fn a_child_lies_where_its_owner_does_unless_the_policy_grants_another_place() {
+    let (elsewhere, zone) = (in_namespace("m"), zone());
     assert_eq!(
-        refused_with(json!({"name": "x", "namespace": "m"})),
-        "ConfigMap x in \"m\" is not in the namespace \"n\" of its owner: children elsewhere are not supported yet"
+        refused(&World::site(), std::slice::from_ref(&elsewhere)),
+        "ConfigMap m/x may not be written: namespace m is not granted: \
+         add elsewhere = [\"m\"] under [grants] in the plugin's policy"
     );
-    let zone = json!({"apiVersion": "demo.dev/v1", "kind": "Zone", "metadata": {"name": "x"}});
-    assert!(refused(&World::site(), &[zone]).contains("is cluster-scoped and its owner is not"));
+    assert!(refused(&World::site(), std::slice::from_ref(&zone)).contains("kind Zone.demo.dev is not granted"));
+    let granted = World::site().under("[grants]\nelsewhere = [\"m\"]\nwrites = [\"Zone.demo.dev\"]");
+    let places = granted.check(&[elsewhere, zone]).unwrap().children.into_iter().map(|child| child.place.to_string());
+    assert_eq!(places.collect::<Vec<_>>(), ["ConfigMap m/x", "Zone.demo.dev x"]);
+}
+
+#[test]
+fn a_child_lies_in_no_namespace_that_the_host_does_not_serve() {
+    let mut world = World::site().under("[grants]\nelsewhere = [\"*\"]");
+    world.namespaces = vec!["n".to_owned(), "m".to_owned()];
+    assert!(world.check(&[in_namespace("m")]).is_ok());
+    assert_eq!(
+        refused(&world, &[in_namespace("o")]),
+        "ConfigMap x in \"o\" lies in a namespace that this host does not serve: start it with --namespaces o, too"
+    );
+}
+
+fn in_namespace(namespace: &str) -> Value {
+    json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "x", "namespace": namespace}})
+}
+
+fn zone() -> Value {
+    json!({"apiVersion": "demo.dev/v1", "kind": "Zone", "metadata": {"name": "x"}})
 }
 
 #[test]
@@ -130,7 +153,7 @@ fn a_cluster_scoped_owner_names_the_namespace_of_each_child() {
     assert!(refused(&tenant, std::slice::from_ref(&child)).contains("so the answer must name one"));
     child["metadata"]["namespace"] = json!("m");
     assert_eq!(tenant.check(&[child]).unwrap().children[0].place.to_string(), "ConfigMap m/x");
-    let mut zone = json!({"apiVersion": "demo.dev/v1", "kind": "Zone", "metadata": {"name": "x"}});
+    let mut zone = zone();
     assert_eq!(tenant.check(std::slice::from_ref(&zone)).unwrap().children[0].place.to_string(), "Zone.demo.dev x");
     zone["metadata"]["namespace"] = json!("m");
     assert!(refused(&tenant, &[zone]).contains("its kind is cluster-scoped: leave it out"));

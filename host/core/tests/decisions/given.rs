@@ -28,6 +28,9 @@ pub struct World {
     pub instance_key: InstanceKey,
     pub kinds: Vec<ChildSpec>,
     pub grants: Grants,
+    /// The served ones; none: all.
+    pub namespaces: Vec<String>,
+    description: Description,
 }
 
 pub fn kind(api_version: &str, kind: &str, namespaced: bool, status: bool) -> Kind {
@@ -78,8 +81,15 @@ impl World {
             kinds: declared
                 .map(|(api_version, kind, namespaced, update)| spec(api_version, kind, namespaced, update))
                 .into(),
-            grants: Grants::new(&description, &Policy::parse("").unwrap()),
+            grants: Grants::new(&description, &Policy::default()),
+            namespaces: vec![],
+            description,
         }
+    }
+
+    /// The same under another policy.
+    pub fn under(self, policy: &str) -> Self {
+        Self { grants: Grants::new(&self.description, &Policy::parse(policy).unwrap()), ..self }
     }
 
     /// The Site `n/a`, uid `u1`.
@@ -118,8 +128,8 @@ impl World {
     }
 
     pub fn check_given(&self, given: Given<'_, String>) -> Result<Answer, AnswerError> {
-        let terms = Terms { owner: &self.owner(), kinds: &self.kinds, grants: &self.grants, children_max: 5 };
-        answer::check(given, &terms)
+        let (kinds, grants, namespaces) = (&self.kinds, &self.grants, &self.namespaces);
+        answer::check(given, &Terms { owner: &self.owner(), kinds, grants, namespaces, children_max: 5 })
     }
 }
 
