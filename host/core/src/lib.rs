@@ -23,6 +23,7 @@ pub mod kind;
 pub mod limits;
 pub mod marks;
 pub mod object;
+pub mod origin;
 pub mod ownership;
 pub mod plan;
 pub mod policy;

@@ -14,6 +14,7 @@ use crate::{
     id::{GroupKind, Lineage},
     instance::InstanceKey,
     limits::{Limits, MIB},
+    origin::Origin,
     selector::is_subdomain,
 };
 
@@ -36,6 +37,8 @@ pub struct Policy {
     pub writes: BTreeSet<GroupKind>,
     /// Namespaces in which children may lie besides that of their object.
     pub elsewhere: BTreeSet<String>,
+    /// Where the plugin may send HTTP requests.
+    pub http: BTreeSet<Origin>,
     /// Kinds of children that are taken over where they exist and belong to nobody.
     pub adopt: BTreeSet<GroupKind>,
     /// Update strategies in place of those that the description names.
@@ -75,6 +78,7 @@ pub enum PolicyError {
 
 const KEYS: &[&str] = &["config", "module", "instance_key", "limits", "grants", "adopt", "update"];
 const KIND: &str = "a kind as \"Kind\" (core group) or \"Kind.group\", such as \"Deployment.apps\"";
+const ORIGIN: &str = "\"http://host:port\" or \"https://host:port\"";
 
 impl Default for Policy {
     fn default() -> Self {
@@ -86,6 +90,7 @@ impl Default for Policy {
             reads: BTreeSet::new(),
             writes: BTreeSet::new(),
             elsewhere: BTreeSet::new(),
+            http: BTreeSet::new(),
             adopt: BTreeSet::new(),
             updates: BTreeMap::new(),
         }
@@ -108,10 +113,11 @@ impl Policy {
         }
         if let Some(grants) = table.get("grants") {
             let grants = sub_table("grants", grants)?;
-            known_only("grants", grants, &["reads", "writes", "elsewhere"])?;
+            known_only("grants", grants, &["reads", "writes", "elsewhere", "http"])?;
             policy.reads = kinds("grants.reads", grants.get("reads"))?;
             policy.writes = kinds("grants.writes", grants.get("writes"))?;
             policy.elsewhere = namespaces("grants.elsewhere", grants.get("elsewhere"))?;
+            policy.http = list("grants.http", grants.get("http"), Origin::parse, "origins", ORIGIN)?;
         }
         policy.adopt = kinds("adopt", table.get("adopt"))?;
         if let Some(update) = table.get("update") {
@@ -128,9 +134,9 @@ impl Policy {
     /// What tells one generation of a slot from the next: the module's content
     /// and all that this policy says. A changed comment changes nothing.
     pub fn generation(&self, content: Hash) -> Hash {
-        let Self { module: _, config, instance_key, limits, reads, writes, elsewhere, adopt, updates } = self;
+        let Self { module: _, config, instance_key, limits, reads, writes, elsewhere, http, adopt, updates } = self;
         let limits = format!("{limits:?}");
-        let grants = format!("{reads:?} {writes:?} {elsewhere:?}");
+        let grants = format!("{reads:?} {writes:?} {elsewhere:?} {http:?}");
         let rest = format!("{adopt:?} {updates:?} {instance_key:?}");
         Hash::of([content.as_bytes(), config.as_bytes(), limits.as_bytes(), grants.as_bytes(), rest.as_bytes()])
     }
@@ -228,10 +234,21 @@ fn read_limits(table: &Table) -> Result<Limits, PolicyError> {
 }
 
 fn kinds(key: &str, value: Option<&Value>) -> Result<BTreeSet<GroupKind>, PolicyError> {
+    list(key, value, group_kind, "kinds", KIND)
+}
+
+/// A list of texts that are all read by one function; nothing is an empty one.
+fn list<T: Ord>(
+    key: &str,
+    value: Option<&Value>,
+    read: fn(&str) -> Option<T>,
+    of: &str,
+    accepted: &str,
+) -> Result<BTreeSet<T>, PolicyError> {
     let Some(value) = value else { return Ok(BTreeSet::new()) };
-    let Some(items) = value.as_array() else { return wrong(key, value, "a list of kinds") };
-    let kind = |item: &Value| item.as_str().and_then(group_kind).map_or_else(|| wrong(key, item, KIND), Ok);
-    items.iter().map(kind).collect()
+    let Some(items) = value.as_array() else { return wrong(key, value, format!("a list of {of}")) };
+    let item = |item: &Value| item.as_str().and_then(read).map_or_else(|| wrong(key, item, accepted), Ok);
+    items.iter().map(item).collect()
 }
 
 fn namespaces(key: &str, value: Option<&Value>) -> Result<BTreeSet<String>, PolicyError> {
@@ -314,6 +331,7 @@ mod tests {
             reads = ["Secret"]
             writes = ["Role.rbac.authorization.k8s.io", "Secret"]
             elsewhere = ["shared"]
+            http = ["http://hooks.kubeflow:80", "https://10.0.0.1:8443"]
             [update]
             "Deployment.apps" = "recreate"
             Service = "on-delete"
@@ -340,6 +358,8 @@ mod tests {
         let role = GroupKind::new("rbac.authorization.k8s.io/v1", "Role");
         assert_eq!(policy.writes, [role, GroupKind::new("v1", "Secret")].into());
         assert_eq!(policy.elsewhere, ["shared".to_owned()].into());
+        let origins = ["http://hooks.kubeflow:80", "https://10.0.0.1:8443"];
+        assert_eq!(policy.http, origins.iter().filter_map(|text| Origin::parse(text)).collect());
         assert_eq!(policy.adopt, [GroupKind::new("apps/v1", "Deployment")].into());
         assert_eq!(policy.updates[&GroupKind::new("apps/v1", "Deployment")], Update::Recreate);
         assert_eq!(policy.updates[&GroupKind::new("v1", "Service")], Update::OnDelete);
@@ -368,10 +388,14 @@ mod tests {
                 "[limits]\nmemory = 1",
                 "limits.memory: unknown key, known are memory_mib, cpu_ms, wall_ms, request_mib, answer_mib, children, log_lines",
             ),
-            ("[grants]\nread = []", "grants.read: unknown key, known are reads, writes, elsewhere"),
+            ("[grants]\nread = []", "grants.read: unknown key, known are reads, writes, elsewhere, http"),
             (
                 "[grants]\nelsewhere = [\"Shared\"]",
                 "grants.elsewhere: found \"Shared\", accepted: the name of a namespace, or \"*\" for all",
+            ),
+            (
+                "[grants]\nhttp = [\"hooks:80\"]",
+                "grants.http: found \"hooks:80\", accepted: \"http://host:port\" or \"https://host:port\"",
             ),
             ("[grants]\nreads = \"Secret\"", "grants.reads: found \"Secret\", accepted: a list of kinds"),
             (
@@ -413,6 +437,7 @@ mod tests {
         assert_ne!(base, Policy::parse("[config]\na = 1\n").unwrap().generation(Hash::default()));
         for other in [
             "[config]\na = 2\n",
+            "[config]\na = 1\n[grants]\nhttp = [\"http://hooks:80\"]\n",
             "[config]\na = 1\n[limits]\ncpu_ms = 7\n",
             "[config]\na = 1\n[grants]\nreads = [\"Secret\"]\n",
             "[config]\na = 1\n[grants]\nwrites = [\"Secret\"]\n",

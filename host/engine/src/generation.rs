@@ -84,6 +84,7 @@ impl Loaded {
         let bytes = source.read().map_err(|error| format!("{}: {error}", source.module.display()))?;
         let file = source.module.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let plugin = wasm.load(&file, bytes).await.map_err(|error| error.to_string())?;
+        let plugin = plugin.with_http(&policy.http).map_err(|error| format!("{slot}.toml: grants.http: {error}"))?;
         let config: Arc<str> = policy.config.as_str().into();
         let described = plugin.describe(config.clone(), &policy.limits).await.outcome;
         let described = described.map_err(|error| format!("{file}: describe: {error}"))?;
@@ -109,6 +110,12 @@ impl Loaded {
 }
 
 impl Generation {
+    /// Whether its answers rest on its inputs alone. Where it may ask others, equal
+    /// inputs are no reason not to call it.
+    pub fn rests_on_inputs(&self) -> bool {
+        self.loaded.policy.http.is_empty()
+    }
+
     /// The keys of all objects that it may serve, and of those that may be gone
     /// and have left something behind.
     pub fn keys(&self, store: &Store) -> impl Iterator<Item = Key> {

@@ -68,7 +68,8 @@ impl Workshop {
         let due = memory.due.is_some_and(|due| due <= began);
         let looks = lookups::now(&self.store, &memory.looked_up);
         let fingerprint = job.fingerprint(&looks);
-        if !due && job.mark.is_none() && memory.settled == Some(fingerprint) {
+        let settled = memory.settled == Some(fingerprint) && job.generation.rests_on_inputs();
+        if !due && job.mark.is_none() && settled {
             self.metrics.skipped(&who, "settled");
             return self.rest(key, memory, began);
         }

@@ -20,10 +20,12 @@ use wasmtime::{
 use crate::{
     called::{CallError, Called, Cost},
     host::{LookUps, State},
+    http::{Http, Network},
     limits::Limiter,
     log::Log,
     lookup::Lookup,
     stop::Stop,
+    time::Time,
     turn::{Meter, Turns},
     wasi::{SharedLog, Wasi},
 };
@@ -47,8 +49,14 @@ pub(crate) struct Call<P> {
     pub export: ComponentExportIndex,
     pub params: P,
     pub limits: Limits,
-    pub lookup: Arc<dyn Lookup>,
     pub name: Arc<str>,
+    pub world: World,
+}
+
+/// What a call may ask for while it runs.
+pub(crate) struct World {
+    pub lookup: Arc<dyn Lookup>,
+    pub network: Network,
     pub now: Arc<str>,
     /// What stands for chance; without one, the operating system does.
     pub seed: Option<u64>,
@@ -108,7 +116,7 @@ where
         cost.drop = began.elapsed();
         cost.memory_peak_bytes = state.limiter.peak_bytes();
         state.wasi.finish();
-        let connections_denied = state.wasi.denied();
+        let connections_denied = state.wasi.denied() + state.http.denied();
         let looked_up = state.look_ups.answers;
         let log = std::mem::take(&mut *log.lock().expect("no holder panics"));
         let outcome = ended.map_err(|ended| ended.explain(&limits, &log));
@@ -116,11 +124,17 @@ where
     }
 
     fn store(&self, log: &SharedLog, meter: &Arc<Meter>, bounds: &Bounds) -> wasmtime::Result<Store<State>> {
+        let World { lookup, network, now, seed } = &self.world;
+        let time = match network {
+            Network::Granted(_) => Time::real(),
+            Network::None | Network::Simulated => Time::at(now),
+        };
         let state = State {
             limiter: Limiter::new(self.limits.memory_bytes),
             log: log.clone(),
-            wasi: Wasi::new(self.name.clone(), &self.now, self.seed, log),
-            look_ups: LookUps::new(self.lookup.clone()),
+            wasi: Wasi::new(self.name.clone(), time, *seed, log),
+            http: Http::new(network.clone(), self.limits.request_bytes, log),
+            look_ups: LookUps::new(lookup.clone()),
         };
         let mut store = Store::new(&self.engine, state);
         store.limiter(|state| &mut state.limiter);

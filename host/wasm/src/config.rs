@@ -31,7 +31,7 @@ pub enum Mode {
 /// What serving needs.
 #[derive(Debug, Clone)]
 pub struct Serve {
-    /// A runtime for guests alone, with its timers enabled: whatever guests do,
+    /// A runtime for guests alone, with timers and I/O enabled: whatever guests do,
     /// the others' timers fire.
     pub guests: Handle,
     /// Guests that run at once: as many as there are cores.

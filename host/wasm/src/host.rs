@@ -6,10 +6,12 @@ use std::{collections::BTreeMap, sync::Arc};
 use trimtab_core::{object::Object, selector::Selector};
 use wasmtime::{StoreContextMut, component::Linker};
 use wasmtime_wasi::{WasiCtxView, WasiView};
+use wasmtime_wasi_http::{WasiHttpCtxView, WasiHttpView};
 
 use crate::{
     called::{LookUp, Wanted},
     contract::{KindRef, Level},
+    http::{self, Http},
     limits::{LOOK_UP_BYTES_MAX, LOOK_UPS_MAX, Limiter},
     lookup::{Lookup, Refusal},
     stop::Stop,
@@ -24,12 +26,19 @@ pub(crate) struct State {
     pub limiter: Limiter,
     pub log: SharedLog,
     pub wasi: Wasi,
+    pub http: Http,
     pub look_ups: LookUps,
 }
 
 impl WasiView for State {
     fn ctx(&mut self) -> WasiCtxView<'_> {
         self.wasi.view()
+    }
+}
+
+impl WasiHttpView for State {
+    fn http(&mut self) -> WasiHttpCtxView<'_> {
+        self.http.view(self.wasi.table())
     }
 }
 
@@ -75,6 +84,7 @@ type Selected = Result<Vec<Arc<str>>, String>;
 pub(crate) fn linker(engine: &wasmtime::Engine) -> wasmtime::Result<Linker<State>> {
     let mut linker = Linker::new(engine);
     wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
+    http::add_to_linker(&mut linker)?;
     time::add_to_linker(&mut linker, |state: &mut State| state.wasi.clock())?;
     let mut host = linker.instance(INTERFACE)?;
     host.func_wrap("log", log)?;

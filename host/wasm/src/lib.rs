@@ -5,7 +5,7 @@
 //! process (`compile`), whose result is kept on disk (`cache`), mapped and
 //! checked (`load`, `plugin`). Each call (`call`) gets a fresh instance under
 //! limits that are always on (`limits`), takes turns on the cores with others
-//! (`turn`), and may ask the host for little (`host`, `lookup`, `wasi`, `time`).
+//! (`turn`), and may ask the host for little (`host`, `lookup`, `wasi`, `time`, `http`).
 #![deny(unsafe_code)] // allowed once, where compiled code is mapped: `plugin::map`
 
 mod cache;
@@ -18,6 +18,7 @@ mod contract;
 mod draft;
 mod engine;
 mod host;
+mod http;
 mod limits;
 mod load;
 mod log;

@@ -1,22 +1,23 @@
 //! A loaded plugin: its code, mapped and checked, and the two things that can
 //! be asked of it.
 
-use std::{fmt, path::Path, sync::Arc, time::Instant};
+use std::{collections::BTreeSet, fmt, io, path::Path, sync::Arc, time::Instant};
 
 use tokio_util::task::AbortOnDropHandle;
-use trimtab_core::limits::Limits;
+use trimtab_core::{limits::Limits, origin::Origin};
 use wasmtime::{
     Engine,
     component::{Component, ComponentExportIndex, ComponentNamedList, InstancePre, Lift, Lower, types::ComponentItem},
 };
 
 use crate::{
-    call::{Bounds, Call},
+    call::{Bounds, Call, World},
     called::{CallError, Called},
     componentize::CONTROLLER,
     config::Mode,
     contract::{Failure, Outcome, Request, Response},
     host::State,
+    http::{Network, Outbound},
     load::Wasm,
     lookup::{Lookup, NoLookups},
 };
@@ -33,6 +34,7 @@ type Reconciled = Result<Response, Failure>;
 
 /// A loaded plugin. Whoever holds it can call it: code that is replaced serves
 /// the calls in flight to their end.
+#[derive(Clone)]
 pub struct Plugin {
     wasm: Arc<Wasm>,
     name: Arc<str>,
@@ -40,6 +42,7 @@ pub struct Plugin {
     pre: InstancePre<State>,
     describe: ComponentExportIndex,
     reconcile: ComponentExportIndex,
+    network: Network,
 }
 
 impl Plugin {
@@ -50,7 +53,18 @@ impl Plugin {
         let pre = pre.map_err(|error| format!("it imports what this host does not have: {error:#}"))?;
         let imports = component.component_type().imports(&wasm.engine).map(|(name, _)| name.to_owned()).collect();
         let name = Path::new(file).file_stem().unwrap_or_default().to_string_lossy().as_ref().into();
-        Ok(Arc::new(Self { wasm: wasm.clone(), name, imports, pre, describe, reconcile }))
+        Ok(Arc::new(Self { wasm: wasm.clone(), name, imports, pre, describe, reconcile, network: Network::None }))
+    }
+
+    /// The same plugin, which may send HTTP requests to these and only these,
+    /// when it reconciles; the error says why no server could be trusted.
+    pub fn with_http(&self, granted: &BTreeSet<Origin>) -> io::Result<Arc<Self>> {
+        let network = match &self.wasm.mode {
+            _ if granted.is_empty() => Network::None,
+            Mode::Simulate => Network::Simulated,
+            Mode::Serve(_) => Network::Granted(Arc::new(Outbound::new(granted)?)),
+        };
+        Ok(Arc::new(Self { network, ..self.clone() }))
     }
 
     /// The file's name without its ending.
@@ -65,10 +79,13 @@ impl Plugin {
 
     /// What it says of itself under a config: JSON that nobody has checked yet.
     pub async fn describe(&self, config: Arc<str>, limits: &Limits) -> Called<String> {
-        let lookup = Arc::new(NoLookups);
-        let params = (config,);
-        let seed = self.seed(|| DESCRIBE_SEED);
-        let called = self.call::<_, Described>(self.describe, params, DESCRIBE_NOW.into(), seed, lookup, limits).await;
+        let world = World {
+            lookup: Arc::new(NoLookups),
+            network: Network::None,
+            now: DESCRIBE_NOW.into(),
+            seed: self.seed(|| DESCRIBE_SEED),
+        };
+        let called = self.call::<_, Described>(self.describe, (config,), world, limits).await;
         let terminal = |message| Failure { outcome: Outcome::Terminal, message, retry_after_ms: None };
         called.and_then(|described| described.map_err(terminal))
     }
@@ -81,7 +98,8 @@ impl Plugin {
             return Called::never(CallError::RequestTooLarge { bytes, limit_bytes });
         }
         let (now, seed) = (request.now.clone(), self.seed(|| request.seed()));
-        let called = self.call::<_, Reconciled>(self.reconcile, (request,), now, seed, lookup, limits).await;
+        let world = World { lookup, network: self.network.clone(), now, seed };
+        let called = self.call::<_, Reconciled>(self.reconcile, (request,), world, limits).await;
         called.and_then(|answer| answer)
     }
 
@@ -90,15 +108,7 @@ impl Plugin {
         matches!(self.wasm.mode, Mode::Simulate).then(seed)
     }
 
-    async fn call<P, R>(
-        &self,
-        export: ComponentExportIndex,
-        params: P,
-        now: Arc<str>,
-        seed: Option<u64>,
-        lookup: Arc<dyn Lookup>,
-        limits: &Limits,
-    ) -> Called<R>
+    async fn call<P, R>(&self, export: ComponentExportIndex, params: P, world: World, limits: &Limits) -> Called<R>
     where
         P: ComponentNamedList + Lower + Send + Sync + 'static,
         R: Send + Sync + 'static,
@@ -112,10 +122,8 @@ impl Plugin {
             export,
             params,
             limits: *limits,
-            lookup,
             name: self.name.clone(),
-            now,
-            seed,
+            world,
         };
         let Mode::Serve(serve) = &self.wasm.mode else { return call.run(Bounds::Fuel).await };
 

@@ -5,13 +5,16 @@
 //! microsecond, or a guest that waits by reading would wait for ever. Sleeping
 //! takes no time at all: when nothing else is left to wait for, the clock jumps
 //! to the earliest deadline, so sleepers wake in the order of their deadlines.
+//!
+//! A guest that may talk to others gets real time instead: their answers take
+//! theirs, and time-outs have to mean something.
 
 use std::{
     collections::BTreeMap,
     future::poll_fn,
     sync::{Arc, Mutex, MutexGuard},
     task::Poll,
-    time::Duration,
+    time::{Duration, Instant, SystemTime},
 };
 
 use wasmtime::component::{HasData, Linker, Resource, ResourceTable};
@@ -27,7 +30,60 @@ const READING_NS: u64 = 1_000;
 
 /// The time of one call, shared by its clocks and sleepers.
 #[derive(Clone)]
-pub(crate) struct Time {
+pub(crate) enum Time {
+    /// It depends on nothing but the request.
+    Virtual(Virtual),
+    /// Since the call's begin.
+    Real(Instant),
+}
+
+impl Time {
+    /// Virtual time, from an RFC 3339 text on.
+    pub fn at(now: &str) -> Self {
+        Self::Virtual(Virtual::at(now))
+    }
+
+    /// Real time, from now on.
+    pub fn real() -> Self {
+        Self::Real(Instant::now())
+    }
+
+    /// The monotonic clock, read by the guest.
+    fn read(&self) -> u64 {
+        match self {
+            Self::Virtual(time) => time.read(),
+            Self::Real(began) => START_NS.saturating_add(u64::try_from(began.elapsed().as_nanos()).unwrap_or(u64::MAX)),
+        }
+    }
+
+    /// Comes back when the clock has reached the deadline.
+    async fn until(&self, deadline_ns: u64) {
+        match self {
+            Self::Virtual(time) => time.until(deadline_ns).await,
+            Self::Real(began) => {
+                let after = Duration::from_nanos(deadline_ns.saturating_sub(START_NS));
+                tokio::time::sleep(after.saturating_sub(began.elapsed())).await;
+            }
+        }
+    }
+}
+
+impl HostWallClock for Time {
+    fn resolution(&self) -> Duration {
+        Duration::from_nanos(READING_NS)
+    }
+
+    fn now(&self) -> Duration {
+        match self {
+            Self::Virtual(time) => time.wall(),
+            Self::Real(_) => SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default(),
+        }
+    }
+}
+
+/// Time that moves only as far as the guest asks it to.
+#[derive(Clone)]
+pub(crate) struct Virtual {
     /// The wall clock's time when the monotonic one stood at zero.
     epoch: Duration,
     state: Arc<Mutex<State>>,
@@ -39,17 +95,16 @@ struct State {
     awaited: BTreeMap<u64, usize>,
 }
 
-impl Time {
-    /// `now` is RFC 3339. A text that is no time, or before 1970, is 1970: WASI
+impl Virtual {
+    /// A text that is no time, or before 1970, is 1970: WASI
     /// knows no earlier.
-    pub fn at(now: &str) -> Self {
+    fn at(now: &str) -> Self {
         let now = now.parse::<jiff::Timestamp>().unwrap_or_default();
         let now = Duration::try_from(now.as_duration()).unwrap_or_default();
         let state = State { now_ns: START_NS, awaited: BTreeMap::new() };
         Self { epoch: now.saturating_sub(Duration::from_nanos(START_NS)), state: Arc::new(Mutex::new(state)) }
     }
 
-    /// The monotonic clock, read by the guest.
     fn read(&self) -> u64 {
         let mut state = self.state();
         let now_ns = state.now_ns;
@@ -57,7 +112,6 @@ impl Time {
         now_ns
     }
 
-    /// Comes back when the clock has reached the deadline.
     async fn until(&self, deadline_ns: u64) {
         if self.state().now_ns >= deadline_ns {
             return;
@@ -80,26 +134,20 @@ impl Time {
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().expect("no holder panics")
     }
-}
 
-impl HostWallClock for Time {
-    fn resolution(&self) -> Duration {
-        Duration::from_nanos(READING_NS)
-    }
-
-    fn now(&self) -> Duration {
+    fn wall(&self) -> Duration {
         self.epoch + Duration::from_nanos(self.read())
     }
 }
 
 /// A deadline among those that are waited for, until it is reached or given up.
 struct Awaited<'a> {
-    time: &'a Time,
+    time: &'a Virtual,
     deadline_ns: u64,
 }
 
 impl<'a> Awaited<'a> {
-    fn new(time: &'a Time, deadline_ns: u64) -> Self {
+    fn new(time: &'a Virtual, deadline_ns: u64) -> Self {
         *time.state().awaited.entry(deadline_ns).or_default() += 1;
         Self { time, deadline_ns }
     }
@@ -196,22 +244,22 @@ mod tests {
 
     const NOW: &str = "2026-01-02T03:04:05Z";
 
-    fn wall(time: &Time) -> String {
-        jiff::Timestamp::try_from(std::time::SystemTime::UNIX_EPOCH + time.now()).unwrap().to_string()
+    fn wall(time: &Virtual) -> String {
+        jiff::Timestamp::try_from(SystemTime::UNIX_EPOCH + time.wall()).unwrap().to_string()
     }
 
     #[test]
     fn the_wall_clock_starts_at_the_requests_now_and_each_reading_takes_a_microsecond() {
-        let time = Time::at(NOW);
+        let time = Virtual::at(NOW);
         assert_eq!(wall(&time), NOW);
         assert_eq!(wall(&time), "2026-01-02T03:04:05.000001Z");
         assert_eq!(time.read(), START_NS + 2 * READING_NS);
-        assert_eq!(wall(&Time::at("no time")), "1970-01-01T00:00:01Z");
+        assert_eq!(wall(&Virtual::at("no time")), "1970-01-01T00:00:01Z");
     }
 
     #[tokio::test(start_paused = true)]
     async fn sleepers_wake_in_the_order_of_their_deadlines_and_no_real_time_passes() {
-        let (time, woken) = (Time::at(NOW), Mutex::new(Vec::new()));
+        let (time, woken) = (Virtual::at(NOW), Mutex::new(Vec::new()));
         let sleep = async |ms: u64| {
             time.until(START_NS + ms * 1_000_000).await;
             woken.lock().unwrap().push((ms, time.state().now_ns - START_NS));
@@ -225,7 +273,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_sleeper_that_gives_up_holds_up_no_other() {
-        let time = Time::at(NOW);
+        let time = Virtual::at(NOW);
         tokio::select! { biased; () = time.until(START_NS + 5) => {}, () = yield_once() => {} }
         time.until(START_NS + 9).await;
         assert_eq!(time.state().now_ns, START_NS + 9);

@@ -1,5 +1,6 @@
 //! WASI 0.2 as guests see it: all of it links, and there is nothing behind it.
-//! No files, no environment, no connections; the one argument is the plugin's
+//! No files, no environment, no sockets (`http` is the one way out, where a policy
+//! grants it); the one argument is the plugin's
 //! name (Go reads it at start); stdout and stderr go to the call's log; time is
 //! virtual (`time`), and in a simulation chance comes from the request.
 
@@ -50,29 +51,33 @@ pub(crate) struct Wasi {
 }
 
 impl Wasi {
-    /// For a guest of that name; `now` is what its wall clock says (RFC 3339).
-    /// Without a seed, what is random comes from the operating system: a plugin
+    /// For a guest of that name and the time of its call. Without a seed, what is random comes from the operating system: a plugin
     /// may make passwords of it.
-    pub fn new(name: Arc<str>, now: &str, seed: Option<u64>, log: &SharedLog) -> Self {
+    pub fn new(name: Arc<str>, time: Time, seed: Option<u64>, log: &SharedLog) -> Self {
+        let mut table = ResourceTable::new();
+        table.set_max_capacity(RESOURCES_MAX);
         Self {
             name,
-            time: Time::at(now),
+            time,
             seed,
             stdout: Stdio::new(Level::Info, log),
             stderr: Stdio::new(Level::Warn, log),
             denied: Arc::default(),
             made: None,
-            table: ResourceTable::new(),
+            table,
         }
     }
 
     pub fn view(&mut self) -> WasiCtxView<'_> {
         if self.made.is_none() {
             self.made = Some(Box::new(self.make()));
-            self.table.set_max_capacity(RESOURCES_MAX);
         }
         let ctx = self.made.as_mut().expect("made above");
         WasiCtxView { ctx, table: &mut self.table }
+    }
+
+    pub fn table(&mut self) -> &mut ResourceTable {
+        &mut self.table
     }
 
     pub fn clock(&mut self) -> MonotonicClock<'_> {

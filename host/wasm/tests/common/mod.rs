@@ -89,7 +89,7 @@ impl Guests {
 }
 
 fn serve(running: usize, compile: CompileCommand) -> (Runtime, Mode) {
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(running).enable_time().build().unwrap();
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(running).enable_all().build().unwrap();
     let mode = Mode::Serve(Serve { guests: runtime.handle().clone(), running, compile });
     (runtime, mode)
 }
