@@ -3,15 +3,18 @@
 //! It holds keys, not events, with controller-runtime's semantics: each key
 //! once, never given out twice at the same time, in the order of arrival within
 //! a priority, again after it was added while out. What controller-runtime
-//! lacks is ageing: keys of low priority do not starve, see `state`.
+//! lacks: keys of low priority do not starve (`lane`), and plugins take turns
+//! and may be bounded each by itself (`state`).
 //!
 //! It needs no bound of its own: what it holds is at most one entry for each
 //! object and lineage, both of which are in memory anyhow. How many looks are
 //! made at once is bounded by the number of workers that ask for keys.
 
+mod lane;
 mod state;
 
 use std::{
+    collections::HashMap,
     hash::Hash,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
@@ -21,7 +24,7 @@ use tokio::{
     sync::Notify,
     time::{Instant, sleep_until},
 };
-use trimtab_core::id::Key;
+use trimtab_core::id::{Key, Lineage};
 
 use self::state::State;
 pub use self::state::Stats;
@@ -66,8 +69,25 @@ pub trait Observe: Send + Sync + 'static {
     fn worked(&self, out: Duration);
 }
 
+/// A key that is one of many of the same plugin.
+pub trait InLane: Clone + Eq + Hash {
+    /// What the keys of one plugin have in common.
+    type Lane: Clone + Eq + Hash;
+
+    /// Its lane.
+    fn lane(&self) -> Self::Lane;
+}
+
+impl InLane for Key {
+    type Lane = Lineage;
+
+    fn lane(&self) -> Lineage {
+        self.lineage.clone()
+    }
+}
+
 /// A queue of keys, shared by those who add them and the workers.
-pub struct Queue<K = Key> {
+pub struct Queue<K: InLane = Key> {
     state: Mutex<State<K>>,
     /// Wakes one waiting worker. Whoever takes a key wakes the next one, so
     /// that one is always waiting for the earliest delayed key.
@@ -77,7 +97,7 @@ pub struct Queue<K = Key> {
     observer: Arc<dyn Observe>,
 }
 
-impl<K: Clone + Eq + Hash> Queue<K> {
+impl<K: InLane> Queue<K> {
     /// An empty queue.
     pub fn new(observer: Arc<dyn Observe>) -> Self {
         Self { state: Mutex::new(State::default()), wake: Notify::new(), start: Instant::now(), observer }
@@ -129,6 +149,13 @@ impl<K: Clone + Eq + Hash> Queue<K> {
         if let Some(out) = out {
             self.observer.worked(out);
         }
+        self.wake.notify_one();
+    }
+
+    /// How many keys of a lane may be out at once, from now on; any number of those
+    /// that are not named.
+    pub fn limit(&self, limits: HashMap<K::Lane, usize>) {
+        self.lock().limit(limits);
         self.wake.notify_one();
     }
 
@@ -185,6 +212,17 @@ mod tests {
     fn queue() -> Arc<Queue<u32>> {
         Arc::new(Queue::new(Arc::new(Counts::default())))
     }
+
+    impl InLane for u32 {
+        type Lane = u32;
+
+        fn lane(&self) -> u32 {
+            self / PER_LANE
+        }
+    }
+
+    /// The keys of the tests are of one lane as far as this.
+    pub const PER_LANE: u32 = 1_000_000;
 
     const SECOND: Duration = Duration::from_secs(1);
 
@@ -277,6 +315,28 @@ mod tests {
             queue.add(1, Priority::Normal);
         }
         assert_eq!(queue.next().await, Some(1));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_worker_gets_a_key_of_a_full_lane_when_one_comes_back_or_the_limit_is_raised() {
+        let queue = queue();
+        queue.limit([(0, 1)].into());
+        for key in 1..=3 {
+            queue.add(key, Priority::Normal);
+        }
+        assert_eq!(queue.next().await, Some(1));
+        let next = || {
+            let queue = queue.clone();
+            tokio::spawn(async move { queue.next().await })
+        };
+        let (second, began) = (next(), Instant::now());
+        sleep(SECOND).await;
+        queue.done(&1, Done::Forget);
+        assert_eq!((second.await.unwrap(), began.elapsed().as_secs()), (Some(2), 1));
+        let third = next();
+        sleep(SECOND).await;
+        queue.limit(HashMap::new());
+        assert_eq!((third.await.unwrap(), began.elapsed().as_secs()), (Some(3), 2));
     }
 
     #[tokio::test(start_paused = true)]

@@ -1,24 +1,20 @@
 //! The queue without waiting: what is added, taken and given back, at times
 //! that the caller tells. So all its rules can be tested with no runtime.
 //!
-//! Ageing: a key of low priority is taken when none of normal priority is
-//! ready; once it has been ready for [`AGED`], every other key that is taken is
-//! such an aged one. So a burst of edits goes before a list of all the cluster,
-//! a flood of edits cannot hold that list up for ever, and a list that takes
-//! minutes costs an edit at most twice its wait.
+//! Each plugin has a lane, and the lanes take turns: a plugin with a hundred
+//! thousand keys delays another's ten by one key each. Lanes with keys that
+//! somebody waits for go before those that have only what may wait; in a lane,
+//! the rules are those of `lane`.
 
 use std::{
-    collections::{BTreeMap, HashMap},
-    hash::Hash,
+    collections::{BTreeMap, HashMap, VecDeque},
     time::Duration,
 };
 
-use super::{Done, Priority};
-
-/// After so long, a ready key of low priority takes turns with those of normal
-/// priority: longer than what a person's edits take, shorter than what a person
-/// waits after a swap before looking into the logs.
-pub const AGED: Duration = Duration::from_secs(5);
+use super::{
+    Done, InLane, Priority,
+    lane::{Lane, Taken},
+};
 
 /// What a queue holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -36,17 +32,17 @@ pub struct Stats {
 }
 
 /// The keys and where each of them is. Times are since any fixed point.
-#[derive(Debug)]
-pub struct State<K> {
+pub struct State<K: InLane> {
     entries: HashMap<K, Entry>,
-    /// Ready keys by arrival, and since when they have been ready.
-    normal: BTreeMap<u64, (K, Duration)>,
-    low: BTreeMap<u64, (K, Duration)>,
+    /// One for each plugin that there has been.
+    lanes: HashMap<K::Lane, Lane<K>>,
+    /// The lanes with ready keys: whose turn is next.
+    turns: VecDeque<K::Lane>,
+    /// How many keys of a lane may be out at once; any number where it is not here.
+    limits: HashMap<K::Lane, usize>,
     /// Delayed keys by the time when they become ready, then by arrival.
     delayed: BTreeMap<(Duration, u64), K>,
     arrivals: u64,
-    /// The last key was taken for its age.
-    took_aged: bool,
     shut_down: bool,
 }
 
@@ -58,21 +54,26 @@ enum Entry {
     Running { priority: Priority, since: Duration, added: Option<Priority> },
 }
 
-impl<K> Default for State<K> {
+impl<K: InLane> Default for State<K> {
     fn default() -> Self {
         Self {
             entries: HashMap::new(),
-            normal: BTreeMap::new(),
-            low: BTreeMap::new(),
+            lanes: HashMap::new(),
+            turns: VecDeque::new(),
+            limits: HashMap::new(),
             delayed: BTreeMap::new(),
             arrivals: 0,
-            took_aged: false,
             shut_down: false,
         }
     }
 }
 
-impl<K: Clone + Eq + Hash> State<K> {
+impl<K: InLane> State<K> {
+    /// How many keys of a lane may be out at once, from now on.
+    pub fn limit(&mut self, limits: HashMap<K::Lane, usize>) {
+        self.limits = limits;
+    }
+
     /// Adds a key that is ready now, and says whether it was not to be given
     /// out soon anyhow.
     pub fn add(&mut self, key: K, priority: Priority, now: Duration) -> bool {
@@ -83,10 +84,8 @@ impl<K: Clone + Eq + Hash> State<K> {
                 self.put_ready(key, priority, arrival, now);
             }
             Some(Entry::Ready { priority: before, arrival }) => {
-                if priority > before
-                    && let Some((key, since)) = self.low.remove(&arrival)
-                {
-                    self.put_ready(key, priority, arrival, since);
+                if priority > before && self.lanes.get_mut(&key.lane()).is_some_and(|lane| lane.raise(arrival)) {
+                    self.entries.insert(key, Entry::Ready { priority, arrival });
                 }
                 return false;
             }
@@ -107,15 +106,21 @@ impl<K: Clone + Eq + Hash> State<K> {
     /// Takes the next ready key, and tells how long it has been ready.
     pub fn take(&mut self, now: Duration) -> Option<(K, Duration)> {
         self.ripen(now);
-        let aged = |(_, since): &(K, Duration)| now.saturating_sub(*since) >= AGED;
-        let low_is_aged = self.low.values().next().is_some_and(aged);
-        let from_low = self.normal.is_empty() || (low_is_aged && !self.took_aged);
-        let (priority, ready) =
-            if from_low { (Priority::Low, &mut self.low) } else { (Priority::Normal, &mut self.normal) };
-        let (_, (key, since)) = ready.pop_first()?;
-        self.took_aged = from_low && low_is_aged;
+        let name = self.turns.remove(self.turn(now)?)?;
+        let lane = self.lanes.get_mut(&name)?;
+        let Taken { key, priority, since } = lane.take(now)?;
+        if lane.len() > 0 {
+            self.turns.push_back(name);
+        }
         self.entries.insert(key.clone(), Entry::Running { priority, since: now, added: None });
         Some((key, now.saturating_sub(since)))
+    }
+
+    /// Which lane's turn it is, by its place in the line.
+    fn turn(&self, now: Duration) -> Option<usize> {
+        let may = |name: &K::Lane| self.limits.get(name).is_none_or(|max| self.lanes[name].running < *max);
+        let urgent = |name: &K::Lane| self.lanes[name].is_urgent(now) && may(name);
+        self.turns.iter().position(urgent).or_else(|| self.turns.iter().position(may))
     }
 
     /// Takes a key back, and tells how long it was out.
@@ -123,6 +128,9 @@ impl<K: Clone + Eq + Hash> State<K> {
         self.ripen(now);
         let Some(&Entry::Running { priority, since, added }) = self.entries.get(key) else { return None };
         self.entries.remove(key);
+        if let Some(lane) = self.lanes.get_mut(&key.lane()) {
+            lane.running -= 1;
+        }
         match (added, done) {
             (Some(added), _) => _ = self.add(key.clone(), added, now),
             (None, Done::After(delay)) => {
@@ -157,7 +165,7 @@ impl<K: Clone + Eq + Hash> State<K> {
             _ => None,
         });
         Stats {
-            ready: self.normal.len() + self.low.len(),
+            ready: self.lanes.values().map(Lane::len).sum(),
             delayed: self.delayed.len(),
             running: running.clone().count(),
             unfinished: running.clone().sum(),
@@ -178,8 +186,12 @@ impl<K: Clone + Eq + Hash> State<K> {
 
     fn put_ready(&mut self, key: K, priority: Priority, arrival: u64, since: Duration) {
         self.entries.insert(key.clone(), Entry::Ready { priority, arrival });
-        let ready = if priority == Priority::Normal { &mut self.normal } else { &mut self.low };
-        ready.insert(arrival, (key, since));
+        let name = key.lane();
+        let lane = self.lanes.entry(name.clone()).or_default();
+        if lane.len() == 0 {
+            self.turns.push_back(name);
+        }
+        lane.put(key, priority, arrival, since);
     }
 
     fn arrive(&mut self) -> u64 {

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use proptest::prelude::*;
 
 use super::*;
+use crate::queue::{lane::AGED, tests::PER_LANE};
 
 const NOW: Duration = Duration::ZERO;
 
@@ -113,6 +114,41 @@ fn under_a_flood_of_edits_aged_keys_take_turns_and_young_ones_wait() {
     };
     assert_eq!(take(&mut state, AGED - seconds(1)), [100, 101, 102, 103, 104, 105]);
     assert_eq!(take(&mut state, AGED), [1, 106, 2, 107, 3, 108]);
+}
+
+#[test]
+fn plugins_take_turns_so_that_one_with_many_keys_does_not_delay_anothers_few() {
+    let (noisy, small) = (|key| key, |key| PER_LANE + key);
+    let mut state = State::default();
+    for key in 0..1_000 {
+        state.add(noisy(key), Normal, NOW);
+    }
+    (0..3).for_each(|key| _ = state.add(small(key), Normal, NOW));
+    let first = drain(&mut state, NOW)[..6].to_vec();
+    assert_eq!(first, [noisy(0), small(0), noisy(1), small(1), noisy(2), small(2)]);
+}
+
+#[test]
+fn what_somebody_waits_for_goes_before_what_another_plugin_can_wait_for() {
+    let other = PER_LANE;
+    let mut state = with(&[(1, Low), (2, Low), (other, Normal), (other + 1, Normal)]);
+    assert_eq!(drain(&mut state, NOW), [other, other + 1, 1, 2]);
+    let mut state = with(&[(1, Low), (2, Low), (other, Normal), (other + 1, Normal)]);
+    assert_eq!(drain(&mut state, AGED), [1, other, 2, other + 1], "once aged they take turns");
+}
+
+#[test]
+fn no_more_keys_of_a_plugin_are_out_than_its_limit_and_others_go_on() {
+    let other = PER_LANE;
+    let mut state = with(&[(1, Normal), (2, Normal), (3, Normal), (other, Low)]);
+    state.limit([(0, 2)].into());
+    let take = |state: &mut State<u32>| state.take(NOW).map(|(key, _)| key);
+    assert_eq!([(); 4].map(|()| take(&mut state)), [Some(1), Some(2), Some(other), None]);
+    state.done(&1, Done::Forget, NOW);
+    assert_eq!(take(&mut state), Some(3));
+    state.limit(HashMap::new());
+    state.add(4, Low, NOW);
+    assert_eq!(take(&mut state), Some(4), "a limit may be taken away");
 }
 
 /// What the queue should be, with no thought for speed: a list of entries in

@@ -1,0 +1,86 @@
+//! The ready keys of one plugin, and in which order it is given them.
+//!
+//! Ageing: a key of low priority is taken when none of normal priority is
+//! ready; once it has been ready for [`AGED`], every other key that is taken is
+//! such an aged one. So a burst of edits goes before a list of all the cluster,
+//! a flood of edits cannot hold that list up for ever, and a list that takes
+//! minutes costs an edit at most twice its wait.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use super::Priority;
+
+/// After so long, a ready key of low priority takes turns with those of normal
+/// priority: longer than what a person's edits take, shorter than what a person
+/// waits after a swap before looking into the logs.
+pub const AGED: Duration = Duration::from_secs(5);
+
+/// A key that is taken.
+#[derive(Debug)]
+pub struct Taken<K> {
+    /// Which.
+    pub key: K,
+    /// As it was added.
+    pub priority: Priority,
+    /// Since when it has been ready.
+    pub since: Duration,
+}
+
+/// Keys by arrival, and since when they have been ready. Times are those of the
+/// queue.
+#[derive(Debug)]
+pub struct Lane<K> {
+    normal: BTreeMap<u64, (K, Duration)>,
+    low: BTreeMap<u64, (K, Duration)>,
+    /// The last key was taken for its age.
+    took_aged: bool,
+    /// Its keys that are out.
+    pub running: usize,
+}
+
+impl<K> Default for Lane<K> {
+    fn default() -> Self {
+        Self { normal: BTreeMap::new(), low: BTreeMap::new(), took_aged: false, running: 0 }
+    }
+}
+
+impl<K> Lane<K> {
+    /// Adds a key that is not here yet.
+    pub fn put(&mut self, key: K, priority: Priority, arrival: u64, since: Duration) {
+        let ready = if priority == Priority::Normal { &mut self.normal } else { &mut self.low };
+        ready.insert(arrival, (key, since));
+    }
+
+    /// A key that waits with low priority goes on with the normal one, in the place
+    /// of its arrival.
+    pub fn raise(&mut self, arrival: u64) -> bool {
+        let raised = self.low.remove(&arrival).map(|entry| self.normal.insert(arrival, entry));
+        raised.is_some()
+    }
+
+    /// How many are ready.
+    pub fn len(&self) -> usize {
+        self.normal.len() + self.low.len()
+    }
+
+    /// Whether somebody waits for what is ready, or has for long.
+    pub fn is_urgent(&self, now: Duration) -> bool {
+        !self.normal.is_empty() || self.low_is_aged(now)
+    }
+
+    fn low_is_aged(&self, now: Duration) -> bool {
+        self.low.values().next().is_some_and(|(_, since)| now.saturating_sub(*since) >= AGED)
+    }
+
+    /// Takes the next key.
+    pub fn take(&mut self, now: Duration) -> Option<Taken<K>> {
+        let aged = self.low_is_aged(now);
+        let from_low = self.normal.is_empty() || (aged && !self.took_aged);
+        let (priority, ready) =
+            if from_low { (Priority::Low, &mut self.low) } else { (Priority::Normal, &mut self.normal) };
+        let (_, (key, since)) = ready.pop_first()?;
+        self.took_aged = from_low && aged;
+        self.running += 1;
+        Some(Taken { key, priority, since })
+    }
+}
