@@ -16,6 +16,7 @@ mod seeds;
 mod site;
 mod stage;
 mod user;
+mod work;
 
 use std::{sync::LazyLock, time::Duration};
 

@@ -19,14 +19,29 @@ pub const LONGEST: Duration = Duration::from_secs(1000);
 /// together, as when the API server went away, come back apart.
 const JITTER_PARTS: u32 = 5;
 
+/// Where the delays begin and end, as long as no server asks for longer ones.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Curve {
+    /// The first delay, before jitter.
+    pub first: Duration,
+    /// The longest, jitter included.
+    pub longest: Duration,
+}
+
+impl Default for Curve {
+    fn default() -> Self {
+        Self { first: FIRST, longest: LONGEST }
+    }
+}
+
 /// The delay before the next try after `failures` failures in a row (at least
-/// one), the first of them being `first` before jitter, and never less than
-/// [`FIRST`]. `random` is any number from the environment.
-pub fn delay(first: Duration, failures: u32, random: u64) -> Duration {
-    let first = first.max(FIRST);
+/// one). It begins with `pause`, if that is longer than the curve's first, and is
+/// never shorter. `random` is any number from the environment.
+pub fn delay(curve: Curve, pause: Duration, failures: u32, random: u64) -> Duration {
+    let first = pause.max(curve.first);
     let doubled = 2_u32.checked_pow(failures.saturating_sub(1)).and_then(|factor| first.checked_mul(factor));
-    let longest_before_jitter = LONGEST * JITTER_PARTS / (JITTER_PARTS + 1);
-    let base = doubled.map_or(longest_before_jitter, |doubled| doubled.min(longest_before_jitter));
+    let longest_before_jitter = curve.longest * JITTER_PARTS / (JITTER_PARTS + 1);
+    let base = doubled.unwrap_or(Duration::MAX).min(longest_before_jitter).max(pause);
     let share = (random >> 32) as f64 / f64::from(u32::MAX);
     base + (base / JITTER_PARTS).mul_f64(share)
 }
@@ -37,12 +52,14 @@ mod tests {
 
     use super::*;
 
+    const CURVE: Curve = Curve { first: FIRST, longest: LONGEST };
+
     /// When the tries are made, the first at zero, as long as `until`.
-    fn tries(first: Duration, until: Duration, mut random: impl FnMut() -> u64) -> Vec<Duration> {
+    fn tries(pause: Duration, until: Duration, mut random: impl FnMut() -> u64) -> Vec<Duration> {
         let mut times = vec![Duration::ZERO];
         loop {
             let failures = u32::try_from(times.len()).unwrap();
-            let next = times[times.len() - 1] + delay(first, failures, random());
+            let next = times[times.len() - 1] + delay(CURVE, pause, failures, random());
             if next >= until {
                 return times;
             }
@@ -52,27 +69,35 @@ mod tests {
 
     #[test]
     fn without_jitter_the_delays_double_from_five_milliseconds() {
-        let delays = (1..=5).map(|failures| delay(FIRST, failures, 0).as_millis()).collect::<Vec<_>>();
+        let delays = (1..=5).map(|failures| delay(CURVE, Duration::ZERO, failures, 0).as_millis()).collect::<Vec<_>>();
         assert_eq!(delays, [5, 10, 20, 40, 80]);
     }
 
     #[test]
     fn the_longest_delay_is_reached_with_jitter_and_never_passed() {
-        let longest = delay(FIRST, u32::MAX, u64::MAX);
+        let longest = delay(CURVE, Duration::ZERO, u32::MAX, u64::MAX);
         assert!(longest <= LONGEST && LONGEST - longest < FIRST, "{longest:?}");
-        assert!(delay(FIRST, u32::MAX, 0) > LONGEST * 4 / 5);
-        assert_eq!(delay(Duration::ZERO, 0, 0), FIRST);
+        assert!(delay(CURVE, Duration::ZERO, u32::MAX, 0) > LONGEST * 4 / 5);
+        assert_eq!(delay(CURVE, Duration::ZERO, 0, 0), FIRST);
+    }
+
+    #[test]
+    fn a_policy_may_bend_the_curve_but_no_pause_of_the_server_is_cut_short() {
+        let curve = Curve { first: Duration::from_secs(1), longest: Duration::from_secs(6) };
+        let seconds = |pause, failures| delay(curve, Duration::from_secs(pause), failures, 0).as_secs();
+        assert_eq!((1..=5).map(|failures| seconds(0, failures)).collect::<Vec<_>>(), [1, 2, 4, 5, 5]);
+        assert_eq!((1..=3).map(|failures| seconds(60, failures)).collect::<Vec<_>>(), [60, 60, 60]);
     }
 
     proptest! {
         #[test]
         fn a_permanently_refused_write_costs_fifteen_requests_in_the_first_minute_and_one_in_each_later(
-            first in prop_oneof![Just(FIRST), (1..300_u64).prop_map(Duration::from_secs)],
+            pause in prop_oneof![Just(Duration::ZERO), (1..300_u64).prop_map(Duration::from_secs)],
             randoms in proptest::collection::vec(any::<u64>(), 32),
         ) {
             let minute = Duration::from_secs(60);
             let mut randoms = randoms.into_iter().cycle();
-            let times = tries(first, minute * 60, || randoms.next().expect("a cycle does not end"));
+            let times = tries(pause, minute * 60, || randoms.next().expect("a cycle does not end"));
             prop_assert!(times.iter().filter(|time| **time < minute).count() <= 15);
             for later in 1..60 {
                 let in_it = times.iter().filter(|time| (minute * later..minute * (later + 1)).contains(*time)).count();
@@ -82,8 +107,8 @@ mod tests {
 
         #[test]
         fn jitter_lengthens_by_at_most_a_fifth(failures in 1_u32..40, random: u64) {
-            let plain = delay(FIRST, failures, 0);
-            let jittered = delay(FIRST, failures, random);
+            let plain = delay(CURVE, Duration::ZERO, failures, 0);
+            let jittered = delay(CURVE, Duration::ZERO, failures, random);
             prop_assert!(plain <= jittered && jittered <= plain * 6 / 5 + Duration::from_nanos(10), "{plain:?} {jittered:?}");
         }
     }

@@ -31,4 +31,5 @@ pub mod route;
 pub mod schema;
 pub mod selector;
 pub mod status;
+pub mod work;
 pub mod write;

@@ -2,7 +2,11 @@
 //! module. Read once, checked whole; a message names the key, what was found
 //! and what is accepted.
 
-use std::{collections::BTreeMap, collections::BTreeSet, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    ops::RangeInclusive,
+    time::Duration,
+};
 
 use serde_json::{Map, Number, Value as Json};
 use toml::{Table, Value};
@@ -16,6 +20,7 @@ use crate::{
     limits::{Limits, MIB},
     origin::Origin,
     selector::is_subdomain,
+    work::Work,
 };
 
 /// A valid policy; the default one is that of a plugin without a policy file.
@@ -31,6 +36,8 @@ pub struct Policy {
     pub instance_key: Option<InstanceKey>,
     /// What one call may use.
     pub limits: Limits,
+    /// How much and how often it is to work.
+    pub work: Work,
     /// Kinds that the plugin may read besides those that anyone may.
     pub reads: BTreeSet<GroupKind>,
     /// Kinds that the plugin may write besides those that anyone may.
@@ -76,7 +83,7 @@ pub enum PolicyError {
     },
 }
 
-const KEYS: &[&str] = &["config", "module", "instance_key", "limits", "grants", "adopt", "update"];
+const KEYS: &[&str] = &["config", "module", "instance_key", "limits", "work", "grants", "adopt", "update"];
 const KIND: &str = "a kind as \"Kind\" (core group) or \"Kind.group\", such as \"Deployment.apps\"";
 const ORIGIN: &str = "\"http://host:port\" or \"https://host:port\"";
 
@@ -87,6 +94,7 @@ impl Default for Policy {
             config: "{}".into(),
             instance_key: None,
             limits: Limits::DEFAULT,
+            work: Work::default(),
             reads: BTreeSet::new(),
             writes: BTreeSet::new(),
             elsewhere: BTreeSet::new(),
@@ -111,6 +119,9 @@ impl Policy {
         if let Some(limits) = table.get("limits") {
             policy.limits = read_limits(sub_table("limits", limits)?)?;
         }
+        if let Some(work) = table.get("work") {
+            policy.work = Work::read(sub_table("work", work)?)?;
+        }
         if let Some(grants) = table.get("grants") {
             let grants = sub_table("grants", grants)?;
             known_only("grants", grants, &["reads", "writes", "elsewhere", "http"])?;
@@ -134,11 +145,9 @@ impl Policy {
     /// What tells one generation of a slot from the next: the module's content
     /// and all that this policy says. A changed comment changes nothing.
     pub fn generation(&self, content: Hash) -> Hash {
-        let Self { module: _, config, instance_key, limits, reads, writes, elsewhere, http, adopt, updates } = self;
-        let limits = format!("{limits:?}");
-        let grants = format!("{reads:?} {writes:?} {elsewhere:?} {http:?}");
-        let rest = format!("{adopt:?} {updates:?} {instance_key:?}");
-        Hash::of([content.as_bytes(), config.as_bytes(), limits.as_bytes(), grants.as_bytes(), rest.as_bytes()])
+        let policy = Self { module: None, ..self.clone() };
+        let policy = format!("{policy:?}");
+        Hash::of([content.as_bytes(), policy.as_bytes()])
     }
 }
 
@@ -207,10 +216,7 @@ fn read_limits(table: &Table) -> Result<Limits, PolicyError> {
     let (floor, ceiling) = (Limits::FLOOR, Limits::CEILING);
     let millis = |duration: Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
     for (name, value) in table {
-        let within = |floor: u64, ceiling: u64| match value.as_integer().and_then(|number| u64::try_from(number).ok()) {
-            Some(number) if (floor..=ceiling).contains(&number) => Ok(number),
-            _ => wrong(&format!("limits.{name}"), value, format!("a whole number from {floor} to {ceiling}")),
-        };
+        let within = |floor: u64, ceiling: u64| whole_number(&format!("limits.{name}"), value, floor..=ceiling);
         let mebibytes = |floor: u64, ceiling: u64| within(floor / MIB, ceiling / MIB).map(|number| number * MIB);
         let duration = |floor, ceiling| within(millis(floor), millis(ceiling)).map(Duration::from_millis);
         let count = |floor: u32, ceiling: u32| {
@@ -231,6 +237,14 @@ fn read_limits(table: &Table) -> Result<Limits, PolicyError> {
         }
     }
     Ok(limits)
+}
+
+/// A whole number within a range.
+pub(crate) fn whole_number(key: &str, value: &Value, range: RangeInclusive<u64>) -> Result<u64, PolicyError> {
+    match value.as_integer().and_then(|number| u64::try_from(number).ok()) {
+        Some(number) if range.contains(&number) => Ok(number),
+        _ => wrong(key, value, format!("a whole number from {} to {}", range.start(), range.end())),
+    }
 }
 
 fn kinds(key: &str, value: Option<&Value>) -> Result<BTreeSet<GroupKind>, PolicyError> {
@@ -294,6 +308,7 @@ fn json(key: &str, value: &Value) -> Result<Json, PolicyError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::backoff::Curve;
 
     fn error(text: &str) -> String {
         Policy::parse(text).expect_err(text).to_string()
@@ -327,6 +342,12 @@ mod tests {
             answer_mib = 8
             children = 10
             log_lines = 1000
+            [work]
+            concurrency = 4
+            calls_per_second = 50
+            resync_seconds = 300
+            backoff_first_ms = 100
+            backoff_longest_seconds = 60
             [grants]
             reads = ["Secret"]
             writes = ["Role.rbac.authorization.k8s.io", "Secret"]
@@ -354,6 +375,13 @@ mod tests {
             log_lines: 1000,
         };
         assert_eq!(policy.limits, expected);
+        let work = Work {
+            concurrency: Some(4),
+            calls_per_second: Some(50),
+            resync: Some(Duration::from_secs(300)),
+            backoff: Curve { first: Duration::from_millis(100), longest: Duration::from_secs(60) },
+        };
+        assert_eq!(policy.work, work);
         assert_eq!(policy.reads, [GroupKind::new("v1", "Secret")].into());
         let role = GroupKind::new("rbac.authorization.k8s.io/v1", "Role");
         assert_eq!(policy.writes, [role, GroupKind::new("v1", "Secret")].into());
@@ -368,7 +396,10 @@ mod tests {
     #[test]
     fn each_error_names_the_key_what_was_found_and_what_is_accepted() {
         for (text, message) in [
-            ("color = 1", "color: unknown key, known are config, module, instance_key, limits, grants, adopt, update"),
+            (
+                "color = 1",
+                "color: unknown key, known are config, module, instance_key, limits, work, grants, adopt, update",
+            ),
             ("config = 1", "config: found 1, accepted: a table: [config]"),
             ("[config]\na = [1, inf]", "config.a[1]: found inf, accepted: a finite number"),
             (
@@ -388,7 +419,12 @@ mod tests {
                 "[limits]\nmemory = 1",
                 "limits.memory: unknown key, known are memory_mib, cpu_ms, wall_ms, request_mib, answer_mib, children, log_lines",
             ),
-            ("[grants]\nread = []", "grants.read: unknown key, known are reads, writes, elsewhere, http"),
+            ("[work]\nconcurrency = 0", "work.concurrency: found 0, accepted: a whole number from 1 to 1024"),
+            (
+                "[work]\nworkers = 1",
+                "work.workers: unknown key, known are concurrency, calls_per_second, resync_seconds, backoff_first_ms, backoff_longest_seconds",
+            ),
+            ("[grants]\nread = []", "grants.read: unknown key, known are reads, writes, elsewhere"),
             (
                 "[grants]\nelsewhere = [\"Shared\"]",
                 "grants.elsewhere: found \"Shared\", accepted: the name of a namespace, or \"*\" for all",

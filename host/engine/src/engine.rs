@@ -18,6 +18,7 @@ use crate::{
     leading::{Follow, Leading},
     memory::{Counts, Memory},
     metrics::Metrics,
+    pace::Pace,
     permit::RouteAndGrants,
     published::Published,
     queue::Queue,
@@ -69,8 +70,9 @@ impl Engine {
         let permit = RouteAndGrants::new(store.clone(), published.clone());
         let gate = Gate::new(client.clone(), discovery.kinds(), store.clone(), leading.clone(), permit, env.clone());
         let events = Events::new(client, leading.clone(), env.clone(), &settings.identity);
+        let pace = Pace::default();
         let workshop =
-            Arc::new(Workshop { settings, env, store, queue, memory, published, leading, gate, events, metrics });
+            Arc::new(Workshop { settings, env, store, queue, memory, pace, published, leading, gate, events, metrics });
         Arc::new(Self { workshop, discovery, watches, wasm, folder })
     }
 

@@ -12,6 +12,7 @@ mod leading;
 mod lookups;
 mod memory;
 mod metrics;
+mod pace;
 mod permit;
 mod published;
 pub mod queue;

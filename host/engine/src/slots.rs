@@ -2,7 +2,10 @@
 //! the folder with what serves and moves each difference through its stages. A
 //! failure on the way leaves the last good generation serving.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+};
 
 use tokio::{sync::watch, task::JoinSet};
 use tokio_util::sync::CancellationToken;
@@ -13,7 +16,7 @@ use trimtab_cluster::{
 };
 use trimtab_core::{
     claim::{self, Claim, Claims},
-    id::{Key, SlotId},
+    id::{Key, Lineage, SlotId},
     object::Object,
     route::{self, Table},
 };
@@ -337,8 +340,21 @@ impl Slots {
         let generations = serving.map(|(_, generation)| (generation.number, generation.clone())).collect();
         let settling = self.slots.keys().filter_map(|id| self.settling(id)).collect();
         self.published.serving.store(Arc::new(Serving { table, generations, settling }));
+        self.rooms.queue.limit(self.concurrency());
         let instances = self.slots.keys().map(|id| id.instance.clone()).collect();
         self.rooms.leading.set(instances, &self.claims().holders);
+    }
+
+    /// How many objects of a lineage are worked on at once: where its files say
+    /// different, the least of it.
+    fn concurrency(&self) -> HashMap<Lineage, usize> {
+        let mut limits = HashMap::<Lineage, usize>::new();
+        for serving in self.slots.values().filter_map(|slot| slot.serving.as_ref()) {
+            let Some(concurrency) = serving.loaded.policy.work.concurrency else { continue };
+            let limit = limits.entry(serving.loaded.lineage.clone()).or_insert(usize::MAX);
+            *limit = (*limit).min(concurrency as usize);
+        }
+        limits
     }
 
     /// Adds the keys again that were turned away, once their watches are synced.

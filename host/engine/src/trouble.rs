@@ -7,7 +7,6 @@ use trimtab_cluster::gate::WriteError;
 use trimtab_core::{
     answer::AnswerError,
     api_error::Class,
-    backoff,
     id::Place,
     plan::Conflict,
     status::{NoStatus, Verdict, reason},
@@ -42,7 +41,7 @@ pub enum Trouble {
 /// When to look again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Again {
-    /// After the key's growing delay, which begins with this.
+    /// After the key's growing delay, which begins with at least this.
     Backoff(Duration),
     /// Not before this, which counts as no failure and makes no delay grow.
     After(Duration),
@@ -57,16 +56,16 @@ impl Trouble {
             Self::Call(CallError::Failed(failure)) => match (failure.outcome, failure.retry_after_ms) {
                 (Outcome::Terminal, _) => Again::OnChange,
                 (Outcome::Retry | Outcome::Waiting, Some(ms)) => Again::After(Duration::from_millis(ms.into())),
-                (Outcome::Retry | Outcome::Waiting, None) => Again::Backoff(backoff::FIRST),
+                (Outcome::Retry | Outcome::Waiting, None) => Again::Backoff(Duration::ZERO),
             },
             Self::Write { error, .. } => match error.class() {
                 Class::Busy(pause) if self.is_held_back() => Again::After(pause),
                 Class::Busy(pause) => Again::Backoff(pause),
                 class if class.is_terminal() => Again::OnChange,
-                _ => Again::Backoff(backoff::FIRST),
+                _ => Again::Backoff(Duration::ZERO),
             },
             Self::Status(_) => Again::OnChange,
-            Self::Call(_) | Self::Answer(_) | Self::Conflict(_) => Again::Backoff(backoff::FIRST),
+            Self::Call(_) | Self::Answer(_) | Self::Conflict(_) => Again::Backoff(Duration::ZERO),
         }
     }
 

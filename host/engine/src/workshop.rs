@@ -23,6 +23,7 @@ use crate::{
     lookups::{self, LookedUp},
     memory::{Failed, Memory, Remembered},
     metrics::{Metrics, Who},
+    pace::Pace,
     published::Published,
     queue::{Done, Priority, Queue},
     reconcile::{Ended, Run},
@@ -37,6 +38,7 @@ pub struct Workshop {
     pub store: Arc<Store>,
     pub queue: Arc<Queue>,
     pub memory: Arc<Memory>,
+    pub pace: Pace,
     pub published: Arc<Published>,
     pub leading: Arc<Leading>,
     pub gate: Arc<Gate>,
@@ -79,6 +81,12 @@ impl Workshop {
             self.memory.put(key, memory);
             return wait.map_or(Done::Forget, Done::After);
         }
+        let calls_per_second = job.generation.loaded.policy.work.calls_per_second;
+        if let Some(wait) = self.pace.wait(&key.lineage, calls_per_second, &mut memory.turn, began) {
+            self.metrics.skipped(&who, "paced");
+            self.memory.put(key, memory);
+            return Done::After(wait);
+        }
 
         // What a run that does not come to its call rests on is no look-up.
         memory.looked_up = LookedUp::new();
@@ -112,7 +120,8 @@ impl Workshop {
             Ended::Wrote { requeue_after } => (false, requeue_after),
         };
         memory.settled = settled.then(|| job.fingerprint(&lookups::told(&memory.looked_up)));
-        let resync = job.generation.loaded.description.resync;
+        let loaded = &job.generation.loaded;
+        let resync = loaded.policy.work.resync.or(loaded.description.resync);
         let next = [wish, resync].into_iter().flatten().min();
         memory.due = next.map(|after| self.env.elapsed() + after);
         wish.is_some()
@@ -145,9 +154,10 @@ impl Workshop {
         let before = memory.failed.take().filter(|failed| failed.cause == cause);
         let before = before.map_or(0, |failed| failed.count);
         let again = trouble.again();
+        let work = &job.generation.loaded.policy.work;
         let count = if matches!(again, Again::After(_)) { before } else { before.saturating_add(1) };
         let delay = match again {
-            Again::Backoff(first) => Some(backoff::delay(first, count, self.env.random())),
+            Again::Backoff(pause) => Some(backoff::delay(work.backoff, pause, count, self.env.random())),
             Again::After(delay) => Some(delay),
             Again::OnChange => None,
         };

@@ -1,0 +1,53 @@
+//! How much and how often one plugin is to work: what its policy says of it, in
+//! place of what holds for all.
+
+use std::time::Duration;
+
+use toml::Table;
+
+use crate::{
+    backoff::{self, Curve},
+    description::RESYNC_SECONDS_MAX,
+    policy::{PolicyError, whole_number},
+};
+
+/// The table `[work]` of a policy.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Work {
+    /// Objects of the lineage worked on at once; absent: as many as there are
+    /// workers.
+    pub concurrency: Option<u32>,
+    /// Calls in a second, on average over more than one; absent: any number.
+    pub calls_per_second: Option<u32>,
+    /// Between two calls for an object that does not change, in place of the
+    /// description's.
+    pub resync: Option<Duration>,
+    /// The delays after failures.
+    pub backoff: Curve,
+}
+
+const CONCURRENCY_MAX: u64 = 1024;
+const CALLS_PER_SECOND_MAX: u64 = 10_000;
+const KNOWN: &str = "concurrency, calls_per_second, resync_seconds, backoff_first_ms, backoff_longest_seconds";
+
+impl Work {
+    /// Reads the table.
+    pub(crate) fn read(table: &Table) -> Result<Self, PolicyError> {
+        let mut work = Self::default();
+        for (name, value) in table {
+            let key = format!("work.{name}");
+            let number = |max: u64| whole_number(&key, value, 1..=max);
+            let count = |max: u64| number(max).map(|number| u32::try_from(number).expect("the most is a u32"));
+            let longest = backoff::LONGEST;
+            match name.as_str() {
+                "concurrency" => work.concurrency = Some(count(CONCURRENCY_MAX)?),
+                "calls_per_second" => work.calls_per_second = Some(count(CALLS_PER_SECOND_MAX)?),
+                "resync_seconds" => work.resync = Some(Duration::from_secs(number(RESYNC_SECONDS_MAX)?)),
+                "backoff_first_ms" => work.backoff.first = Duration::from_millis(number(longest.as_secs() * 1000)?),
+                "backoff_longest_seconds" => work.backoff.longest = Duration::from_secs(number(longest.as_secs())?),
+                _ => return Err(PolicyError::UnknownKey { key, known: KNOWN.into() }),
+            }
+        }
+        Ok(work)
+    }
+}
