@@ -424,7 +424,7 @@ mod tests {
                 "[work]\nworkers = 1",
                 "work.workers: unknown key, known are concurrency, calls_per_second, resync_seconds, backoff_first_ms, backoff_longest_seconds",
             ),
-            ("[grants]\nread = []", "grants.read: unknown key, known are reads, writes, elsewhere"),
+            ("[grants]\nread = []", "grants.read: unknown key, known are reads, writes, elsewhere, http"),
             (
                 "[grants]\nelsewhere = [\"Shared\"]",
                 "grants.elsewhere: found \"Shared\", accepted: the name of a namespace, or \"*\" for all",
