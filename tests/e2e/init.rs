@@ -58,6 +58,82 @@ fn a_new_project_builds_and_its_tests_and_its_scenario_pass() {
     assert!(passed.status.success(), "{}", said(&passed));
 }
 
+/// The tool chains that the plugins here are built with, in place of those that
+/// an author installs: `make` and `npm` find in the project what it names.
+const TOOLS: &str = r#"
+set -euo pipefail
+source "$PLUGINS/toolchains.sh"
+built_in() { # LANGUAGE
+	case $1 in
+	js) # as `npm install` leaves it
+		find_node
+		mkdir -p node_modules/@trimtab node_modules/.bin
+		ln -s "$PLUGINS/sdk/js/node_modules" sdk/node_modules
+		ln -s ../../sdk node_modules/@trimtab/plugin
+		ln -s ../@trimtab/plugin/src/build.js node_modules/.bin/trimtab-plugin
+		chmod +x sdk/src/build.js
+		PATH="$PWD/node_modules/.bin:$PATH"
+		sh -c "$(node -p 'require("./package.json").scripts.test')"
+		sh -c "$(node -p 'require("./package.json").scripts.build')"
+		;;
+	python)
+		find_python
+		PYTHONPATH="$PWD/sdk/src:${PYTHONPATH#*:}"
+		mkdir .venv
+		make test all PYTHON=python3
+		;;
+	go)
+		find_go
+		test -z "$(gofmt -l .)"
+		make test all
+		;;
+	c)
+		find_zig
+		PYTHONPATH="$cache/zig/$zig_version" make test all ZIG='python3 -m ziglang' CFLAGS='-Wall -Wextra -Werror'
+		;;
+	esac
+}
+built_in "$1"
+"#;
+
+/// A project in a language, with its SDK in it: one command builds it, its own
+/// test passes, and its scenario.
+fn a_project_works(language: &str) {
+    let folder = tempfile::tempdir().expect("there is room for a folder");
+    let made = trimtab(folder.path(), &["init", "my-plugin", "--lang", language]);
+    assert!(made.status.success(), "{}", said(&made));
+    let project = folder.path().join("my-plugin");
+    let built = Command::new("bash")
+        .args(["-c", TOOLS, "tools", language])
+        .env("PLUGINS", source("").canonicalize().expect("it is there"))
+        .current_dir(&project)
+        .output()
+        .expect("there is bash");
+    assert!(built.status.success(), "{}", said(&built));
+    let passed = trimtab(&project, &["test", "tests"]);
+    assert!(passed.status.success(), "{}", said(&passed));
+}
+
+#[test]
+fn a_new_project_in_javascript_builds_and_its_tests_and_its_scenario_pass() {
+    a_project_works("js");
+}
+
+#[test]
+fn a_new_project_in_python_builds_and_its_tests_and_its_scenario_pass() {
+    a_project_works("python");
+}
+
+#[test]
+fn a_new_project_in_go_builds_and_its_tests_and_its_scenario_pass() {
+    a_project_works("go");
+}
+
+#[test]
+fn a_new_project_in_c_builds_and_its_tests_and_its_scenario_pass() {
+    a_project_works("c");
+}
+
 #[test]
 fn a_folder_that_is_not_empty_and_a_name_that_is_no_label_are_refused() {
     let folder = tempfile::tempdir().expect("there is room for a folder");
@@ -69,6 +145,8 @@ fn a_folder_that_is_not_empty_and_a_name_that_is_no_label_are_refused() {
         assert_eq!(refused.status.code(), Some(1), "{name}");
         assert!(said(&refused).contains(told), "{}", said(&refused));
     }
+    let refused = trimtab(folder.path(), &["init", "page", "--lang", "go", "--sdk", "0.1"]);
+    assert!(said(&refused).contains("--sdk is for Rust"), "{}", said(&refused));
     let left = fs::read_dir(folder.path()).expect("it is there").count();
     assert_eq!(left, 1);
     assert_eq!(fs::read_dir(folder.path().join("taken")).expect("it is there").count(), 1);

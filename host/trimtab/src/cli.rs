@@ -6,6 +6,8 @@ use clap::{Args, Parser, Subcommand};
 use trimtab_core::instance::InstanceKey;
 use trimtab_sim::explore::Disturbance;
 
+use crate::init::Language;
+
 /// A Kubernetes controller host: drop a .wasm into a folder and it serves.
 #[derive(Parser, Debug)]
 #[command(version, about, long_about = None)]
@@ -29,7 +31,7 @@ pub enum Command {
     Demo(DemoArgs),
     /// Play scenarios: tests of plugins that need no cluster.
     Test(TestArgs),
-    /// Make the project of a plugin in Rust, which builds and passes its tests.
+    /// Make the project of a plugin, which builds and passes its tests.
     Init(InitArgs),
     /// Print the least RBAC that a host of these plugins needs, as manifests.
     Rbac(RbacArgs),
@@ -113,7 +115,7 @@ pub struct DevArgs {
     /// The source of a plugin: a save builds it and puts it into the plugins folder.
     #[arg(long, value_name = "DIR")]
     pub build: Option<PathBuf>,
-    /// What builds it; by default `cargo plugin`, or `npm run build` where there is a package.json.
+    /// What builds it; by default `cargo plugin`, `npm run build` or `make`, by the Cargo.toml, package.json or Makefile there.
     #[arg(long, value_name = "COMMAND", requires = "build")]
     pub build_command: Option<String>,
     /// How long the pods of workloads take until they are ready.
@@ -126,7 +128,10 @@ pub struct DevArgs {
 pub struct InitArgs {
     /// The plugin's name, a DNS label, and that of its folder in the current one.
     pub name: String,
-    /// The SDK: the path of its crate, or a version; by default that of the checkout that this is run in or was built in.
+    /// The language it is written in.
+    #[arg(long, value_enum, default_value_t = Language::Rust)]
+    pub lang: Language,
+    /// The SDK for Rust: the path of its crate, or a version; by default that of the checkout that this is run in or was built in.
     #[arg(long, value_name = "PATH|VERSION")]
     pub sdk: Option<String>,
 }

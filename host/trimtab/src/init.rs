@@ -1,5 +1,8 @@
-//! `trimtab init NAME`: the project of a plugin in Rust, which builds, and whose
-//! tests pass.
+//! `trimtab init NAME`: the project of a plugin, which builds, and whose tests
+//! pass.
+
+mod language;
+mod sdk;
 
 use std::{
     fs,
@@ -9,19 +12,9 @@ use std::{
 use anyhow::{Context, bail};
 use trimtab_core::id::Lineage;
 
+pub use self::language::Language;
+use self::language::{Project, SHARED};
 use crate::{cli::InitArgs, plural};
-
-/// The files, by their paths in the project.
-const FILES: [(&str, &str); 8] = [
-    ("Cargo.toml", include_str!("../templates/rust/Cargo.toml.template")),
-    (".cargo/config.toml", include_str!("../templates/rust/config.toml")),
-    (".gitignore", include_str!("../templates/rust/gitignore")),
-    ("README.md", include_str!("../templates/rust/README.md")),
-    ("src/lib.rs", include_str!("../templates/rust/lib.rs")),
-    ("crd.yaml", include_str!("../templates/rust/crd.yaml")),
-    ("example.yaml", include_str!("../templates/rust/example.yaml")),
-    ("tests/{{name}}.yaml", include_str!("../templates/rust/scenario.yaml")),
-];
 
 /// Where the SDK lies in a checkout of this repository.
 const SDK: &str = "plugins/sdk/rust";
@@ -38,38 +31,57 @@ const KEYWORDS: [&str; 51] = [
 /// called like them.
 const TAKEN: [&str; 6] = ["core", "deployment", "serde", "std", "trimtab", "trimtab-sdk"];
 
+/// What a command of the README takes beside what it is for.
+const COLUMN: usize = 44;
+
 /// Makes the project and says what can be done with it.
 pub fn main(args: InitArgs) -> anyhow::Result<()> {
-    check_name(&args.name)?;
-    let sdk = sdk(args.sdk.as_deref())?;
-    let folder = Path::new(&args.name);
+    check_name(&args.name, args.lang)?;
+    let (project, folder) = (args.lang.project(), Path::new(&args.name));
+    let sdk = match args.lang {
+        Language::Rust => dependency(args.sdk.as_deref())?,
+        _ if args.sdk.is_some() => bail!("--sdk is for Rust: the SDKs of other languages are laid into the project"),
+        _ => String::new(),
+    };
     if fs::read_dir(folder).is_ok_and(|mut entries| entries.next().is_some()) || folder.is_file() {
         bail!("{} is there and not empty: give another name, or empty it", folder.display());
     }
-    let words = words(&args.name, &sdk);
-    for (path, text) in FILES {
-        let path = folder.join(filled(path, &words));
-        let parent = path.parent().context("a file of the project lies in a folder")?;
-        fs::create_dir_all(parent).with_context(|| format!("making {}", parent.display()))?;
-        fs::write(&path, filled(text, &words)).with_context(|| format!("writing {}", path.display()))?;
+    let words = words(&args.name, project, &sdk);
+    for (path, text) in project.files.iter().chain(&SHARED) {
+        write(&folder.join(filled(path, &words)), &filled(text, &words))?;
+    }
+    for (path, text) in project.sdk {
+        write(&folder.join("sdk").join(path), text)?;
     }
     let name = &args.name;
-    println!("made {name}, with trimtab-sdk = {{ {sdk} }}");
+    match args.lang {
+        Language::Rust => println!("made {name}, with trimtab-sdk = {{ {sdk} }}"),
+        _ => println!("made {name}, with the SDK of trimtab {} in {name}/sdk", env!("CARGO_PKG_VERSION")),
+    }
     println!("  cd {name}");
-    println!("  cargo plugin && trimtab test tests");
+    for (command, what_for) in project.commands {
+        println!("  {command:COLUMN$}{what_for}");
+    }
+    println!("  trimtab test tests");
     println!("  trimtab dev --build . --apply crd.yaml --apply example.yaml");
     Ok(())
 }
 
-fn check_name(name: &str) -> anyhow::Result<()> {
+fn write(path: &Path, text: &str) -> anyhow::Result<()> {
+    let parent = path.parent().context("a file of the project lies in a folder")?;
+    fs::create_dir_all(parent).with_context(|| format!("making {}", parent.display()))?;
+    fs::write(path, text).with_context(|| format!("writing {}", path.display()))
+}
+
+fn check_name(name: &str, language: Language) -> anyhow::Result<()> {
     Lineage::new(name).map_err(|error| anyhow::anyhow!("{name:?} is no name for a plugin: {}", error.rule))?;
     if name.starts_with(|c: char| c.is_ascii_digit()) {
-        bail!("{name:?} is no name for a plugin in Rust: it must begin with a letter");
+        bail!("{name:?} is no name for a plugin: its kind must begin with a letter");
     }
-    if KEYWORDS.contains(&name) {
+    if language == Language::Rust && KEYWORDS.contains(&name) {
         bail!("{name:?} is no name for a plugin in Rust: it is a keyword");
     }
-    if TAKEN.contains(&name) {
+    if language == Language::Rust && TAKEN.contains(&name) {
         bail!("{name:?} is no name for a plugin in Rust: its code uses something of that name");
     }
     let plural = plural::of(&kind(name));
@@ -78,9 +90,9 @@ fn check_name(name: &str) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The SDK as a dependency: what is given, or that of the checkout that this is
+/// Rust's SDK as a dependency: what is given, or that of the checkout that this is
 /// run in or was built in.
-fn sdk(given: Option<&str>) -> anyhow::Result<String> {
+fn dependency(given: Option<&str>) -> anyhow::Result<String> {
     let path = match given {
         Some(version) if version.starts_with(|c: char| c.is_ascii_digit()) && !Path::new(version).is_dir() => {
             return Ok(format!("version = {version:?}"));
@@ -101,10 +113,18 @@ fn sdk(given: Option<&str>) -> anyhow::Result<String> {
     Ok(format!("path = {:?}", path.display().to_string()))
 }
 
-/// What stands for what in a template.
-fn words(name: &str, sdk: &str) -> [(&'static str, String); 6] {
+/// What stands for what in a template. Words stand for text with words in it
+/// first.
+fn words(name: &str, project: &Project, sdk: &str) -> [(&'static str, String); 11] {
     let kind = kind(name);
+    let commands = project.commands.iter().map(|(command, what_for)| format!("    {command:COLUMN$}{what_for}"));
+    let files = project.about.iter().map(|(file, what)| format!("| `{file}` | {what} |"));
     [
+        ("{{commands}}", commands.collect::<Vec<_>>().join("\n")),
+        ("{{files}}", files.collect::<Vec<_>>().join("\n")),
+        ("{{source}}", project.source.to_owned()),
+        ("{{built}}", project.built.to_owned()),
+        ("{{version}}", env!("CARGO_PKG_VERSION").to_owned()),
         ("{{name}}", name.to_owned()),
         ("{{module}}", name.replace('-', "_")),
         ("{{plural}}", plural::of(&kind)),
@@ -128,25 +148,36 @@ fn filled(template: &str, words: &[(&str, String)]) -> String {
 
 #[cfg(test)]
 mod tests {
+    use clap::ValueEnum;
+
     use super::*;
 
     #[test]
     fn no_word_of_a_template_is_left_unfilled() {
-        let words = words("my-site", "version = \"0.1\"");
-        for (path, text) in FILES {
-            let (path, text) = (filled(path, &words), filled(text, &words));
-            assert!(!path.contains("{{") && !text.contains("{{"), "{path}");
+        for language in Language::value_variants() {
+            let project = language.project();
+            let words = words("my-site", project, "version = \"0.1\"");
+            for (path, text) in project.files.iter().chain(&SHARED) {
+                let (path, text) = (filled(path, &words), filled(text, &words));
+                // Go's own braces are no words.
+                let unfilled = [&path, &text]
+                    .map(|text| text.split("{{").skip(1).any(|rest| rest.starts_with(char::is_alphabetic)));
+                assert_eq!(unfilled, [false; 2], "{path}");
+            }
         }
     }
 
     #[test]
     fn a_name_that_is_no_dns_label_or_no_crate_is_refused() {
-        assert!(check_name("my-site-2").is_ok());
-        assert!(check_name(&"a".repeat(62)).is_ok());
+        let check = |name: &str| check_name(name, Language::Rust);
+        assert!(check("my-site-2").is_ok());
+        assert!(check(&"a".repeat(62)).is_ok());
         // With the s of its plural the last one is one too long.
         for wrong in ["", "My-Site", "a_b", "-a", "9lives", "struct", "true", "yield", "serde", &"a".repeat(63)] {
-            assert!(check_name(wrong).is_err(), "{wrong}");
+            assert!(check(wrong).is_err(), "{wrong}");
         }
+        assert!(check_name("struct", Language::Go).is_ok(), "only in Rust is it the name of code");
+        assert!(check_name("9lives", Language::Go).is_err());
     }
 
     #[test]
@@ -156,9 +187,9 @@ mod tests {
 
     #[test]
     fn the_sdk_is_a_version_or_a_folder_with_a_crate() {
-        assert_eq!(sdk(Some("0.1")).unwrap(), "version = \"0.1\"");
+        assert_eq!(dependency(Some("0.1")).unwrap(), "version = \"0.1\"");
         let empty = tempfile::tempdir().unwrap();
-        assert!(sdk(empty.path().to_str()).unwrap_err().to_string().contains("no Cargo.toml"));
-        assert!(sdk(Some("no/such/folder")).is_err());
+        assert!(dependency(empty.path().to_str()).unwrap_err().to_string().contains("no Cargo.toml"));
+        assert!(dependency(Some("no/such/folder")).is_err());
     }
 }

@@ -8,10 +8,14 @@
 
 #define CONTRACT "trimtab:plugin/controller@0.1.0"
 #define HOST "trimtab:plugin/host@0.1.0"
+#ifdef __wasm__
 #define EXPORT(name) __attribute__((export_name(name)))
 #define IMPORT(name) __attribute__((import_module(HOST), import_name(name)))
-
 _Static_assert(sizeof(tt_text) == 8, "built for wasm32");
+#else /* for a test, see testing.h */
+#define EXPORT(name)
+#define IMPORT(name)
+#endif
 
 EXPORT(TT_DRAFT) void tt_draft(void) {}
 
@@ -160,14 +164,16 @@ void host_get(uint32_t has_cluster, const char *cluster, size_t cluster_length, 
               size_t api_version_length, const char *kind, size_t kind_length, uint32_t has_namespace,
               const char *namespace, size_t namespace_length, const char *name, size_t name_length, void *found);
 
+typedef struct {
+  uint32_t refused;
+  union {
+    option_text json;
+    tt_text message;
+  };
+} found_json;
+
 tt_found tt_get(tt_text api_version, tt_text kind, tt_text namespace, tt_text name) {
-  struct {
-    uint32_t refused;
-    union {
-      option_text json;
-      tt_text message;
-    };
-  } found;
+  found_json found;
   host_get(0, NULL, 0, api_version.at, api_version.length, kind.at, kind.length, namespace.length != 0, namespace.at,
            namespace.length, name.at, name.length, &found);
   if (found.refused) return (tt_found){.message = found.message};

@@ -193,12 +193,20 @@ func Text(value any, keys ...string) string {
 	return text
 }
 
-// Int is the whole number at a path, or what is given for none.
+// Int is the whole number at a path, read or written by the plugin itself; or
+// what is given for none.
 func Int(value any, otherwise int64, keys ...string) int64 {
-	if number, is := Field(value, keys...).(json.Number); is {
+	switch number := Field(value, keys...).(type) {
+	case json.Number:
 		if whole, err := number.Int64(); err == nil {
 			return whole
 		}
+	case int:
+		return int64(number)
+	case int32:
+		return int64(number)
+	case int64:
+		return number
 	}
 	return otherwise
 }

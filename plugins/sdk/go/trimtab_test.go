@@ -83,4 +83,8 @@ func TestNumbersComeBackAsTheyWere(t *testing.T) {
 	if Int(object, 0, "large") != 9007199254740993 || Int(object, 7, "part") != 7 {
 		t.Errorf("found %v", object)
 	}
+	own := Object{"a": 1, "b": int64(2), "c": int32(3), "d": 4.5}
+	if Int(own, 0, "a")+Int(own, 0, "b")+Int(own, 0, "c") != 6 || Int(own, 7, "d") != 7 {
+		t.Errorf("found %v", own)
+	}
 }

@@ -99,8 +99,9 @@ impl Source {
             Some(command) => Build::Shell(command),
             None if folder.join("Cargo.toml").is_file() => Build::Cargo,
             None if folder.join("package.json").is_file() => Build::Shell("npm run build".into()),
+            None if folder.join("Makefile").is_file() => Build::Shell("make".into()),
             None => bail!(
-                "--build {}: neither Cargo.toml nor package.json tells how it is built; give --build-command",
+                "--build {}: no Cargo.toml, package.json or Makefile tells how it is built; give --build-command",
                 folder.display()
             ),
         };

@@ -18,7 +18,8 @@ def main() -> int:
     parser.add_argument("-o", "--output", type=Path, help="the file to write; beside the plugin where it is not given")
     parser.add_argument("-p", "--path", type=Path, action="append", default=[], help="a folder with more packages")
     options = parser.parse_args()
-    compiler = shutil.which("componentize-py")
+    # Beside this Python where its environment is not the shell's.
+    compiler = shutil.which("componentize-py") or shutil.which("componentize-py", path=Path(sys.executable).parent)
     if compiler is None:
         parser.error("componentize-py is not installed; pip install componentize-py==0.25.1")
     if not options.plugin.is_file():
