@@ -11,7 +11,7 @@ use support::{Bench, open_version, seen};
 use trimtab_cluster::gate::WriteError;
 use trimtab_core::{
     api_error::Class,
-    id::Uid,
+    id::{Lineage, Uid},
     write::{Action, Seen, Write},
 };
 
@@ -116,12 +116,13 @@ async fn a_status_is_written_whole_on_the_state_that_was_seen() {
             "status.test/v1",
             "Gadget",
             "a",
-            Action::Status { seen: seen.clone(), status: status.as_object().unwrap().clone() },
+            Action::Status { seen: seen.clone(), status: status.as_object().unwrap().clone(), force: true },
         )
     };
     let second = bench.written(&status(&first, json!({ "ready": true, "count": 1 }))).await;
     assert_eq!(second.value()["status"], json!({ "ready": true, "count": 1 }));
-    assert_eq!(second.meta.status_in.as_deref(), Some("status.test/v1"));
+    let written = second.meta.status_of(&Lineage::new("site").unwrap()).unwrap();
+    assert_eq!(&*written.api_version, "status.test/v1");
     assert_eq!(bench.write(&status(&first, json!({}))).await.unwrap_err().class(), Class::Stale);
     let third = bench.written(&status(&Seen::of(&second.meta), json!({ "ready": false }))).await;
     assert_eq!(third.value()["status"], json!({ "ready": false }), "what is left out is taken away");

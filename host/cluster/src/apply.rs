@@ -34,14 +34,14 @@ pub fn request(kind: &Kind, write: &Write) -> Request<Body> {
         Action::Apply { seen, body } => {
             build(Method::PATCH, &format!("{path}?fieldManager={manager}&force=true"), APPLY, &Fenced::by(seen, body))
         }
-        Action::Status { seen, status } => {
+        Action::Status { seen, status, force } => {
             let body = StatusBody {
                 api_version: kind.api_version(&write.version),
                 kind: &write.place.kind.kind,
                 metadata: json!({ "name": *write.place.name, "uid": seen.uid.as_str(), "resourceVersion": version(seen) }),
                 status,
             };
-            build(Method::PATCH, &format!("{path}/status?fieldManager={manager}&force=true"), APPLY, &body)
+            build(Method::PATCH, &format!("{path}/status?fieldManager={manager}&force={force}"), APPLY, &body)
         }
         Action::Metadata { seen, patch } => {
             let body = json!({ "metadata": patch });

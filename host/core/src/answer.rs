@@ -6,12 +6,15 @@ use std::{collections::HashSet, time::Duration};
 use serde_json::{Map, Value};
 
 use crate::{
+    decorate::{Decoration, Keys},
+    description::Role,
     grants::{Denied, Grants},
     hash::Hash,
     id::{GroupKind, Place, split_api_version},
     intent::hash_of,
     ownership::Owner,
     plan::ChildSpec,
+    selector::{is_label_name, is_label_value},
 };
 
 /// Longest reason of an Event that the server takes.
@@ -41,8 +44,10 @@ pub struct Given<'a, S> {
     pub children: &'a [S],
     /// The status as JSON.
     pub status: Option<&'a str>,
-    /// Whether it sets labels or annotations on the object.
-    pub sets_metadata: bool,
+    /// Labels of the object to set, or with no value to remove.
+    pub labels: Vec<(String, Option<String>)>,
+    /// The same for its annotations.
+    pub annotations: Vec<(String, Option<String>)>,
     /// Events for people.
     pub events: Vec<Event>,
     /// Look again after so many milliseconds.
@@ -56,6 +61,8 @@ pub struct Given<'a, S> {
 /// What an answer is held to.
 #[derive(Clone, Copy)]
 pub struct Terms<'a> {
+    /// What the plugin is to the object.
+    pub role: Role,
     /// The object that was reconciled.
     pub owner: &'a Owner<'a>,
     /// The kinds that the description declares.
@@ -81,6 +88,8 @@ pub struct Answer {
     pub children: Vec<Desired>,
     /// What it says of the status.
     pub status: StatusIntent,
+    /// What it says of the object's labels and annotations.
+    pub decoration: Decoration,
     /// Events for people.
     pub events: Vec<Event>,
     /// When to look again, even if nothing has changed.
@@ -93,7 +102,14 @@ impl Answer {
     /// That nothing is to be left: what the host says for a plugin that is not
     /// asked before its object goes.
     pub fn finalized() -> Self {
-        Self { children: vec![], status: StatusIntent::Keep, events: vec![], requeue_after: None, finalized: true }
+        Self {
+            children: vec![],
+            status: StatusIntent::Keep,
+            decoration: Decoration::default(),
+            events: vec![],
+            requeue_after: None,
+            finalized: true,
+        }
     }
 }
 
@@ -163,6 +179,12 @@ pub enum AnswerError {
     HostSets { child: String, field: String },
     #[error("the answer sets labels or annotations of its object: only decorators do, answer with none")]
     NotADecorator,
+    #[error("the answer sets the {part} {key:?} twice")]
+    KeyTwice { part: &'static str, key: String },
+    #[error("the answer sets the {part} {key:?}: that is the host's, leave it out")]
+    HostsKey { part: &'static str, key: String },
+    #[error("the answer sets the {part} {key:?} to {value:?}: {rule}")]
+    BadKey { part: &'static str, key: String, value: String, rule: &'static str },
     #[error("the answer has {found} events: at most {EVENTS_MAX} are taken, log the rest")]
     TooManyEvents { found: usize },
     #[error("the event reason {found:?} is not usable: CamelCase letters and digits, at most 128 bytes")]
@@ -173,7 +195,7 @@ pub enum AnswerError {
 
 /// Checks an answer; an error refuses the whole of it.
 pub fn check<S: AsRef<str>>(given: Given<'_, S>, terms: &Terms<'_>) -> Result<Answer, AnswerError> {
-    if given.sets_metadata {
+    if terms.role != Role::Decorator && !(given.labels.is_empty() && given.annotations.is_empty()) {
         return Err(AnswerError::NotADecorator);
     }
     if given.events.len() > EVENTS_MAX {
@@ -193,10 +215,36 @@ pub fn check<S: AsRef<str>>(given: Given<'_, S>, terms: &Terms<'_>) -> Result<An
             Some(text) => StatusIntent::Set(object("the answer's status", text)?),
             None => StatusIntent::Keep,
         },
+        decoration: Decoration {
+            labels: keys("labels", given.labels, terms)?,
+            annotations: keys("annotations", given.annotations, terms)?,
+        },
         events: given.events,
         requeue_after: given.requeue_after_ms.map(|ms| Duration::from_millis(ms.into())),
         finalized: given.finalized,
     })
+}
+
+/// Checks the labels or annotations that an answer sets.
+fn keys(field: &str, given: Vec<(String, Option<String>)>, terms: &Terms<'_>) -> Result<Keys, AnswerError> {
+    let part = if field == "labels" { "label" } else { "annotation" };
+    let mut keys = Keys::new();
+    for (key, value) in given {
+        let is_value = value.as_deref().is_none_or(|value| part == "annotation" || is_label_value(value));
+        if terms.owner.instance_key.is_set_by_host(field, &key) {
+            return Err(AnswerError::HostsKey { part, key });
+        }
+        if !is_label_name(&key) || !is_value {
+            let rule = "a name is an optional DNS subdomain and a slash, then at most 63 letters, digits and inner \
+                        '-', '_', '.'; a label's value is of such characters, too";
+            return Err(AnswerError::BadKey { part, key, value: value.unwrap_or_default(), rule });
+        }
+        if keys.contains_key(&key) {
+            return Err(AnswerError::KeyTwice { part, key });
+        }
+        keys.insert(key, value);
+    }
+    Ok(keys)
 }
 
 fn is_reason(text: &str) -> bool {

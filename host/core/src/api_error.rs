@@ -101,6 +101,9 @@ pub enum Class {
     Expired,
     /// Come back, not before so long.
     Busy(Duration),
+    /// Another manager has set a field, and it is not to be taken from it: in vain
+    /// until the object changes.
+    Taken,
     /// Anything else, as a crash, a time-out or a webhook's refusal: with a
     /// growing delay.
     Retry,
@@ -135,6 +138,7 @@ impl ApiError {
             403 => Class::Forbidden,
             404 if doing != Doing::Create && self.is_about_an_object() => Class::Gone,
             404 => Class::Missing,
+            409 if doing == Doing::Status && self.has_cause("FieldManagerConflict") => Class::Taken,
             409 => Class::Stale,
             410 => Class::Expired,
             422 => self.unprocessable(doing),
@@ -199,7 +203,7 @@ impl Cause {
 impl Class {
     /// Whether trying again is in vain until the object or the plugin changes.
     pub fn is_terminal(self) -> bool {
-        matches!(self, Self::Immutable | Self::Invalid)
+        matches!(self, Self::Immutable | Self::Invalid | Self::Taken)
     }
 
     /// Whether nobody needs to hear of it.
@@ -220,6 +224,7 @@ impl Class {
             Self::Invalid => "Invalid",
             Self::Expired => "Expired",
             Self::Busy(_) => "Busy",
+            Self::Taken => "Taken",
             Self::Retry => "Retry",
         }
     }
@@ -280,6 +285,8 @@ mod tests {
         let uid = json!([{"reason": "FieldValueInvalid", "message": "Invalid value: \"z\": field is immutable", "field": "metadata.uid"}]);
         let finalizers = json!([{"reason": "FieldValueForbidden", "field": "metadata.finalizers",
             "message": "Forbidden: no new finalizers can be added if the object is being deleted"}]);
+        let managed =
+            json!([{"reason": "FieldManagerConflict", "message": "conflict with \"m\"", "field": ".status.a"}]);
         let terminating = json!([{"reason": "NamespaceTerminating", "message": "is being terminated"}]);
         let cases = [
             (401, Doing::Apply, "Unauthorized", &none, Class::Forbidden),
@@ -287,6 +294,7 @@ mod tests {
             (403, Doing::Create, "forbidden", &terminating, Class::Terminating),
             (404, Doing::Delete, "not found", &none, Class::Gone),
             (409, Doing::Apply, "the object has been modified", &none, Class::Stale),
+            (409, Doing::Status, "Apply failed with 1 conflict", &managed, Class::Taken),
             (410, Doing::Read, "too old", &none, Class::Expired),
             (422, Doing::Apply, "is invalid", &immutable, Class::Immutable),
             (422, Doing::Create, "is invalid", &immutable, Class::Invalid),

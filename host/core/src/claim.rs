@@ -1,13 +1,18 @@
 //! Who may reconcile a kind: in one instance, the composites of a kind share
 //! one lineage, and one file serves each version. Whoever came first keeps it,
 //! so that restarts and leaders agree; names decide only where nobody was.
+//! Decorators share a kind with all others; of one lineage of them, one file
+//! serves each kind, as no mark says which of two versions an object is given in.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
     fmt,
 };
 
-use crate::id::{GroupKind, InstanceId, Lineage, SlotId};
+use crate::{
+    description::Role,
+    id::{GroupKind, InstanceId, Lineage, SlotId},
+};
 
 /// What one lineage holds: a kind in an instance.
 pub type Seat = (InstanceId, GroupKind);
@@ -21,6 +26,8 @@ pub struct Claim {
     pub kind: GroupKind,
     /// The version in which it wants its objects.
     pub version: String,
+    /// What it is to them.
+    pub role: Role,
     /// Whether it serves at the moment.
     pub serving: bool,
 }
@@ -48,6 +55,8 @@ pub enum Incumbent {
         /// The version of both.
         version: String,
     },
+    /// Another file of the same decorator serves the kind.
+    Decorator(SlotId),
 }
 
 impl fmt::Display for Refused {
@@ -65,6 +74,9 @@ impl fmt::Display for Refused {
                 f,
                 "version {version} of {kind} in {place} is served by {first}, so {slot} is refused: remove one of them"
             ),
+            Incumbent::Decorator(first) => {
+                write!(f, "{kind} in {place} is decorated by {first}, so {slot} is refused: remove one of them")
+            }
         }
     }
 }
@@ -87,15 +99,25 @@ pub fn settle(incumbents: &BTreeMap<Seat, Lineage>, claims: &[Claim], unknown: &
     order.sort_by_key(|claim| (!claim.serving, &claim.slot));
     let may_claim = |(instance, kind): &Seat, lineage: &Lineage| {
         let theirs = |slot: &SlotId| slot.instance == *instance && slot.stem.lineage() == *lineage;
-        claims.iter().any(|claim| theirs(&claim.slot) && claim.kind == *kind) || unknown.iter().any(theirs)
+        claims.iter().any(|claim| theirs(&claim.slot) && claim.kind == *kind && claim.role == Role::Composite)
+            || unknown.iter().any(theirs)
     };
     let holders = incumbents.iter().filter(|(seat, lineage)| may_claim(seat, lineage));
     let holders = holders.map(|(seat, lineage)| (seat.clone(), lineage.clone())).collect();
     let mut settled = Claims { holders, refused: Vec::new() };
     let mut versions = BTreeMap::<(Seat, &str), &SlotId>::new();
-    for Claim { slot, kind, version, serving: _ } in order {
+    let mut decorators = BTreeMap::<(Seat, Lineage), &SlotId>::new();
+    for Claim { slot, kind, version, role, serving: _ } in order {
         let seat = (slot.instance.clone(), kind.clone());
         let lineage = slot.stem.lineage();
+        if *role == Role::Decorator {
+            let first = *decorators.entry((seat, lineage)).or_insert(slot);
+            if first != slot {
+                let by = Incumbent::Decorator(first.clone());
+                settled.refused.push(Refused { slot: slot.clone(), kind: kind.clone(), by });
+            }
+            continue;
+        }
         let holder = settled.holders.entry(seat.clone()).or_insert_with(|| lineage.clone());
         let by = if *holder != lineage {
             Incumbent::Lineage(holder.clone())
@@ -123,7 +145,12 @@ mod tests {
     }
 
     fn claim(text: &str, kind: &str, version: &str, serving: bool) -> Claim {
-        Claim { slot: slot(text), kind: GroupKind::new("example.com/v1", kind), version: version.into(), serving }
+        let (kind, role) = (GroupKind::new("example.com/v1", kind), Role::Composite);
+        Claim { slot: slot(text), kind, version: version.into(), role, serving }
+    }
+
+    fn decorator(text: &str, version: &str) -> Claim {
+        Claim { role: Role::Decorator, ..claim(text, "Site", version, false) }
     }
 
     fn seat(instance: &str, kind: &str) -> Seat {
@@ -193,6 +220,23 @@ mod tests {
             "version v1 of Site.example.com in the default instance is served by site@copy, \
              so site is refused: remove one of them"
         );
+    }
+
+    #[test]
+    fn decorators_share_a_kind_with_each_other_and_with_its_composite() {
+        let claims = [claim("site", "Site", "v1", true), decorator("audit", "v1"), decorator("team", "v2")];
+        let settled = settle(&held("audit"), &claims, &BTreeSet::new());
+        assert_eq!((settled.refused, settled.holders), (vec![], held("site")));
+    }
+
+    #[test]
+    fn of_two_files_of_one_decorator_one_serves_whatever_their_versions() {
+        let settled =
+            settle(&BTreeMap::new(), &[decorator("team@b", "v2"), decorator("team@a", "v1")], &BTreeSet::new());
+        let refused = settled.refused.iter().map(ToString::to_string).collect::<Vec<_>>();
+        let message = "Site.example.com in the default instance is decorated by team@a, so team@b is refused: \
+                       remove one of them";
+        assert_eq!(refused, [message]);
     }
 
     #[test]

@@ -8,9 +8,12 @@ use serde_json::{Map, Value};
 
 use crate::{
     id::{GroupKind, LABEL_BYTES_MAX, Lineage, split_api_version},
+    object::Object,
     selector::{Selector, is_subdomain},
 };
 
+/// Object kinds in the description of a decorator: each is a watch on the API server.
+pub const OBJECTS_MAX: usize = 32;
 /// Child kinds in one description: each is a watch on the API server.
 pub const CHILDREN_MAX: usize = 32;
 /// Read kinds in one description: each may become a watch.
@@ -21,8 +24,10 @@ pub const RESYNC_SECONDS_MAX: u64 = 604_800;
 /// A valid description.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Description {
-    /// What the plugin reconciles.
-    pub object: ObjectKind,
+    /// What it is to its objects.
+    pub role: Role,
+    /// What the plugin reconciles: one kind for a composite, each kind once.
+    pub objects: Vec<ObjectKind>,
     /// What its answers may contain, each kind once.
     pub children: Vec<ChildKind>,
     /// What its look-ups may name.
@@ -33,15 +38,27 @@ pub struct Description {
     pub resync: Option<Duration>,
 }
 
-/// The kind that a composite reconciles.
+/// What a plugin is to the objects that it reconciles.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Role {
+    /// It owns their life and their status: one for each kind in an instance.
+    Composite,
+    /// It adds children, labels and annotations to what somebody else owns, beside
+    /// as many others as there are.
+    Decorator,
+}
+
+/// A kind that a plugin reconciles.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ObjectKind {
     /// Its group and kind.
     pub kind: GroupKind,
     /// The version in which the plugin wants it: `v1` of `apps/v1`.
     pub version: String,
-    /// Which objects; absent: all.
+    /// Which objects, by their labels; absent: all.
     pub selector: Option<Selector>,
+    /// Which of these, by their annotations; absent: all.
+    pub annotations: Option<Selector>,
 }
 
 /// A kind that answers may contain.
@@ -104,9 +121,38 @@ impl Description {
         }
     }
 
+    /// What it says of the objects of a kind; none: it does not reconcile them.
+    pub fn object(&self, kind: &GroupKind) -> Option<&ObjectKind> {
+        self.objects.iter().find(|object| object.kind == *kind)
+    }
+
+    /// The version of the one kind whose objects a composite owns.
+    pub fn composite_version(&self) -> Option<&str> {
+        let object = self.objects.first().filter(|_| self.role == Role::Composite)?;
+        Some(&object.version)
+    }
+
     /// The declared child of a kind.
     pub fn child(&self, kind: &GroupKind) -> Option<&ChildKind> {
         self.children.iter().find(|child| child.kind == *kind)
+    }
+}
+
+impl ObjectKind {
+    /// Whether labels and annotations of an object are those that are wanted.
+    pub fn selects(&self, object: &Object) -> bool {
+        let labels = |selector: &Selector| selector.matches(|name| object.meta.label(name));
+        let annotations = |selector: &Selector| selector.matches(|name| object.annotation(name));
+        self.selector.as_ref().is_none_or(labels) && self.annotations.as_ref().is_none_or(annotations)
+    }
+}
+
+impl Role {
+    /// All of them, by the names that descriptions use.
+    pub const NAMES: [(&'static str, Self); 2] = [("composite", Self::Composite), ("decorator", Self::Decorator)];
+
+    fn named(name: &str) -> Option<Self> {
+        Self::NAMES.iter().find(|(known, _)| *known == name).map(|(_, role)| *role)
     }
 }
 
@@ -147,19 +193,15 @@ impl Check {
     fn description(&mut self, value: &Value) -> Option<Description> {
         let known = ["role", "objects", "children", "reads", "finalizes", "resyncSeconds"];
         let map = self.object("$", value, &known)?;
-        match map.get("role") {
-            Some(Value::String(role)) if role == "composite" => {}
-            other => _ = self.wrong::<()>("$.role", found(other), "\"composite\""),
-        }
-        let objects = match map.get("objects") {
-            Some(objects) => self.list("$.objects", objects, Self::object_kind),
-            None => self.wrong("$.objects", "nothing", "a list of exactly one kind"),
+        let role = match map.get("role").and_then(Value::as_str).and_then(Role::named) {
+            Some(role) => Some(role),
+            None => self.wrong(
+                "$.role",
+                found(map.get("role")),
+                Role::NAMES.map(|(name, _)| format!("{name:?}")).join(", "),
+            ),
         };
-        if let Some(Value::Array(items)) = map.get("objects")
-            && items.len() != 1
-        {
-            self.wrong::<()>("$.objects", format_args!("{} kinds", items.len()), "exactly one kind");
-        }
+        let objects = self.objects(map, role);
         let children = self.list_up_to(map, "children", CHILDREN_MAX, Self::child_kind);
         let reads = self.list_up_to(map, "reads", READS_MAX, Self::read_kind);
         let finalizes = match map.get("finalizes") {
@@ -168,10 +210,30 @@ impl Check {
             other => self.wrong("$.finalizes", found(other), "true or false").unwrap_or_default(),
         };
         let resync = map.get("resyncSeconds").and_then(|value| self.resync(value));
-        let object = objects?.pop()?;
-        self.no_child_twice(&children, &object);
+        self.no_child_twice(&children, &objects);
         self.no_read_twice(&reads);
-        Some(Description { object, children, reads, finalizes, resync })
+        Some(Description { role: role?, objects, children, reads, finalizes, resync })
+    }
+
+    fn objects(&mut self, map: &Map<String, Value>, role: Option<Role>) -> Vec<ObjectKind> {
+        let (max, allowed) = match role {
+            Some(Role::Decorator) => (OBJECTS_MAX, format!("1 to {OBJECTS_MAX} kinds")),
+            Some(Role::Composite) | None => (1, "exactly one kind".to_owned()),
+        };
+        let Some(value) = map.get("objects") else {
+            self.wrong::<()>("$.objects", "nothing", format_args!("a list of {allowed}"));
+            return Vec::new();
+        };
+        let objects = self.list("$.objects", value, Self::object_kind).unwrap_or_default();
+        if let Some(count) = value.as_array().map(Vec::len).filter(|count| !(1..=max).contains(count)) {
+            self.wrong::<()>("$.objects", format_args!("{count} kinds"), allowed);
+        }
+        let mut seen = BTreeSet::new();
+        for (at, object) in objects.iter().enumerate().filter(|(_, object)| !seen.insert(&object.kind)) {
+            let found = format!("{} a second time", object.kind);
+            self.wrong::<()>(&format!("$.objects[{at}]"), found, "each kind once, at one version");
+        }
+        objects
     }
 
     fn resync(&mut self, value: &Value) -> Option<Duration> {
@@ -185,18 +247,19 @@ impl Check {
     }
 
     fn object_kind(&mut self, path: &str, value: &Value) -> Option<ObjectKind> {
-        let map = self.object(path, value, &["apiVersion", "kind", "labelSelector"])?;
+        let map = self.object(path, value, &["apiVersion", "kind", "labelSelector", "annotationSelector"])?;
         let kind = self.kind(path, map);
-        let selector = self.text(path, map, "labelSelector").map(|text| Selector::parse(&text));
-        let selector = match selector {
-            Some(Err(error)) => {
-                return self.wrong(&format!("{path}.labelSelector"), format_args!("{:?}", error.found), error.wanted);
-            }
-            Some(Ok(selector)) => Some(selector).filter(|selector| !selector.is_empty()),
-            None => None,
-        };
+        let selector = self.selector(path, map, "labelSelector");
+        let annotations = self.selector(path, map, "annotationSelector");
         let (kind, version) = kind?;
-        Some(ObjectKind { kind, version, selector })
+        Some(ObjectKind { kind, version, selector, annotations })
+    }
+
+    fn selector(&mut self, path: &str, map: &Map<String, Value>, name: &str) -> Option<Selector> {
+        match Selector::parse(&self.text(path, map, name)?) {
+            Ok(selector) => Some(selector).filter(|selector| !selector.is_empty()),
+            Err(error) => self.wrong(&format!("{path}.{name}"), format_args!("{:?}", error.found), error.wanted),
+        }
     }
 
     fn child_kind(&mut self, path: &str, value: &Value) -> Option<ChildKind> {
@@ -243,14 +306,14 @@ impl Check {
     /// Two entries of one kind would be two update strategies for one object;
     /// and a plugin whose children are of its object's kind is called for each
     /// of them, makes theirs, and does not stop before the cluster is full.
-    fn no_child_twice(&mut self, children: &[ChildKind], object: &ObjectKind) {
+    fn no_child_twice(&mut self, children: &[ChildKind], objects: &[ObjectKind]) {
         let mut seen = BTreeSet::new();
         for (at, child) in children.iter().enumerate() {
             let path = format!("$.children[{at}]");
             if !seen.insert(&child.kind) {
                 self.wrong::<()>(&path, format_args!("{} a second time", child.kind), "each kind once, at one version");
             }
-            if child.kind == object.kind {
+            if objects.iter().any(|object| object.kind == child.kind) {
                 let found = format!("{}, the kind of the object itself", child.kind);
                 self.wrong::<()>(&path, found, "other kinds: children would get children without end");
             }
@@ -329,189 +392,4 @@ pub(crate) fn is_kind(text: &str) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
-    use serde_json::json;
-
-    use super::*;
-
-    fn full() -> Value {
-        json!({
-            "role": "composite",
-            "objects": [{"apiVersion": "example.com/v1", "kind": "Site", "labelSelector": "tier in (b,a)"}],
-            "children": [{"apiVersion": "apps/v1", "kind": "Deployment", "update": "recreate"}, {"apiVersion": "v1", "kind": "ConfigMap"}],
-            "reads": [{"apiVersion": "v1", "kind": "Secret", "namespace": "tls"}, {"apiVersion": "v1", "kind": "Secret"}],
-            "finalizes": true,
-            "resyncSeconds": 60,
-        })
-    }
-
-    fn errors(change: impl FnOnce(&mut Value)) -> Vec<String> {
-        let mut value = full();
-        change(&mut value);
-        let errors = Description::parse(&value.to_string()).expect_err("a rule is broken");
-        errors.iter().map(ToString::to_string).collect()
-    }
-
-    #[test]
-    fn all_that_the_schema_allows_is_read() {
-        let description = Description::parse(&full().to_string()).unwrap();
-        assert_eq!(description.object.kind, GroupKind::new("example.com/v1", "Site"));
-        assert_eq!(description.object.version, "v1");
-        assert_eq!(description.object.selector.as_ref().unwrap().to_string(), "tier in (a,b)");
-        assert_eq!(description.child(&GroupKind::new("apps/v1", "Deployment")).unwrap().update, Update::Recreate);
-        assert_eq!(description.child(&GroupKind::new("v1", "ConfigMap")).unwrap().update, Update::InPlace);
-        assert_eq!(description.child(&GroupKind::new("v1", "Secret")), None);
-        assert_eq!(description.reads[0].namespace.as_deref(), Some("tls"));
-        assert!(description.finalizes);
-        assert_eq!(description.resync, Some(Duration::from_secs(60)));
-    }
-
-    #[test]
-    fn the_least_that_the_schema_requires_is_enough() {
-        let least = r#"{"role":"composite","objects":[{"apiVersion":"v1","kind":"Pod","labelSelector":""}]}"#;
-        let description = Description::parse(least).unwrap();
-        assert_eq!(description.object.selector, None);
-        assert!(description.children.is_empty() && !description.finalizes && description.resync.is_none());
-    }
-
-    #[test]
-    fn each_broken_rule_names_the_place_what_was_found_and_what_is_allowed() {
-        let kind = || json!({"apiVersion": "v1", "kind": "Pod"});
-        let cases: Vec<(&str, Value, &str)> = vec![
-            ("/role", json!("decorator"), r#"$.role: found "decorator", allowed: "composite""#),
-            ("/objects", json!([]), "$.objects: found 0 kinds, allowed: exactly one kind"),
-            ("/objects", json!([kind(), kind()]), "$.objects: found 2 kinds, allowed: exactly one kind"),
-            ("/objects", json!({}), "$.objects: found an object, allowed: a list"),
-            ("/objects/0", json!(7), "$.objects[0]: found 7, allowed: an object"),
-            (
-                "/objects/0/apiVersion",
-                json!("a/b/c"),
-                r#"$.objects[0].apiVersion: found "a/b/c", allowed: "version" or "group/version", such as "apps/v1""#,
-            ),
-            (
-                "/objects/0/apiVersion",
-                json!("/v1"),
-                r#"$.objects[0].apiVersion: found "/v1", allowed: "version" or "group/version", such as "apps/v1""#,
-            ),
-            (
-                "/objects/0/kind",
-                json!("site"),
-                r#"$.objects[0].kind: found "site", allowed: a kind in CamelCase, such as "Deployment""#,
-            ),
-            (
-                "/objects/0/labelSelector",
-                json!("a in"),
-                r#"$.objects[0].labelSelector: found "a in", allowed: a label's key: an optional DNS subdomain and a slash, then a name of at most 63 bytes"#,
-            ),
-            ("/objects/0/labelSelector", json!(1), "$.objects[0].labelSelector: found 1, allowed: a text"),
-            (
-                "/children/0/update",
-                json!("rolling"),
-                r#"$.children[0].update: found "rolling", allowed: "in-place", "recreate", "on-delete""#,
-            ),
-            (
-                "/children/0",
-                json!({"apiVersion": "v1", "kind": "ConfigMap"}),
-                "$.children[1]: found ConfigMap a second time, allowed: each kind once, at one version",
-            ),
-            (
-                "/children/0",
-                json!({"apiVersion": "example.com/v2", "kind": "Site"}),
-                "$.children[0]: found Site.example.com, the kind of the object itself, allowed: other kinds: children would get children without end",
-            ),
-            (
-                "/reads/0",
-                json!({"apiVersion": "v1", "kind": "Secret"}),
-                "$.reads[1]: found Secret a second time, allowed: each kind once for a version and namespace",
-            ),
-            (
-                "/reads/0/namespace",
-                json!("A"),
-                r#"$.reads[0].namespace: found "A", allowed: a namespace's name (a DNS label); leave it out for all namespaces"#,
-            ),
-            ("/finalizes", json!("yes"), r#"$.finalizes: found "yes", allowed: true or false"#),
-            (
-                "/resyncSeconds",
-                json!(0),
-                "$.resyncSeconds: found 0, allowed: a whole number of seconds from 1 to 604800",
-            ),
-            (
-                "/resyncSeconds",
-                json!(604_801),
-                "$.resyncSeconds: found 604801, allowed: a whole number of seconds from 1 to 604800",
-            ),
-            (
-                "/resyncSeconds",
-                json!(1.5),
-                "$.resyncSeconds: found 1.5, allowed: a whole number of seconds from 1 to 604800",
-            ),
-        ];
-        for (pointer, broken, message) in cases {
-            let errors =
-                errors(|value| *value.pointer_mut(pointer).expect("the pointer names a field") = broken.clone());
-            assert_eq!(errors, [message], "{pointer} = {broken}");
-        }
-    }
-
-    #[test]
-    fn a_missing_key_is_named() {
-        let without = |key: &'static str| errors(move |value| _ = value.as_object_mut().unwrap().remove(key));
-        assert_eq!(without("role"), [r#"$.role: found nothing, allowed: "composite""#]);
-        assert_eq!(without("objects"), ["$.objects: found nothing, allowed: a list of exactly one kind"]);
-    }
-
-    #[test]
-    fn unknown_keys_are_refused_at_every_depth() {
-        for (pointer, path) in [
-            ("", "$.color"),
-            ("/objects/0", "$.objects[0].color"),
-            ("/children/1", "$.children[1].color"),
-            ("/reads/0", "$.reads[0].color"),
-        ] {
-            let errors = errors(|value| value.pointer_mut(pointer).unwrap()["color"] = json!("red"));
-            assert_eq!(errors.len(), 1);
-            assert!(errors[0].starts_with(&format!("{path}: found an unknown key, allowed: ")), "{}", errors[0]);
-        }
-    }
-
-    #[test]
-    fn lists_longer_than_their_limit_are_refused() {
-        let kinds =
-            |max: usize| (0..=max).map(|at| json!({"apiVersion": "v1", "kind": format!("K{at}")})).collect::<Vec<_>>();
-        assert_eq!(
-            errors(|value| value["children"] = kinds(CHILDREN_MAX).into()),
-            ["$.children: found 33 kinds, allowed: at most 32"]
-        );
-        assert_eq!(
-            errors(|value| value["reads"] = kinds(READS_MAX).into()),
-            ["$.reads: found 33 kinds, allowed: at most 32"]
-        );
-    }
-
-    #[test]
-    fn all_broken_rules_are_reported_at_once() {
-        let broken = r#"{"role":1,"objects":[{"kind":"x"}],"children":[{"apiVersion":"v1"}],"more":0}"#;
-        let paths = Description::parse(broken).unwrap_err().into_iter().map(|error| error.path).collect::<Vec<_>>();
-        assert_eq!(paths, ["$.more", "$.role", "$.objects[0].apiVersion", "$.objects[0].kind", "$.children[0].kind"]);
-    }
-
-    #[test]
-    fn what_is_no_json_is_refused_with_its_position() {
-        let error = &Description::parse("{\"role\":").unwrap_err()[0];
-        assert_eq!(error.to_string(), "$: found EOF while parsing a value at line 1 column 8, allowed: a JSON object");
-    }
-
-    #[test]
-    fn the_rules_here_are_those_of_the_published_schema() {
-        let schema: Value = serde_json::from_str(include_str!("../../../wit/next/description.schema.json")).unwrap();
-        let properties = &schema["properties"];
-        assert_eq!(properties["children"]["maxItems"], CHILDREN_MAX);
-        assert_eq!(properties["reads"]["maxItems"], READS_MAX);
-        assert_eq!(properties["resyncSeconds"]["maximum"], RESYNC_SECONDS_MAX);
-        let names = Update::NAMES.map(|(name, _)| name);
-        assert_eq!(properties["children"]["items"]["properties"]["update"]["enum"], json!(names));
-        let mut keys = properties.as_object().unwrap().keys().map(String::as_str).collect::<Vec<_>>();
-        keys.sort_unstable();
-        assert_eq!(keys, ["children", "finalizes", "objects", "reads", "resyncSeconds", "role"]);
-    }
-}
+mod tests;

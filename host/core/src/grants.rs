@@ -16,7 +16,7 @@ pub(crate) const EVERYWHERE: &str = "*";
 /// The grants of one generation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Grants {
-    object: GroupKind,
+    objects: Vec<GroupKind>,
     reads: Vec<ReadKind>,
     granted_reads: BTreeSet<GroupKind>,
     writes: BTreeSet<GroupKind>,
@@ -52,7 +52,7 @@ impl Grants {
     /// What the description asks for and the policy grants.
     pub fn new(description: &Description, policy: &Policy) -> Self {
         Self {
-            object: description.object.kind.clone(),
+            objects: description.objects.iter().map(|object| object.kind.clone()).collect(),
             reads: description.reads.clone(),
             granted_reads: policy.reads.clone(),
             writes: description.children.iter().map(|child| child.kind.clone()).collect(),
@@ -119,10 +119,10 @@ impl Grants {
     /// its host write their status: a kind that is only read on a grant is not
     /// got by reconciling it.
     pub fn may_reconcile(&self) -> Result<(), Denied> {
-        if is_secret(&self.object) && !self.granted_reads.contains(&self.object) {
-            return Err(Denied::NotGranted { kind: self.object.clone(), key: "reads" });
+        match self.objects.iter().find(|kind| is_secret(kind) && !self.granted_reads.contains(kind)) {
+            Some(secret) => Err(Denied::NotGranted { kind: secret.clone(), key: "reads" }),
+            None => Ok(()),
         }
-        Ok(())
     }
 }
 

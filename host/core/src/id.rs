@@ -3,6 +3,8 @@
 
 use std::{fmt, sync::Arc};
 
+use crate::marks;
+
 /// Longest DNS label (RFC 1123), and so the longest lineage and instance-id.
 pub const LABEL_BYTES_MAX: usize = 63;
 
@@ -100,6 +102,11 @@ impl Lineage {
     /// The field manager of an object's status.
     pub fn status_manager(&self) -> String {
         format!("trimtab/{self}/status")
+    }
+
+    /// The label and the annotation on the objects of a decorator.
+    pub fn decorator_mark(&self) -> String {
+        format!("{}{self}", marks::DECORATOR_PREFIX)
     }
 
     /// The finalizer on the objects of a plugin that finalizes.

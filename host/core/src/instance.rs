@@ -75,7 +75,7 @@ impl InstanceKey {
 
     /// Whether the metadata of a child of this kind may not set it: the host does.
     pub fn is_set_by_host(&self, field: &str, name: &str) -> bool {
-        name.starts_with(marks::PREFIX) || (field == self.field() && name == self.name())
+        marks::is_mark(name) || (field == self.field() && name == self.name())
     }
 }
 

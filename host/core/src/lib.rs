@@ -8,6 +8,7 @@ pub mod api_error;
 pub mod backoff;
 pub mod claim;
 pub mod covers;
+pub mod decorate;
 pub mod description;
 pub mod election;
 pub mod env;

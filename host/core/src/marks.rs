@@ -16,3 +16,11 @@ pub const OWNER: &str = "trimtab.dev/owner";
 pub const INTENT: &str = "trimtab.dev/intent";
 /// The prefix of all of them: annotations under it are kept beside the text.
 pub const PREFIX: &str = "trimtab.dev/";
+/// The prefix of what a decorator leaves on an object, followed by its lineage: as
+/// a label, that it holds the object; as an annotation, what it set there.
+pub const DECORATOR_PREFIX: &str = "decorator.trimtab.dev/";
+
+/// Whether a label or an annotation is the host's.
+pub fn is_mark(name: &str) -> bool {
+    name.starts_with(PREFIX) || name.starts_with(DECORATOR_PREFIX)
+}

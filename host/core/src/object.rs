@@ -12,7 +12,7 @@ use serde_json::value::RawValue;
 
 use crate::{
     hash::{Hash, Hasher},
-    id::{GroupKind, Place, Uid, split_api_version},
+    id::{GroupKind, Lineage, Place, Uid, split_api_version},
     marks,
 };
 
@@ -109,7 +109,7 @@ pub struct Meta {
     pub deleting: bool,
     /// All labels, by name.
     pub labels: Pairs,
-    /// The annotations under [`marks::PREFIX`], by name.
+    /// The host's own annotations ([`marks::is_mark`]), by name.
     pub marks: Pairs,
     /// `metadata.ownerReferences`
     pub owners: Box<[OwnerReference]>,
@@ -120,11 +120,20 @@ pub struct Meta {
     /// since. An entry carries the time of its last write, so that then nothing in
     /// the object tells any more, and the oldest one left is as good as there is.
     pub created_in: Option<Arc<str>>,
-    /// The apiVersion in which a status manager of ours wrote last.
-    pub status_in: Option<Arc<str>>,
-    /// Which fields of the status that manager owns, in the form of
-    /// managedFields: what the plugin answered last is read by it.
-    pub status_fields: Option<Box<str>>,
+    /// What our status managers wrote last: one for each lineage.
+    pub statuses: Box<[StatusWritten]>,
+}
+
+/// What one of our status managers wrote last.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StatusWritten {
+    /// The manager, see [`Lineage::status_manager`].
+    pub manager: Box<str>,
+    /// In which apiVersion it wrote.
+    pub api_version: Arc<str>,
+    /// Which fields of the status it owns, in the form of managedFields: what the
+    /// plugin answered last is read by it.
+    pub fields: Option<Box<str>>,
 }
 
 /// One entry of `metadata.ownerReferences`.
@@ -156,10 +165,10 @@ impl Object {
         Unread::of(text)?.read(&Typed::of(api_version, kind))
     }
 
-    /// The value of any annotation. Those under [`marks::PREFIX`] are at hand;
+    /// The value of any annotation. The host's own are at hand;
     /// for another the metadata is read.
     pub fn annotation(&self, name: &str) -> Option<Cow<'_, str>> {
-        if name.starts_with(marks::PREFIX) {
+        if marks::is_mark(name) {
             return self.meta.mark(name).map(Cow::Borrowed);
         }
         let metadata = Unread::of(&self.text).ok()?.metadata;
@@ -182,6 +191,12 @@ impl Meta {
     /// The value of an annotation under [`marks::PREFIX`].
     pub fn mark(&self, name: &str) -> Option<&str> {
         self.marks.get(name)
+    }
+
+    /// What the status manager of a lineage wrote last.
+    pub fn status_of(&self, lineage: &Lineage) -> Option<&StatusWritten> {
+        let manager = lineage.status_manager();
+        self.statuses.iter().find(|written| *written.manager == *manager)
     }
 
     /// The owner that manages this object, if there is one.
@@ -411,7 +426,13 @@ impl<'a> Metadata<'a> {
         let managers = self.field::<Vec<Manager<'a>>>("managedFields")?.unwrap_or_default();
         let main = managers.iter().filter(|entry| entry.subresource.is_empty());
         let ours = |entry: &&Manager<'_>| entry.manager.starts_with("trimtab/") && entry.manager.ends_with("/status");
-        let status = managers.iter().find(ours);
+        let statuses = managers.iter().filter(ours).map(|entry| {
+            Ok::<_, BadObject>(StatusWritten {
+                manager: (*entry.manager).into(),
+                api_version: typed.api_version(&entry.api_version),
+                fields: entry.status_fields()?,
+            })
+        });
         Ok(Meta {
             place: Place { kind: typed.kind.clone(), namespace: self.namespace()?.into(), name: self.name()?.into() },
             version: typed.version.clone(),
@@ -420,12 +441,11 @@ impl<'a> Metadata<'a> {
             generation: self.field("generation")?.unwrap_or_default(),
             deleting: self.field::<&RawValue>("deletionTimestamp")?.is_some(),
             labels: self.pairs("labels", |_| true)?,
-            marks: self.pairs("annotations", |key| key.starts_with(marks::PREFIX))?,
+            marks: self.pairs("annotations", marks::is_mark)?,
             owners: self.field("ownerReferences")?.unwrap_or_default(),
             finalizers: self.field("finalizers")?.unwrap_or_default(),
             created_in: main.min_by(|a, b| a.time.cmp(&b.time)).map(|entry| typed.api_version(&entry.api_version)),
-            status_in: status.map(|entry| typed.api_version(&entry.api_version)),
-            status_fields: status.map(Manager::status_fields).transpose()?.flatten(),
+            statuses: statuses.collect::<Result<_, _>>()?,
         })
     }
 }
@@ -446,8 +466,9 @@ mod tests {
         let pod = Object::parse(POD, "v1", "Pod").unwrap();
         assert!(!pod.text.contains("managedFields"));
         assert_eq!(pod.meta.created_in.as_deref(), Some("v1"));
-        assert_eq!(pod.meta.status_in.as_deref(), Some("v2"));
-        assert_eq!(pod.meta.status_fields.as_deref(), Some(r#"{"f:b":{}}"#));
+        let site = pod.meta.status_of(&Lineage::new("site").unwrap()).unwrap();
+        assert_eq!((&*site.api_version, site.fields.as_deref()), ("v2", Some(r#"{"f:b":{}}"#)));
+        assert_eq!(pod.meta.status_of(&Lineage::new("other").unwrap()), None);
         assert_eq!(pod.meta.label("x"), Some("1"));
         assert_eq!(pod.meta.mark(marks::OWNER), Some("{}"));
         assert_eq!(pod.meta.mark("other"), None);

@@ -57,6 +57,9 @@ pub struct Input<'a> {
     pub at: &'a dyn Fn(&ChildSpec, &Place) -> Option<Arc<Object>>,
     /// What earlier writes for this key have taught.
     pub fixed: &'a FixedPoints,
+    /// The owner goes, or is let go: what is not desired is deleted as ever, and
+    /// nothing is made or changed.
+    pub ending: bool,
 }
 
 /// What is to be done, and what stands in the way of the rest.
@@ -174,7 +177,7 @@ enum Step {
 impl Child<'_> {
     /// The step from what lies at the place and was not among the children.
     fn step_from(&self, live: Option<&Object>) -> Step {
-        if self.input.owner.meta.deleting {
+        if self.input.ending {
             return Step::Nothing;
         }
         let Some(live) = live else { return self.apply(|body| Action::Create { body }) };
@@ -187,7 +190,7 @@ impl Child<'_> {
     }
 
     fn step_from_ours(&self, live: &Object) -> Step {
-        if self.input.owner.meta.deleting {
+        if self.input.ending {
             Step::Nothing
         } else if live.meta.deleting {
             Step::Wait("it is being deleted")

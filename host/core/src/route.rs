@@ -13,11 +13,11 @@ use std::{
 };
 
 use crate::{
+    description::{ObjectKind, Role},
     id::{GroupKind, InstanceId, Lineage, SlotId, split_api_version},
     instance::InstanceKey,
     marks,
     object::{Meta, Object},
-    selector::Selector,
 };
 
 /// A slot that serves.
@@ -25,12 +25,10 @@ use crate::{
 pub struct Serving {
     /// Which slot; it tells the instance and the lineage.
     pub slot: SlotId,
-    /// The kind that it reconciles.
-    pub kind: GroupKind,
-    /// The version in which it wants its objects.
-    pub version: String,
-    /// Which objects it wants; absent: all.
-    pub selector: Option<Selector>,
+    /// What it is to its objects.
+    pub role: Role,
+    /// One of the kinds that it reconciles: in which version, and which objects.
+    pub object: ObjectKind,
     /// Where its objects say that they are its instance's.
     pub instance_key: InstanceKey,
     /// The generation that serves in it.
@@ -51,6 +49,9 @@ pub enum Route {
         /// The version mark that must be on the object before anything else
         /// happens to it; absent: nothing is to be written.
         mark: Option<String>,
+        /// Whether the slot selects the object: what it does not is left alone, or
+        /// is let go where it was selected before.
+        selected: bool,
     },
     /// Nowhere, and nothing of it is touched.
     Unserved(Unserved),
@@ -76,14 +77,6 @@ pub enum Unserved {
         one: SlotId,
         /// One of another instance.
         other: SlotId,
-    },
-    /// The slot leaves this object alone.
-    #[error("its labels do not match {selector:?}, which {slot} selects")]
-    NotSelected {
-        /// The slot.
-        slot: SlotId,
-        /// Its selector.
-        selector: String,
     },
     /// The object belongs to a version that no slot serves at the moment.
     #[error("it belongs to version {version}, and only {} is served", .served.join(", "))]
@@ -115,7 +108,7 @@ impl Table {
     pub fn new(serving: impl IntoIterator<Item = Serving>, idle: impl IntoIterator<Item = SlotId>) -> Self {
         let mut kinds = HashMap::<GroupKind, Vec<Serving>>::new();
         for serving in serving {
-            kinds.entry(serving.kind.clone()).or_default().push(serving);
+            kinds.entry(serving.object.kind.clone()).or_default().push(serving);
         }
         for servings in kinds.values_mut() {
             servings.sort_by(|a, b| a.slot.cmp(&b.slot));
@@ -130,30 +123,30 @@ impl Table {
             Ok(served) => served,
             Err(unserved) => return Route::Unserved(unserved),
         };
-        let object = &object.meta;
-        served.sort_by_key(|serving| Reverse(version_rank(&serving.version)));
+        served.sort_by_key(|serving| Reverse(version_rank(&serving.object.version)));
         let preferred = served[0];
 
+        // The mark and the history of an object tell of its composite.
+        let decorates = preferred.role == Role::Decorator;
         let idle = self.idle.contains(&(preferred.slot.instance.clone(), lineage.clone()));
-        let chosen = if served.len() == 1 && !idle { Ok(preferred) } else { choose(object, &served, idle) };
+        let is_alone = decorates || (served.len() == 1 && !idle);
+        let chosen = if is_alone { Ok(preferred) } else { choose(&object.meta, lineage, &served, idle) };
         let serving = match chosen {
             Ok(serving) => serving,
             Err(version) => {
-                let served = served.iter().map(|serving| serving.version.clone()).collect();
+                let served = served.iter().map(|serving| serving.object.version.clone()).collect();
                 return Route::Unserved(Unserved::VersionNotServed { version, served });
             }
         };
-        if let Some(selector) =
-            serving.selector.as_ref().filter(|selector| !selector.matches(|name| object.label(name)))
-        {
-            let selector = selector.to_string();
-            return Route::Unserved(Unserved::NotSelected { slot: serving.slot.clone(), selector });
-        }
+        let version = &serving.object.version;
+        let selected = serving.object.selects(object);
+        let unmarked = served.len() > 1 && !decorates && object.meta.mark(marks::VERSION).is_none();
         Route::Serve {
             slot: serving.slot.clone(),
             generation: serving.generation,
-            version: serving.version.clone(),
-            mark: (served.len() > 1 && object.mark(marks::VERSION).is_none()).then(|| serving.version.clone()),
+            version: version.clone(),
+            mark: (unmarked && selected).then(|| version.clone()),
+            selected,
         }
     }
 
@@ -187,11 +180,11 @@ impl Table {
 /// The mark to write on an object before the slot of a second version turns
 /// ready: unmarked objects belong to the version that wrote their status last,
 /// else to the one that was alone so far. None where there is a mark.
-pub fn settling_mark(object: &Meta, alone_so_far: &str, arriving: &str) -> Option<String> {
+pub fn settling_mark(object: &Meta, lineage: &Lineage, alone_so_far: &str, arriving: &str) -> Option<String> {
     if object.mark(marks::VERSION).is_some() {
         return None;
     }
-    let written = version_of(object, object.status_in.as_deref());
+    let written = version_of(object, status_in(object, lineage));
     Some(written.filter(|version| [alone_so_far, arriving].contains(version)).unwrap_or(alone_so_far).to_owned())
 }
 
@@ -200,12 +193,12 @@ pub fn settling_mark(object: &Meta, alone_so_far: &str, arriving: &str) -> Optio
 /// before the one in which it was made. What tells nothing goes to the version
 /// that Kubernetes would prefer among those served. The error is the version
 /// that is meant and not served.
-fn choose<'a>(object: &Meta, served: &[&'a Serving], idle: bool) -> Result<&'a Serving, String> {
-    let find = |version: &str| served.iter().copied().find(|serving| serving.version == version);
+fn choose<'a>(object: &Meta, lineage: &Lineage, served: &[&'a Serving], idle: bool) -> Result<&'a Serving, String> {
+    let find = |version: &str| served.iter().copied().find(|serving| serving.object.version == version);
     if let Some(mark) = object.mark(marks::VERSION) {
         return find(mark).ok_or_else(|| mark.to_owned());
     }
-    let history = [&object.status_in, &object.created_in].map(|entry| version_of(object, entry.as_deref()));
+    let history = [status_in(object, lineage), object.created_in.as_deref()].map(|entry| version_of(object, entry));
     let known = history.into_iter().flatten().collect::<Vec<_>>();
     if let Some(serving) = known.iter().find_map(|version| find(version)) {
         return Ok(serving);
@@ -215,6 +208,11 @@ fn choose<'a>(object: &Meta, served: &[&'a Serving], idle: bool) -> Result<&'a S
         Some(version) if idle => Err((*version).to_owned()),
         _ => Ok(served[0]),
     }
+}
+
+/// The apiVersion in which the lineage wrote the object's status last.
+fn status_in<'a>(object: &'a Meta, lineage: &Lineage) -> Option<&'a str> {
+    object.status_of(lineage).map(|written| &*written.api_version)
 }
 
 /// The version in an apiVersion of the object's own group.
@@ -243,16 +241,20 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::{id::Stem, object::Object};
+    use crate::{id::Stem, object::Object, selector::Selector};
 
     const KEY: &str = marks::INSTANCE_LABEL;
 
     fn serving(instance: &str, stem: &str, version: &str) -> Serving {
         Serving {
             slot: slot(instance, stem),
-            kind: GroupKind::new("example.com/v1", "Site"),
-            version: version.into(),
-            selector: None,
+            role: Role::Composite,
+            object: ObjectKind {
+                kind: GroupKind::new("example.com/v1", "Site"),
+                version: version.into(),
+                selector: None,
+                annotations: None,
+            },
             instance_key: InstanceKey::default(),
             generation: 7,
         }
@@ -288,6 +290,7 @@ mod tests {
     /// `version`, `version+mark` where a mark is to be written, or the refusal.
     fn to(table: &Table, object: &Object) -> String {
         match table.route(object, &lineage()) {
+            Route::Serve { selected: false, mark: None, .. } => "not selected".into(),
             Route::Serve { version, mark: None, .. } => version,
             Route::Serve { version, mark: Some(mark), .. } => format!("{version}+{mark}"),
             Route::Unserved(why) => why.to_string(),
@@ -362,13 +365,21 @@ mod tests {
     }
 
     #[test]
-    fn an_object_that_the_slot_does_not_select_is_neither_served_nor_marked() {
-        let selecting =
-            Serving { selector: Some(Selector::parse("tier=web").unwrap()), ..serving("", "site@v2", "v2") };
+    fn an_object_that_the_slot_does_not_select_by_labels_and_annotations_is_not_marked() {
+        let mut selecting = serving("", "site@v2", "v2");
+        selecting.object.selector = Some(Selector::parse("tier=web").unwrap());
+        selecting.object.annotations = Some(Selector::parse("trimtab.dev/version=v2").unwrap());
         let table = Table::new([serving("", "site", "v1"), selecting], []);
-        let unselected = site(&[], None, Some("v2"), None);
-        assert_eq!(to(&table, &unselected), "its labels do not match \"tier=web\", which site@v2 selects");
-        assert_eq!(to(&table, &site(&[("tier", "web")], None, Some("v2"), None)), "v2+v2");
+        assert_eq!(to(&table, &site(&[], Some("v2"), None, None)), "not selected");
+        assert_eq!(to(&table, &site(&[("tier", "web")], None, Some("v2"), None)), "not selected");
+        assert_eq!(to(&table, &site(&[("tier", "web")], Some("v2"), None, None)), "v2");
+    }
+
+    #[test]
+    fn a_decorator_is_given_the_version_that_it_declares_whatever_the_mark_says() {
+        let decorator = Serving { role: Role::Decorator, ..serving("", "site", "v1") };
+        let table = Table::new([decorator], [slot("", "site@next")]);
+        assert_eq!(to(&table, &site(&[], Some("v2"), Some("v2"), None)), "v1");
     }
 
     #[test]
@@ -389,7 +400,7 @@ mod tests {
 
     #[test]
     fn before_a_second_version_serves_unmarked_objects_are_settled() {
-        let mark = |object: Object| settling_mark(&object.meta, "v1", "v2");
+        let mark = |object: Object| settling_mark(&object.meta, &lineage(), "v1", "v2");
         assert_eq!(mark(site(&[], Some("v2"), None, None)), None);
         assert_eq!(mark(site(&[], None, Some("v2"), None)).as_deref(), Some("v1"));
         assert_eq!(mark(site(&[], None, None, Some("v2"))).as_deref(), Some("v2"));
@@ -449,7 +460,7 @@ mod tests {
             let (alone, arriving) = (pair[0], pair[1]);
             let object = site(&[], None, created, has_status.then_some(alone));
             prop_assert_eq!(to(&table(&[alone], &[]), &object), alone);
-            let mark = settling_mark(&object.meta, alone, arriving);
+            let mark = settling_mark(&object.meta, &lineage(), alone, arriving);
             let marked = site(&[], mark.as_deref(), created, has_status.then_some(alone));
             prop_assert_eq!(to(&table(&[alone, arriving], &[]), &marked), alone);
         }

@@ -69,14 +69,14 @@ impl Selector {
 
     /// Whether an object whose label values `label` tells is selected. As in
     /// Kubernetes, `a!=b` and `a notin (b)` select what has no label `a`.
-    pub fn matches<'a>(&self, label: impl Fn(&str) -> Option<&'a str>) -> bool {
+    pub fn matches<V: AsRef<str>>(&self, label: impl Fn(&str) -> Option<V>) -> bool {
         self.0.iter().all(|requirement| {
             let value = label(&requirement.key);
             match &requirement.rule {
                 Rule::Exists => value.is_some(),
                 Rule::Absent => value.is_none(),
-                Rule::In(values) => value.is_some_and(|value| values.contains(value)),
-                Rule::NotIn(values) => value.is_none_or(|value| !values.contains(value)),
+                Rule::In(values) => value.is_some_and(|value| values.contains(value.as_ref())),
+                Rule::NotIn(values) => value.is_none_or(|value| !values.contains(value.as_ref())),
             }
         })
     }
@@ -154,7 +154,8 @@ pub(crate) fn is_label_name(text: &str) -> bool {
     prefix.is_none_or(is_subdomain) && !name.is_empty() && is_label_value(name)
 }
 
-fn is_label_value(text: &str) -> bool {
+/// Whether `text` may be the value of a label.
+pub(crate) fn is_label_value(text: &str) -> bool {
     let edge = |c: Option<char>| c.is_none_or(|c| c.is_ascii_alphanumeric());
     text.len() <= LABEL_BYTES_MAX
         && text.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c))

@@ -4,9 +4,12 @@
 //!
 //! Where a run gave no answer, the last one is read from the object: the part
 //! of its status that our status manager owns. The cache keeps no managedFields
-//! but this one set ([`crate::object::Meta::status_fields`]), so that what
+//! but this one set ([`crate::object::Meta::statuses`]), so that what
 //! other managers say in the same status is never taken for ours, a restart
 //! forgets nothing, and no request is needed.
+//!
+//! A decorator writes into the status of somebody else's object: nothing but
+//! what it answers, and nothing that another manager has set.
 
 mod owned;
 
@@ -15,6 +18,7 @@ use serde_json::{Map, Value, json};
 use crate::{
     answer::StatusIntent,
     covers::contains,
+    description::Role,
     fixed::{FixedPoints, status_intent},
     id::{GroupKind, Lineage},
     kind::Kind,
@@ -98,6 +102,8 @@ pub struct Input<'a> {
     pub kind: &'a Kind,
     /// Who writes.
     pub lineage: &'a Lineage,
+    /// What that one is to the object.
+    pub role: Role,
     /// The schema of the version that `object` is in. The unknown one only
     /// where the server publishes none: without conditions in the schema, ours
     /// are taken away.
@@ -136,8 +142,12 @@ pub fn decide(input: &Input<'_>) -> Result<Option<Write>, NoStatus> {
             _ => Ok(None),
         };
     }
+    if input.role == Role::Decorator && *input.answer == StatusIntent::Keep {
+        return Ok(None);
+    }
     let live = input.object.value().get_mut("status").map_or(json!({}), Value::take);
-    let owned = meta.status_fields.as_deref().and_then(|fields| serde_json::from_str(fields).ok()).unwrap_or(json!({}));
+    let fields = meta.status_of(input.lineage).and_then(|written| written.fields.as_deref());
+    let owned = fields.and_then(|fields| serde_json::from_str(fields).ok()).unwrap_or(json!({}));
     let status = desired(input, &live, &owned);
     if input.fixed.holds(&meta.place, status_intent(&status), input.object.content) {
         return Ok(None);
@@ -151,7 +161,7 @@ pub fn decide(input: &Input<'_>) -> Result<Option<Write>, NoStatus> {
         place: meta.place.clone(),
         version: meta.version.to_string(),
         manager: input.lineage.status_manager(),
-        action: Action::Status { seen: Seen::of(meta), status },
+        action: Action::Status { seen: Seen::of(meta), status, force: input.role == Role::Composite },
     }))
 }
 
@@ -161,6 +171,9 @@ fn desired(input: &Input<'_>, live: &Value, owned: &Value) -> Map<String, Value>
         StatusIntent::Set(status) => status.clone(),
         StatusIntent::Keep => last_answer(live, owned),
     };
+    if input.role == Role::Decorator {
+        return status;
+    }
     let Some(part) = input.schema.root().declared("status") else { return status };
     let condition = conditions_item(part);
     if let Some(item) = condition {

@@ -50,8 +50,11 @@ pub enum Action {
         seen: Seen,
         /// The whole status of this manager; what is left out is taken away.
         status: Map<String, Value>,
+        /// Whether it is taken from whoever else has set the same: not by who
+        /// writes into the status of somebody else's object.
+        force: bool,
     },
-    /// Merge patch of `metadata`: finalizers and annotations of the object.
+    /// Merge patch of `metadata`: finalizers, labels and annotations of the object.
     Metadata {
         /// What was seen.
         seen: Seen,

@@ -34,7 +34,7 @@ impl Workshop {
     /// call an owner gone: the server is asked.
     pub async fn collect(&self, key: &Key) -> Option<Duration> {
         let left = self.left_behind(key);
-        let version = &left.first()?.by.loaded.description.object.version;
+        let version = &left.first()?.by.loaded.description.object(&key.place.kind)?.version;
         let live = match self.gate.live(&key.place, version).await {
             Ok(live) => live.map(|live| live.meta.uid),
             Err(error) => {

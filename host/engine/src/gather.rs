@@ -5,15 +5,23 @@ use std::sync::Arc;
 
 use trimtab_cluster::store::Store;
 use trimtab_core::{
+    decorate,
+    description::Role,
     fingerprint::{Fingerprint, Look, fingerprint},
     hash::Hash,
     id::{InstanceId, Key},
     marks,
     object::Object,
+    ownership::belongs_to,
     route::Unserved,
 };
 
-use crate::{generation::Generation, leading::Leading, serving::Serving, slot::unhealthy};
+use crate::{
+    generation::Generation,
+    leading::Leading,
+    serving::{Found, Serving},
+    slot::unhealthy,
+};
 
 /// All that a run is decided on.
 pub struct Job {
@@ -28,8 +36,10 @@ pub struct Job {
     /// What belongs to it, of the declared kinds in their declared versions; where
     /// it is only collected, no more than that.
     pub children: Vec<Arc<Object>>,
-    /// It is being deleted and the plugin is to be asked. Where it is not, the host
-    /// collects what Kubernetes does not.
+    /// The plugin does not select it any more: what was added to it is taken back.
+    pub leaving: bool,
+    /// It is being deleted or let go, and the plugin is to be asked. Where it is not,
+    /// the host collects what Kubernetes does not.
     pub finalizing: bool,
 }
 
@@ -42,6 +52,8 @@ pub enum Idle {
     Deleting,
     /// No slot of the lineage serves it.
     Unserved(Unserved),
+    /// The plugin does not select it, and has left nothing there.
+    NotSelected,
     /// Its annotation says so.
     Paused,
     /// Another process leads its instance, or none does.
@@ -60,6 +72,7 @@ impl Idle {
             Self::Gone => "gone",
             Self::Deleting => "deleting",
             Self::Unserved(_) => "unserved",
+            Self::NotSelected => "not-selected",
             Self::Paused => "paused",
             Self::Standby => "standby",
             Self::Unsynced(_) => "unsynced",
@@ -79,11 +92,11 @@ impl Sources<'_> {
     /// Gathers what a look at `key` needs.
     pub fn gather(&self, key: &Key) -> Result<Job, Idle> {
         let newest = self.newest(key).ok_or(Idle::Gone)?;
-        let (generation, mark) = self.serving.find(&newest, &key.lineage).map_err(Idle::Unserved)?;
+        let Found { generation, mark, selected } = self.serving.find(&newest, &key.lineage).map_err(Idle::Unserved)?;
         let instance = generation.loaded.slot.instance.clone();
 
-        let version = &generation.loaded.description.object.version;
         let place = &key.place;
+        let version = &generation.needs.object(&place.kind).version;
         let object = self.store.get(&place.kind, version, &place.namespace, &place.name);
         let object = object.filter(|object| object.meta.uid == newest.meta.uid).ok_or(Idle::Behind)?;
         if self.store.behind(&place.kind, version, &place.namespace, &place.name) {
@@ -103,16 +116,30 @@ impl Sources<'_> {
         if object.meta.deleting && !held {
             return Err(Idle::Deleting);
         }
-        let finalizes = generation.loaded.description.finalizes;
+        let description = &generation.loaded.description;
+        let finalizes = description.finalizes && held;
         let mut children = self.children(generation, &object);
         if object.meta.deleting && !finalizes {
             children.retain(|child| !place.may_be_named_by(&child.meta.place));
         }
+        // A composite owns the object's life: where it does not want to be asked, the
+        // object and its children are left as they are. A decorator takes back what
+        // it has added to what is somebody else's; one that finalizes has said itself
+        // which children stay.
+        let has_added = || {
+            let ours = |child: &Arc<Object>| belongs_to(&child.meta, &object.meta.uid, &key.lineage);
+            decorate::holds(&object.meta, &key.lineage) || (!description.finalizes && children.iter().any(ours))
+        };
+        let leaving = !selected && (finalizes || (description.role == Role::Decorator && has_added()));
+        if !selected && !leaving && !object.meta.deleting {
+            return Err(Idle::NotSelected);
+        }
         Ok(Job {
             instance,
-            mark: mark.filter(|_| !object.meta.deleting),
+            mark: mark.filter(|_| !object.meta.deleting && !leaving),
             children,
-            finalizing: object.meta.deleting && finalizes,
+            leaving,
+            finalizing: finalizes && (object.meta.deleting || leaving),
             generation: generation.clone(),
             object,
         })
@@ -122,8 +149,8 @@ impl Sources<'_> {
     /// through one version is seen there first.
     pub fn newest(&self, key: &Key) -> Option<Arc<Object>> {
         let generations = self.serving.of_lineage(&key.lineage);
-        let versions = generations.map(|generation| &generation.loaded.description.object);
-        let versions = versions.filter(|object| object.kind == key.place.kind).map(|object| &object.version);
+        let versions = generations.filter_map(|generation| generation.loaded.description.object(&key.place.kind));
+        let versions = versions.map(|object| &object.version);
         let found = versions
             .filter_map(|version| self.store.get(&key.place.kind, version, &key.place.namespace, &key.place.name));
         found.max_by_key(|object| object.meta.resource_version)

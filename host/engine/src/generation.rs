@@ -9,7 +9,7 @@ use trimtab_cluster::{
     store::Store,
 };
 use trimtab_core::{
-    description::{Description, ReadKind},
+    description::{Description, ObjectKind, ReadKind, Role},
     grants::Grants,
     hash::Hash,
     id::{Cluster, GroupKind, Key, Lineage, SlotId},
@@ -21,6 +21,7 @@ use trimtab_core::{
     plan::ChildSpec,
     policy::Policy,
     schema::Schema,
+    selector::Selector,
 };
 use trimtab_wasm::{KindRef, Plugin, Wasm};
 
@@ -60,18 +61,29 @@ pub struct Generation {
 pub struct Needs {
     /// Where its objects say that they are its instance's.
     pub instance_key: InstanceKey,
-    /// The kind of the object.
-    pub object: Arc<Kind>,
-    /// Its schema in the declared version.
-    pub object_schema: Arc<Schema>,
+    /// The kinds of the objects, in the order of the description.
+    pub objects: Vec<ObjectNeeds>,
     /// The kinds of the children, in the order of the description.
     pub children: Vec<ChildSpec>,
     /// The same as the plugin names them.
     pub child_refs: Vec<KindRef>,
-    /// The watches of the object's kind.
-    pub object_watches: Vec<WatchSpec>,
-    /// All watches, the object's among them.
+    /// All watches, the objects' among them.
     pub watches: BTreeSet<WatchSpec>,
+}
+
+/// A kind of objects as the server serves it.
+pub struct ObjectNeeds {
+    /// The kind.
+    pub kind: Arc<Kind>,
+    /// The declared version.
+    pub version: String,
+    /// The schema of that version.
+    pub schema: Arc<Schema>,
+    /// What shows the objects.
+    pub watches: Vec<WatchSpec>,
+    /// The server leaves out what the plugin does not select, so that what it
+    /// holds must carry a mark to be seen when it is no longer selected.
+    pub filtered: bool,
 }
 
 impl Loaded {
@@ -119,7 +131,7 @@ impl Generation {
     /// The keys of all objects that it may serve, and of those that may be gone
     /// and have left something behind.
     pub fn keys(&self, store: &Store) -> impl Iterator<Item = Key> {
-        let objects = self.needs.object_watches.iter().flat_map(|spec| store.list(spec));
+        let objects = self.needs.objects.iter().flat_map(|object| &object.watches).flat_map(|spec| store.list(spec));
         let objects = objects.map(|object| Key {
             cluster: Cluster::local(),
             place: object.meta.place.clone(),
@@ -150,12 +162,12 @@ impl Needs {
         settings: &Settings,
     ) -> Result<Self, String> {
         let finder = Finder { kinds, discovery, settings };
-        let wanted = &loaded.description.object;
-        let object = finder.kind(&wanted.kind, &wanted.version)?;
         let instance_key = loaded.policy.instance_key.as_ref().unwrap_or(&settings.instance_key);
-        let selector = settings.object_selector(instance_key);
-        let object_watches = finder.watches(&object, &wanted.version, selector.as_deref(), None)?;
-        let mut watches = object_watches.iter().cloned().collect::<BTreeSet<_>>();
+        let mut objects = Vec::new();
+        for wanted in &loaded.description.objects {
+            objects.push(finder.object(wanted, loaded, instance_key).await?);
+        }
+        let mut watches = objects.iter().flat_map(|object| &object.watches).cloned().collect::<BTreeSet<_>>();
 
         // What the policy denies is not even watched: Secrets, say, stay out of this process.
         let mut children = Vec::new();
@@ -179,13 +191,17 @@ impl Needs {
         }
         Ok(Self {
             instance_key: instance_key.clone(),
-            object_schema: finder.schema(&wanted.kind, &wanted.version).await?,
             child_refs: children.iter().map(child_ref).collect(),
-            object,
+            objects,
             children,
-            object_watches,
             watches,
         })
+    }
+
+    /// What is known of a kind of objects.
+    pub fn object(&self, kind: &GroupKind) -> &ObjectNeeds {
+        let object = self.objects.iter().find(|object| object.kind.id == *kind);
+        object.expect("a key is routed to a generation by a kind that it reconciles")
     }
 }
 
@@ -217,6 +233,30 @@ impl Finder<'_> {
             return Err(format!("the server serves {id} as {served} but not as {version}"));
         }
         Ok(kind.clone())
+    }
+
+    /// A decorator's objects are somebody else's and may be many, such as all Pods:
+    /// those that its label selector leaves out are not even sent. What it holds
+    /// is watched by its mark beside.
+    async fn object(
+        &self,
+        wanted: &ObjectKind,
+        loaded: &Loaded,
+        instance_key: &InstanceKey,
+    ) -> Result<ObjectNeeds, String> {
+        let kind = self.kind(&wanted.kind, &wanted.version)?;
+        let of_instance = self.settings.object_selector(instance_key);
+        let decorates = loaded.description.role == Role::Decorator;
+        let selected = wanted.selector.as_ref().filter(|_| decorates).map(Selector::to_string);
+        let filtered = selected.is_some();
+        let labels = of_instance.into_iter().chain(selected).collect::<Vec<_>>().join(",");
+        let labels = Some(labels).filter(|labels| !labels.is_empty());
+        let mut watches = self.watches(&kind, &wanted.version, labels.as_deref(), None)?;
+        if filtered {
+            watches.extend(self.watches(&kind, &wanted.version, Some(&loaded.lineage.decorator_mark()), None)?);
+        }
+        let schema = self.schema(&wanted.kind, &wanted.version).await?;
+        Ok(ObjectNeeds { kind, version: wanted.version.clone(), schema, watches, filtered })
     }
 
     async fn schema(&self, id: &GroupKind, version: &str) -> Result<Arc<Schema>, String> {

@@ -34,11 +34,14 @@ impl Permit for RouteAndGrants {
         if collects(ticket, write) {
             return grants.may_write(&write.place.kind).map_err(|denied| denied.to_string());
         }
-        let version = &generation.loaded.description.object.version;
+        let version = &generation.loaded.description.object(&place.kind).ok_or_else(gone)?.version;
         let object = self.store.get(&place.kind, version, &place.namespace, &place.name).ok_or_else(gone)?;
-        let (now, _) = serving.find(&object, &ticket.key.lineage).map_err(|why| why.to_string())?;
-        if object.meta.uid != ticket.uid || now.number != ticket.generation {
+        let now = serving.find(&object, &ticket.key.lineage).map_err(|why| why.to_string())?;
+        if object.meta.uid != ticket.uid || now.generation.number != ticket.generation {
             return Err(gone());
+        }
+        if !now.selected && matches!(write.action, Action::Create { .. } | Action::Apply { .. }) {
+            return Err(format!("{place} is no longer selected"));
         }
         match &write.action {
             Action::Create { .. } | Action::Apply { .. } => {

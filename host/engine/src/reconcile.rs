@@ -8,19 +8,22 @@ use serde_json::{Map, json};
 use trimtab_cluster::gate::{Ticket, WriteError};
 use trimtab_core::{
     answer::{self, Answer, Given, StatusIntent, Terms},
+    decorate,
+    description::Role,
     finalizer,
     id::{Key, Place},
     marks,
     object::Object,
     ownership::{Owner, is_free},
     plan::{self, Conflict, Plan},
-    status::{self, Verdict},
+    status::{self, Verdict, reason},
     write::{Action, Seen, Write},
 };
 use trimtab_wasm::{Called, Group, Request, Response};
 
 use crate::{
     gather::Job,
+    generation::ObjectNeeds,
     lookups::{self, StoreLookup},
     memory::{Remembered, Unseen},
     trouble::Trouble,
@@ -69,14 +72,18 @@ impl Run<'_> {
     /// What is wanted: by the plugin, or, where it is not asked before its object
     /// goes, by the host.
     async fn answer(&mut self) -> Result<Answer, Trouble> {
-        let going = self.job.object.meta.deleting;
-        if going && !self.job.finalizing {
-            return Ok(Answer::finalized());
+        let going = self.job.object.meta.deleting || self.job.leaving;
+        let mut answer = if going && !self.job.finalizing {
+            Answer::finalized()
+        } else {
+            let called = self.call().await;
+            self.shop.called(self.key, self.job, &called);
+            self.memory.looked_up = lookups::looked_up(called.looked_up);
+            self.check(called.outcome?)?
+        };
+        if self.job.leaving && answer.finalized && self.role() == Role::Decorator {
+            answer.status = StatusIntent::Set(Map::new());
         }
-        let called = self.call().await;
-        self.shop.called(self.key, self.job, &called);
-        self.memory.looked_up = lookups::looked_up(called.looked_up);
-        let mut answer = self.check(called.outcome?)?;
         if going && answer.finalized {
             // The finalizer holds what the host collects, too: that goes first.
             let owner = &self.job.object.meta.place;
@@ -97,22 +104,28 @@ impl Run<'_> {
     }
 
     /// What must be on the object before anything is made for it: its version
-    /// mark and our finalizer, each in a look of its own.
+    /// mark, what makes it visible as held, and our finalizer, each in a look of
+    /// its own.
     fn first(&self) -> Vec<Write> {
+        if self.job.leaving {
+            return Vec::new();
+        }
         let meta = &self.job.object.meta;
-        let needs = &self.job.generation.needs;
+        let needs = self.needs();
+        let lineage = &self.key.lineage;
         let mark = self.job.mark.as_ref().map(|version| Write {
             place: meta.place.clone(),
-            version: needs.object.metadata_version().into(),
-            manager: self.key.lineage.metadata_manager(),
+            version: needs.kind.metadata_version().into(),
+            manager: lineage.metadata_manager(),
             action: Action::Metadata {
                 seen: Seen::of(meta),
                 patch: Map::from_iter([("annotations".to_owned(), json!({ marks::VERSION: version }))]),
             },
         });
+        let hold = needs.filtered.then(|| decorate::hold(meta, &needs.kind, lineage)).flatten();
         let needed = self.job.generation.loaded.description.finalizes || self.has_to_collect();
         let finalizer = needed.then(|| self.finalizer(true)).flatten();
-        mark.into_iter().chain(finalizer).collect()
+        mark.into_iter().chain(hold).chain(finalizer).collect()
     }
 
     /// Whether there are children that only the host collects.
@@ -122,8 +135,8 @@ impl Run<'_> {
     }
 
     fn finalizer(&self, needed: bool) -> Option<Write> {
-        let Job { object, generation, .. } = self.job;
-        finalizer::decide(&object.meta, &generation.needs.object, &self.key.lineage, needed)
+        let Job { object, .. } = self.job;
+        finalizer::decide(&object.meta, &self.needs().kind, &self.key.lineage, needed)
     }
 
     async fn call(&self) -> Called<Response> {
@@ -151,13 +164,15 @@ impl Run<'_> {
         let given = Given {
             children: &response.children,
             status: response.status.as_deref(),
-            sets_metadata: !(response.labels.is_empty() && response.annotations.is_empty()),
+            labels: response.labels,
+            annotations: response.annotations,
             events: response.events.into_iter().map(event).collect(),
             requeue_after_ms: response.requeue_after_ms,
             finalized: response.finalized,
             extra: response.extra.as_deref(),
         };
         let terms = Terms {
+            role: self.role(),
             owner: &self.owner(),
             kinds: &self.job.generation.needs.children,
             grants: &self.job.generation.loaded.grants,
@@ -167,9 +182,10 @@ impl Run<'_> {
         answer::check(given, &terms).map_err(Trouble::Answer)
     }
 
-    /// Plans and writes: deletes, creates and updates, and the status last. One
-    /// failed write stops neither the others nor the status.
-    async fn act(mut self, answer: Answer) -> Result<Ended, Trouble> {
+    /// Plans and writes: deletes, creates and updates, the object's labels and
+    /// annotations, and the status last. One failed write stops neither the others
+    /// nor the status.
+    async fn act(mut self, mut answer: Answer) -> Result<Ended, Trouble> {
         let owner = &self.job.object.meta.place;
         let elsewhere = answer.children.iter().any(|child| !owner.may_be_named_by(&child.place));
         if let Some(write) = elsewhere.then(|| self.finalizer(true)).flatten()
@@ -186,10 +202,19 @@ impl Run<'_> {
             }
         }
         troubles.extend(plan.conflicts.iter().cloned().map(Trouble::Conflict));
+        let decorated = self.decorate(&mut answer).await.unwrap_or_else(|trouble| {
+            troubles.push(trouble);
+            false
+        });
         let worst = Trouble::worst(troubles);
         if worst.as_ref().is_some_and(Trouble::is_quiet) {
             // The object or a child has moved on: its next state is looked at, not this one reported.
             return Err(worst.expect("it was looked at just now"));
+        }
+        let requeue_after = answer.requeue_after;
+        if decorated {
+            // The status goes onto the state that this has made, in the next look.
+            return worst.map_or(Ok(Ended::Wrote { requeue_after }), Err);
         }
         let verdict = worst.as_ref().map_or_else(|| Verdict::of_plan(&plan), Trouble::verdict);
         let wrote_status = match self.status(&answer.status, &verdict).await {
@@ -200,9 +225,9 @@ impl Run<'_> {
         if let Some(trouble) = worst {
             return Err(trouble);
         }
-        let requeue_after = answer.requeue_after;
         let needed = elsewhere || self.has_to_collect();
-        if let Some(write) = plan.is_settled().then(|| self.last(answer.finalized, needed)).flatten() {
+        let done = plan.is_settled() && !wrote_status;
+        if let Some(write) = done.then(|| self.last(answer.finalized, needed)).flatten() {
             self.write(&write).await?;
             return Ok(Ended::Wrote { requeue_after });
         }
@@ -213,14 +238,34 @@ impl Run<'_> {
         }
     }
 
+    /// Writes the labels and annotations that differ, in one write; whether there
+    /// was one. What is somebody else's by now is told as an Event. An object that
+    /// is let go keeps what it has until all else is done.
+    async fn decorate(&mut self, answer: &mut Answer) -> Result<bool, Trouble> {
+        if self.role() != Role::Decorator || self.job.leaving {
+            return Ok(false);
+        }
+        let Job { object, .. } = self.job;
+        let decorated = decorate::decide(object, &self.needs().kind, &self.key.lineage, &answer.decoration);
+        if !decorated.yielded.is_empty() {
+            let message = format!("changed by somebody else, and left as it is: {}", decorated.yielded.join(", "));
+            answer.events.push(answer::Event { warning: true, reason: reason::CONFLICT.into(), message });
+        }
+        match decorated.write {
+            Some(write) => self.write(&write).await,
+            None => Ok(false),
+        }
+    }
+
     /// What lets the object go, or takes the finalizer from one that needs it no
     /// more, once all else is done.
     fn last(&self, finalized: bool, needed: bool) -> Option<Write> {
-        let done = if self.job.object.meta.deleting {
-            finalized
-        } else {
-            !needed && !self.job.generation.loaded.description.finalizes
-        };
+        let Job { object, leaving, .. } = self.job;
+        if object.meta.deleting || *leaving {
+            let release = || decorate::release(object, &self.needs().kind, &self.key.lineage);
+            return finalized.then(release).flatten();
+        }
+        let done = !needed && !self.job.generation.loaded.description.finalizes;
         done.then(|| self.finalizer(false)).flatten()
     }
 
@@ -233,6 +278,7 @@ impl Run<'_> {
             children: &self.job.children,
             at: &at,
             fixed: &self.memory.fixed,
+            ending: self.job.object.meta.deleting || self.job.leaving,
         })
     }
 
@@ -245,12 +291,13 @@ impl Run<'_> {
 
     /// Writes the status where it differs, and says whether it did.
     async fn status(&mut self, answer: &StatusIntent, verdict: &Verdict) -> Result<bool, Trouble> {
-        let needs = &self.job.generation.needs;
+        let needs = self.needs();
         let write = status::decide(&status::Input {
             object: &self.job.object,
-            kind: &needs.object,
+            kind: &needs.kind,
             lineage: &self.key.lineage,
-            schema: &needs.object_schema,
+            role: self.role(),
+            schema: &needs.schema,
             answer,
             verdict,
             now: &self.shop.now_text(),
@@ -314,10 +361,19 @@ impl Run<'_> {
         }
     }
 
+    /// The object's kind.
+    fn needs(&self) -> &ObjectNeeds {
+        self.job.generation.needs.object(&self.key.place.kind)
+    }
+
+    fn role(&self) -> Role {
+        self.job.generation.loaded.description.role
+    }
+
     fn owner(&self) -> Owner<'_> {
         Owner {
             cluster: &self.key.cluster,
-            kind: &self.job.generation.needs.object,
+            kind: &self.needs().kind,
             meta: &self.job.object.meta,
             lineage: &self.key.lineage,
             instance: &self.job.instance,

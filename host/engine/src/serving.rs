@@ -36,16 +36,25 @@ pub struct Settling {
     pub arriving: String,
 }
 
+/// Who serves an object.
+pub struct Found<'a> {
+    /// The generation.
+    pub generation: &'a Arc<Generation>,
+    /// The version mark that the object must be given first.
+    pub mark: Option<String>,
+    /// Whether the plugin selects the object.
+    pub selected: bool,
+}
+
 impl Serving {
-    /// The generation that serves an object for a lineage, and the version mark
-    /// that the object must be given first.
-    pub fn find(&self, object: &Object, lineage: &Lineage) -> Result<(&Arc<Generation>, Option<String>), Unserved> {
+    /// The generation that serves an object for a lineage.
+    pub fn find(&self, object: &Object, lineage: &Lineage) -> Result<Found<'_>, Unserved> {
         match self.table.route(object, lineage) {
-            Route::Serve { slot, generation, mark, .. } => {
+            Route::Serve { slot, generation, mark, selected, .. } => {
                 let its = |settling: &&Settling| settling.lineage == *lineage && settling.instance == slot.instance;
                 let settled = self.settling.iter().find(its);
-                let mark = settled.map_or(mark, |to| settling_mark(&object.meta, &to.alone, &to.arriving));
-                Ok((&self.generations[&generation], mark))
+                let mark = settled.map_or(mark, |to| settling_mark(&object.meta, lineage, &to.alone, &to.arriving));
+                Ok(Found { generation: &self.generations[&generation], mark, selected })
             }
             Route::Unserved(why) => Err(why),
         }

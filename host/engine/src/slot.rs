@@ -11,7 +11,7 @@ use trimtab_cluster::{
     spec::{Health, WatchSpec},
     store::Store,
 };
-use trimtab_core::id::SlotId;
+use trimtab_core::{description::ObjectKind, id::SlotId};
 
 use crate::{
     folder::Source,
@@ -186,8 +186,8 @@ impl Slot {
             refused: refuses,
             generation: self.serving.as_ref().map(|serving| serving.number),
             identity: self.serving.as_ref().map(|serving| serving.loaded.identity.to_string()),
-            kind: self.serving.as_ref().map(|serving| serving.needs.object.id.to_string()),
-            version: self.serving.as_ref().map(|serving| serving.loaded.description.object.version.clone()),
+            kind: self.serving.as_ref().map(|serving| joined(serving, |object| object.kind.to_string())),
+            version: self.serving.as_ref().map(|serving| joined(serving, |object| object.version.clone())),
             starting: self.serving.is_none() && self.is_starting(store),
             candidate: self.candidate.is_some(),
             draining: self.draining.len(),
@@ -199,6 +199,11 @@ impl Candidate {
     fn taken() -> Self {
         Self { stage: Stage::Taken, waits_for: Wait::For("waits to be loaded".into()) }
     }
+}
+
+/// Something of each kind that a generation reconciles, for people.
+fn joined(serving: &Generation, of: impl Fn(&ObjectKind) -> String) -> String {
+    serving.loaded.description.objects.iter().map(of).collect::<Vec<_>>().join(", ")
 }
 
 /// The first watch that is not synced, and why; none where all are.

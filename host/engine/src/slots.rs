@@ -16,6 +16,7 @@ use trimtab_cluster::{
 };
 use trimtab_core::{
     claim::{self, Claim, Claims},
+    description::ObjectKind,
     id::{Key, Lineage, SlotId},
     object::Object,
     route::{self, Table},
@@ -263,12 +264,18 @@ impl Slots {
         let serving = |slot: &Slot| slot.serving.as_ref().map(|it| (it.loaded.clone(), true));
         let loaded = |slot: &Slot| slot.loaded().map(|it| (it.clone(), false));
         let claims = self.slots.iter().flat_map(|(id, slot)| {
-            serving(slot).into_iter().chain(loaded(slot)).map(|(loaded, serving)| Claim {
-                slot: id.clone(),
-                kind: loaded.description.object.kind.clone(),
-                version: loaded.description.object.version.clone(),
-                serving,
-            })
+            let claims = move |(loaded, serving): (Arc<Loaded>, bool)| {
+                let role = loaded.description.role;
+                let objects = loaded.description.objects.clone().into_iter();
+                objects.map(move |ObjectKind { kind, version, .. }| Claim {
+                    slot: id.clone(),
+                    kind,
+                    version,
+                    role,
+                    serving,
+                })
+            };
+            serving(slot).into_iter().chain(loaded(slot)).flat_map(claims)
         });
         let unknown = self.slots.iter().filter(|(_, slot)| slot.serving.is_none() && slot.loaded().is_none());
         let unknown = unknown.map(|(id, _)| id.clone()).collect();
@@ -284,17 +291,19 @@ impl Slots {
             .filter(|(other, _)| *other != id && other.instance == id.instance && other.stem.lineage() == lineage);
         let mut serving = beside.filter_map(|(_, slot)| slot.serving.as_ref());
         let alone = serving.next()?;
-        serving.next().is_none().then(|| alone.loaded.description.object.version.clone())
+        let version = alone.loaded.description.composite_version().filter(|_| serving.next().is_none());
+        version.map(str::to_owned)
     }
 
     /// Whether objects of the version that served alone still lack their marks.
     /// The workers write them, see [`Serving::settling`].
     fn unmarked(&self, id: &SlotId, candidate: &Generation) -> Option<String> {
         let settling = self.settling(id)?;
-        let objects = candidate.needs.object_watches.iter().flat_map(|spec| self.rooms.store.list(spec));
+        let objects = candidate.needs.objects.iter().flat_map(|object| &object.watches);
+        let objects = objects.flat_map(|spec| self.rooms.store.list(spec));
         let lacks = |object: &Object| {
             candidate.needs.instance_key.of(object) == id.instance.as_str()
-                && route::settling_mark(&object.meta, &settling.alone, &settling.arriving).is_some()
+                && route::settling_mark(&object.meta, &settling.lineage, &settling.alone, &settling.arriving).is_some()
         };
         let count = objects.filter(|object| !object.meta.deleting && lacks(object)).count();
         (count > 0 && !self.rooms.settings.dry_run)
@@ -304,7 +313,7 @@ impl Slots {
     /// The marks that a slot's candidate waits for, once nothing else is in its way.
     fn settling(&self, id: &SlotId) -> Option<Settling> {
         let slot = &self.slots[id];
-        let arriving = slot.syncing()?.loaded.description.object.version.clone();
+        let arriving = slot.syncing()?.loaded.description.composite_version()?.to_owned();
         let alone = slot.alone_before.clone().filter(|alone| *alone != arriving && slot.serving.is_none())?;
         Some(Settling { instance: id.instance.clone(), lineage: id.stem.lineage(), alone, arriving })
     }
@@ -327,13 +336,15 @@ impl Slots {
     /// Publishes who serves, and tells the Leases which lineage has which kind.
     fn publish(&mut self) {
         let serving = self.slots.iter().filter_map(|(id, slot)| Some((id, slot.serving.as_ref()?)));
-        let entries = serving.clone().map(|(id, generation)| route::Serving {
-            slot: id.clone(),
-            kind: generation.needs.object.id.clone(),
-            version: generation.loaded.description.object.version.clone(),
-            selector: generation.loaded.description.object.selector.clone(),
-            instance_key: generation.needs.instance_key.clone(),
-            generation: generation.number,
+        let entries = serving.clone().flat_map(|(id, generation)| {
+            let description = &generation.loaded.description;
+            description.objects.iter().map(|object| route::Serving {
+                slot: id.clone(),
+                role: description.role,
+                object: object.clone(),
+                instance_key: generation.needs.instance_key.clone(),
+                generation: generation.number,
+            })
         });
         let idle = self.slots.iter().filter(|(_, slot)| slot.serving.is_none()).map(|(id, _)| id.clone());
         let table = Table::new(entries, idle);

@@ -3,7 +3,12 @@
 use std::{path::PathBuf, sync::Arc};
 
 use anyhow::{Context, bail};
-use trimtab_core::{description::Description, grants::Grants, id::Stem, policy::Policy};
+use trimtab_core::{
+    description::{Description, Role},
+    grants::Grants,
+    id::Stem,
+    policy::Policy,
+};
 use trimtab_wasm::Wasm;
 
 use crate::{cli::CheckArgs, wiring::Runtimes};
@@ -61,9 +66,19 @@ fn policy(args: &CheckArgs) -> anyhow::Result<Policy> {
 }
 
 fn report(description: &Description, grants: &Grants, imports: &[String]) -> String {
-    let mut lines = vec![format!("reconciles  {} at {}", description.object.kind, description.object.version)];
-    if let Some(selector) = &description.object.selector {
-        lines.push(format!("            only those that match {selector}"));
+    let verb = match description.role {
+        Role::Composite => "reconciles ",
+        Role::Decorator => "decorates  ",
+    };
+    let mut lines = Vec::new();
+    for object in &description.objects {
+        lines.push(format!("{verb} {} at {}", object.kind, object.version));
+        if let Some(selector) = &object.selector {
+            lines.push(format!("            only those that match {selector}"));
+        }
+        if let Some(selector) = &object.annotations {
+            lines.push(format!("            only those whose annotations match {selector}"));
+        }
     }
     for child in &description.children {
         let allowed =

@@ -162,11 +162,11 @@ impl Kinds {
 
     /// The resources of all kinds that a description names.
     async fn of(&self, description: &Description) -> anyhow::Result<Vec<Resource>> {
-        let object = (&description.object.kind, &description.object.version);
+        let objects = description.objects.iter().map(|object| (&object.kind, &object.version));
         let children = description.children.iter().map(|child| (&child.kind, &child.version));
         let reads = description.reads.iter().map(|read| (&read.kind, &read.version));
         let mut resources = Vec::new();
-        for (kind, version) in std::iter::once(object).chain(children).chain(reads) {
+        for (kind, version) in objects.chain(children).chain(reads) {
             resources.push(self.resource(kind, version).await?);
         }
         Ok(resources)

@@ -3,7 +3,10 @@
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use trimtab_core::answer::{Event, StatusIntent};
+use trimtab_core::{
+    answer::{Event, Given, StatusIntent},
+    description::Role,
+};
 
 use crate::given::{World, config_map, given};
 
@@ -184,10 +187,31 @@ fn an_answer_has_no_more_children_than_allowed() {
 }
 
 #[test]
+fn a_decorator_sets_labels_and_annotations_that_are_neither_the_hosts_nor_unusable() {
+    let world = World::site();
+    let check = |labels: &[(&str, Option<&str>)], annotations: &[(&str, Option<&str>)]| {
+        let owned = |pairs: &[(&str, Option<&str>)]| {
+            pairs.iter().map(|(key, value)| ((*key).to_owned(), value.map(str::to_owned))).collect()
+        };
+        let given = Given { labels: owned(labels), annotations: owned(annotations), ..given(&[]) };
+        world.check_as(Role::Decorator, given).map_err(|error| error.to_string())
+    };
+    let answer = check(&[("x.dev/a", Some("1")), ("b", None)], &[("note", Some("any text: é"))]).unwrap();
+    assert_eq!((answer.decoration.labels.len(), answer.decoration.annotations.len()), (2, 1));
+    for key in ["trimtab.dev/plugin", "trimtab.dev/instance-id", "decorator.trimtab.dev/site"] {
+        assert!(check(&[(key, Some("x"))], &[]).unwrap_err().contains("that is the host's"), "{key}");
+        assert!(check(&[], &[(key, None)]).unwrap_err().contains("that is the host's"), "{key}");
+    }
+    assert!(check(&[("a", Some("1")), ("a", None)], &[]).unwrap_err().contains("the label \"a\" twice"));
+    assert!(check(&[("a b", None)], &[]).unwrap_err().contains("a name is"));
+    assert!(check(&[("a", Some("two words"))], &[]).unwrap_err().contains("to \"two words\""));
+}
+
+#[test]
 fn what_a_composite_may_not_say_is_refused() {
     let world = World::site();
     let mut labels = given(&[]);
-    labels.sets_metadata = true;
+    labels.labels = vec![("a".into(), None)];
     assert!(world.check_given(labels).unwrap_err().to_string().contains("only decorators do"));
     let mut extra = given(&[]);
     extra.extra = Some(r#"{"later":1}"#);

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 use trimtab_core::{
     answer::{self, Answer, AnswerError, Given, Terms},
-    description::{Description, Update},
+    description::{Description, Role, Update},
     grants::Grants,
     id::{Cluster, GroupKind, InstanceId, Lineage},
     instance::InstanceKey,
@@ -128,8 +128,12 @@ impl World {
     }
 
     pub fn check_given(&self, given: Given<'_, String>) -> Result<Answer, AnswerError> {
+        self.check_as(Role::Composite, given)
+    }
+
+    pub fn check_as(&self, role: Role, given: Given<'_, String>) -> Result<Answer, AnswerError> {
         let (kinds, grants, namespaces) = (&self.kinds, &self.grants, &self.namespaces);
-        answer::check(given, &Terms { owner: &self.owner(), kinds, grants, namespaces, children_max: 5 })
+        answer::check(given, &Terms { role, owner: &self.owner(), kinds, grants, namespaces, children_max: 5 })
     }
 }
 
@@ -138,7 +142,8 @@ pub fn given(children: &[String]) -> Given<'_, String> {
     Given {
         children,
         status: None,
-        sets_metadata: false,
+        labels: vec![],
+        annotations: vec![],
         events: vec![],
         requeue_after_ms: None,
         finalized: false,

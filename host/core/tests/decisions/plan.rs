@@ -41,6 +41,7 @@ fn planned(world: &World, server: &Server, children: &[Value], fixed: &FixedPoin
         children: &server.children("u1"),
         at: &|spec, place| server.at(spec, place),
         fixed,
+        ending: world.object.meta.deleting,
     })
 }
 
@@ -379,6 +380,7 @@ fn arranged(spots: &[Spot]) -> Server {
                     children: &[],
                     at: &|_, _| None,
                     fixed: &fresh(),
+                    ending: false,
                 });
                 carry_out(&plan, &mut server, &mut fresh());
             }

@@ -3,6 +3,7 @@
 use serde_json::{Map, Value, json};
 use trimtab_core::{
     answer::StatusIntent,
+    description::Role,
     fixed::FixedPoints,
     kind::Kind,
     object::Object,
@@ -87,8 +88,8 @@ fn write(
     fixed: &FixedPoints,
 ) -> Option<Write> {
     let world = World::site();
-    let (kind, lineage) = (&world.kind, &world.lineage);
-    status::decide(&Input { object, kind, lineage, schema, answer, verdict, now: "2026-02-02T00:00:00Z", fixed })
+    let (kind, lineage, role) = (&world.kind, &world.lineage, Role::Composite);
+    status::decide(&Input { object, kind, lineage, role, schema, answer, verdict, now: "2026-02-02T00:00:00Z", fixed })
         .unwrap()
 }
 
@@ -186,6 +187,38 @@ fn a_status_that_the_server_writes_in_another_way_is_applied_once() {
     assert!(write(&edited, &Schema::unknown(), &answer, &settled(), &fixed).is_some());
 }
 
+/// What a decorator of the Site writes into its status, and whether with force.
+fn decorated(object: &Object, answer: &StatusIntent) -> Option<(Value, bool)> {
+    let world = World::site();
+    let write = status::decide(&Input {
+        object,
+        kind: &world.kind,
+        lineage: &world.lineage,
+        role: Role::Decorator,
+        schema: &full(),
+        answer,
+        verdict: &settled(),
+        now: "",
+        fixed: &FixedPoints::default(),
+    });
+    match write.unwrap()?.action {
+        Action::Status { status, force, .. } => Some((status.into(), force)),
+        other => panic!("{other:?} is no status"),
+    }
+}
+
+#[test]
+fn a_decorator_says_what_it_answers_and_no_more_and_takes_nothing_from_others() {
+    let theirs = site(json!({"ready": true}), json!({}));
+    assert_eq!(decorated(&theirs, &StatusIntent::Keep), None);
+    assert_eq!(decorated(&theirs, &set(json!({}))), None);
+    let audited = json!({"audited": true});
+    assert_eq!(decorated(&theirs, &set(audited.clone())), Some((audited.clone(), false)));
+    let both = site(json!({"ready": true, "audited": true}), json!({"f:audited": {}}));
+    assert_eq!(decorated(&both, &set(audited)), None);
+    assert_eq!(decorated(&both, &set(json!({}))), Some((json!({}), false)));
+}
+
 #[test]
 fn a_status_for_a_kind_without_the_subresource_is_refused_and_none_is_fine() {
     let world = World::site();
@@ -195,6 +228,7 @@ fn a_status_for_a_kind_without_the_subresource_is_refused_and_none_is_fine() {
             object: &world.object,
             kind: &without,
             lineage: &world.lineage,
+            role: Role::Composite,
             schema: &full(),
             answer,
             verdict: &settled(),

@@ -92,14 +92,17 @@ impl Rights {
     }
 
     fn add_plugin(&mut self, plugin: &Plugin, namespaces: &[String]) -> anyhow::Result<()> {
-        let Description { object, children, reads, .. } = &plugin.description;
+        let Description { objects, children, reads, .. } = &plugin.description;
         let served = scope(namespaces);
-        let (target, status) = self.named(plugin, &object.kind, namespaces)?;
-        self.add(&served, &target, CACHED);
-        // The mark of the version that serves, and the finalizer: a plugin that
-        // finalizes no more still has to take away what an earlier one put there.
-        self.add(&served, &target, ["get", "patch"]);
-        self.add(&served, &status, ["patch"]);
+        for object in objects {
+            let (target, status) = self.named(plugin, &object.kind, namespaces)?;
+            self.add(&served, &target, CACHED);
+            // The mark of the version that serves, the finalizer, and a decorator's
+            // labels: a plugin that finalizes no more still has to take away what an
+            // earlier one put there.
+            self.add(&served, &target, ["get", "patch"]);
+            self.add(&served, &status, ["patch"]);
+        }
         for child in children.iter().filter(|child| plugin.grants.may_write(&child.kind).is_ok()) {
             let (target, _) = self.named(plugin, &child.kind, namespaces)?;
             self.add(&served, &target, CACHED);
