@@ -6,30 +6,34 @@ use serde_json::{Map, json};
 
 use crate::{
     id::Lineage,
+    inherit::Inherit,
     kind::Kind,
     object::Meta,
     write::{Action, Seen, Write},
 };
 
-/// The write that brings our finalizer up to date, if one is missing. Needed:
+/// The write that brings our finalizer up to date, if one is missing; those that
+/// it inherits go with it. Needed:
 /// before anything is made that rests on it. Not needed: after all else, since
 /// the object may go with it.
 ///
 /// Finalizers are one list for all who set them, and one manager with two
 /// partial applies loses the first; so they go by merge patch of the whole
 /// list, fenced by the resource version that it was read at.
-pub fn decide(object: &Meta, kind: &Kind, lineage: &Lineage, needed: bool) -> Option<Write> {
+pub fn decide(object: &Meta, kind: &Kind, lineage: &Lineage, inherit: &Inherit, needed: bool) -> Option<Write> {
     let ours = lineage.finalizer();
-    let present = object.finalizers.iter().any(|finalizer| **finalizer == *ours);
     // On an object that is being deleted the server takes no new finalizer.
-    if needed == present || (needed && object.deleting) {
+    if needed && object.deleting {
         return None;
     }
-    let mut finalizers = object.finalizers.iter().map(|finalizer| &**finalizer).collect::<Vec<_>>();
-    if needed {
+    let before = object.finalizers.iter().map(|finalizer| &**finalizer).collect::<Vec<_>>();
+    let mut finalizers = before.clone();
+    finalizers.retain(|finalizer| !inherit.finalizers.contains(*finalizer) && (needed || *finalizer != ours));
+    if needed && !finalizers.contains(&&*ours) {
         finalizers.push(&ours);
-    } else {
-        finalizers.retain(|finalizer| *finalizer != ours);
+    }
+    if finalizers == before {
+        return None;
     }
     Some(Write {
         place: object.place.clone(),
@@ -56,6 +60,7 @@ mod tests {
             metadata["deletionTimestamp"] = json!("2026-01-01T00:00:00Z");
         }
         let object = Object::parse(&json!({ "metadata": metadata }).to_string(), "demo.dev/v2", "Site").unwrap();
+        let inherit = Inherit { finalizers: ["left/behind".to_owned()].into(), ..Inherit::default() };
         let version = |name: &str| KindVersion { name: name.into(), status: true, verbs: vec![] };
         let kind = Kind {
             id: GroupKind::new("demo.dev/v1", "Site"),
@@ -64,7 +69,7 @@ mod tests {
             versions: vec![version("v2"), version("v1")],
             storage: Some("v1".into()),
         };
-        let write = decide(&object.meta, &kind, &Lineage::new("site").unwrap(), needed)?;
+        let write = decide(&object.meta, &kind, &Lineage::new("site").unwrap(), &inherit, needed)?;
         assert_eq!(write.version, "v1", "metadata goes through the storage version");
         match write.action {
             Action::Metadata { seen, patch } => {
@@ -92,5 +97,13 @@ mod tests {
     #[test]
     fn an_object_that_is_being_deleted_gets_no_finalizer() {
         assert_eq!(decided(true, &[], true), None);
+    }
+
+    #[test]
+    fn an_inherited_finalizer_makes_room_for_ours_and_holds_a_deleted_object_in_its_stead() {
+        assert_eq!(decided(false, &["left/behind", "other"], true), Some(json!(["other", "trimtab.dev/site"])));
+        assert_eq!(decided(false, &["left/behind", "trimtab.dev/site"], true), Some(json!(["trimtab.dev/site"])));
+        assert_eq!(decided(true, &["left/behind"], true), None);
+        assert_eq!(decided(true, &["left/behind", "other"], false), Some(json!(["other"])));
     }
 }

@@ -18,6 +18,7 @@ pub mod fixed;
 pub mod grants;
 pub mod hash;
 pub mod id;
+pub mod inherit;
 pub mod instance;
 pub mod intent;
 pub mod kind;

@@ -131,9 +131,13 @@ pub fn is_made_by(child: &Meta, lineage: &Lineage) -> bool {
 /// reference, no mark of a plugin, not even one that cannot be read, and is not
 /// being deleted.
 pub fn is_free(object: &Meta) -> bool {
-    let unmarked = object.label(marks::PLUGIN_LABEL).is_none()
-        && [marks::OWNER, marks::INTENT].iter().all(|mark| object.mark(mark).is_none());
-    unmarked && object.controller().is_none() && !object.deleting
+    is_unmarked(object) && object.controller().is_none() && !object.deleting
+}
+
+/// Whether no plugin has marked an object.
+pub fn is_unmarked(object: &Meta) -> bool {
+    object.label(marks::PLUGIN_LABEL).is_none()
+        && [marks::OWNER, marks::INTENT].iter().all(|mark| object.mark(mark).is_none())
 }
 
 /// Whose a child is that may not name its owner. Kubernetes does not collect it:

@@ -36,6 +36,9 @@ pub struct ChildSpec {
     /// Whether what lies at a desired place and belongs to nobody is taken over:
     /// the policy says so.
     pub adopt: bool,
+    /// Whether what another controller made under the owner is ours: the policy
+    /// says so.
+    pub inherit: bool,
     /// The schema of that version; [`Schema::unknown`] where there is none.
     pub schema: Arc<Schema>,
 }
@@ -136,7 +139,9 @@ type Ours<'a> = BTreeMap<&'a Place, (&'a ChildSpec, &'a Arc<Object>)>;
 fn own_children<'a>(input: &Input<'a>) -> Ours<'a> {
     let ours = input.children.iter().filter_map(|child| {
         let spec = input.kinds.iter().find(|spec| spec.kind.id == child.meta.place.kind)?;
-        (input.owner.whose(&child.meta) == Whose::Ours).then_some((&child.meta.place, (spec, child)))
+        let inherited = spec.inherit && input.owner.inherits(&child.meta);
+        let ours = inherited || input.owner.whose(&child.meta) == Whose::Ours;
+        ours.then_some((&child.meta.place, (spec, child)))
     });
     ours.collect()
 }
@@ -194,12 +199,14 @@ impl Child<'_> {
             Step::Nothing
         } else if live.meta.deleting {
             Step::Wait("it is being deleted")
+        } else if self.spec.inherit && self.input.owner.inherits(&live.meta) {
+            self.adopt(live)
         } else {
             self.update(live)
         }
     }
 
-    /// Takes over what belongs to nobody where it lies, whatever the method: making
+    /// Takes over what belongs to nobody, or is inherited, where it lies, whatever the method: making
     /// it anew would be a loss. Where it is never updated it is only made ours, with
     /// no mark of an intent that it does not show.
     fn adopt(&self, live: &Object) -> Step {

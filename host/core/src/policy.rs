@@ -16,6 +16,7 @@ use crate::{
     grants::EVERYWHERE,
     hash::Hash,
     id::{GroupKind, Lineage},
+    inherit::Inherit,
     instance::InstanceKey,
     limits::{Limits, MIB},
     origin::Origin,
@@ -48,6 +49,8 @@ pub struct Policy {
     pub http: BTreeSet<Origin>,
     /// Kinds of children that are taken over where they exist and belong to nobody.
     pub adopt: BTreeSet<GroupKind>,
+    /// What is taken over from the controller that the plugin replaces.
+    pub inherit: Inherit,
     /// Update strategies in place of those that the description names.
     pub updates: BTreeMap<GroupKind, Update>,
 }
@@ -83,8 +86,9 @@ pub enum PolicyError {
     },
 }
 
-const KEYS: &[&str] = &["config", "module", "instance_key", "limits", "work", "grants", "adopt", "update"];
+const KEYS: &[&str] = &["config", "module", "instance_key", "limits", "work", "grants", "adopt", "inherit", "update"];
 const KIND: &str = "a kind as \"Kind\" (core group) or \"Kind.group\", such as \"Deployment.apps\"";
+const FINALIZER: &str = "another controller's finalizer, such as \"metacontroller.io/compositecontroller-site\"";
 const ORIGIN: &str = "\"http://host:port\" or \"https://host:port\"";
 
 impl Default for Policy {
@@ -100,6 +104,7 @@ impl Default for Policy {
             elsewhere: BTreeSet::new(),
             http: BTreeSet::new(),
             adopt: BTreeSet::new(),
+            inherit: Inherit::default(),
             updates: BTreeMap::new(),
         }
     }
@@ -131,6 +136,15 @@ impl Policy {
             policy.http = list("grants.http", grants.get("http"), Origin::parse, "origins", ORIGIN)?;
         }
         policy.adopt = kinds("adopt", table.get("adopt"))?;
+        if let Some(inherit) = table.get("inherit") {
+            let inherit = sub_table("inherit", inherit)?;
+            known_only("inherit", inherit, &["children", "finalizers"])?;
+            let finalizers = ("inherit.finalizers", inherit.get("finalizers"));
+            policy.inherit = Inherit {
+                children: kinds("inherit.children", inherit.get("children"))?,
+                finalizers: list(finalizers.0, finalizers.1, Inherit::finalizer, "finalizers", FINALIZER)?,
+            };
+        }
         if let Some(update) = table.get("update") {
             policy.updates = sub_table("update", update)?.iter().map(read_update).collect::<Result<_, _>>()?;
         }
@@ -353,6 +367,9 @@ mod tests {
             writes = ["Role.rbac.authorization.k8s.io", "Secret"]
             elsewhere = ["shared"]
             http = ["http://hooks.kubeflow:80", "https://10.0.0.1:8443"]
+            [inherit]
+            children = ["Service"]
+            finalizers = ["example.com/site"]
             [update]
             "Deployment.apps" = "recreate"
             Service = "on-delete"
@@ -389,6 +406,8 @@ mod tests {
         let origins = ["http://hooks.kubeflow:80", "https://10.0.0.1:8443"];
         assert_eq!(policy.http, origins.iter().filter_map(|text| Origin::parse(text)).collect());
         assert_eq!(policy.adopt, [GroupKind::new("apps/v1", "Deployment")].into());
+        assert_eq!(policy.inherit.children, [GroupKind::new("v1", "Service")].into());
+        assert_eq!(policy.inherit.finalizers, ["example.com/site".to_owned()].into());
         assert_eq!(policy.updates[&GroupKind::new("apps/v1", "Deployment")], Update::Recreate);
         assert_eq!(policy.updates[&GroupKind::new("v1", "Service")], Update::OnDelete);
     }
@@ -398,8 +417,9 @@ mod tests {
         for (text, message) in [
             (
                 "color = 1",
-                "color: unknown key, known are config, module, instance_key, limits, work, grants, adopt, update",
+                "color: unknown key, known are config, module, instance_key, limits, work, grants, adopt, inherit, update",
             ),
+            ("[inherit]\nkinds = []", "inherit.kinds: unknown key, known are children, finalizers"),
             ("config = 1", "config: found 1, accepted: a table: [config]"),
             ("[config]\na = [1, inf]", "config.a[1]: found inf, accepted: a finite number"),
             (
@@ -480,6 +500,7 @@ mod tests {
             "[config]\na = 1\n[grants]\nelsewhere = [\"*\"]\n",
             "[config]\na = 1\n[update]\nService = \"recreate\"\n",
             "adopt = [\"Service\"]\n[config]\na = 1\n",
+            "[config]\na = 1\n[inherit]\nchildren = [\"Service\"]\n",
         ] {
             assert_ne!(base, generation(other), "{other}");
         }

@@ -111,8 +111,7 @@ impl Sources<'_> {
         if let Some(why) = unhealthy(self.store, &generation.needs.watches) {
             return Err(Idle::Unsynced(why));
         }
-        let finalizer = key.lineage.finalizer();
-        let held = object.meta.finalizers.iter().any(|held| **held == *finalizer);
+        let held = generation.loaded.policy.inherit.holds(&object.meta, &key.lineage.finalizer());
         if object.meta.deleting && !held {
             return Err(Idle::Deleting);
         }

@@ -106,8 +106,10 @@ impl Loaded {
         })?;
         let grants = Grants::new(&description, &policy);
         grants.may_reconcile().map_err(|denied| format!("{file}: {denied}"))?;
-        let adopted = policy.adopt.iter().try_for_each(|kind| grants.may_adopt(kind));
-        adopted.map_err(|denied| format!("{slot}.toml: adopt: {denied}"))?;
+        for (key, kinds) in [("adopt", &policy.adopt), ("inherit.children", &policy.inherit.children)] {
+            let adopted = kinds.iter().try_for_each(|kind| grants.may_adopt(kind));
+            adopted.map_err(|denied| format!("{slot}.toml: {key}: {denied}"))?;
+        }
         Ok(Self {
             lineage: slot.stem.lineage(),
             identity: policy.generation(source.content),
@@ -173,8 +175,11 @@ impl Needs {
         let mut children = Vec::new();
         for child in &loaded.description.children {
             let kind = finder.kind(&child.kind, &child.version)?;
+            let inherit = loaded.policy.inherit.children.contains(&child.kind);
             if loaded.grants.may_write(&child.kind).is_ok() {
-                watches.extend(finder.watches(&kind, &child.version, Some(marks::PLUGIN_LABEL), None)?);
+                // What is inherited carries no mark that the server could select it by.
+                let labels = (!inherit).then_some(marks::PLUGIN_LABEL);
+                watches.extend(finder.watches(&kind, &child.version, labels, None)?);
             }
             children.push(ChildSpec {
                 schema: finder.schema(&child.kind, &child.version).await?,
@@ -182,6 +187,7 @@ impl Needs {
                 version: child.version.clone(),
                 update: loaded.policy.update_of(child),
                 adopt: loaded.policy.adopt.contains(&child.kind),
+                inherit,
             });
         }
         let may_read = |read: &&ReadKind| loaded.grants.may_read(&read.kind, &read.version, read.namespace.as_deref());

@@ -135,8 +135,9 @@ impl Run<'_> {
     }
 
     fn finalizer(&self, needed: bool) -> Option<Write> {
-        let Job { object, .. } = self.job;
-        finalizer::decide(&object.meta, &self.needs().kind, &self.key.lineage, needed)
+        let Job { object, generation, .. } = self.job;
+        let inherit = &generation.loaded.policy.inherit;
+        finalizer::decide(&object.meta, &self.needs().kind, &self.key.lineage, inherit, needed)
     }
 
     async fn call(&self) -> Called<Response> {

@@ -51,6 +51,7 @@ fn spec(api_version: &str, name: &str, namespaced: bool, update: Update) -> Chil
         kind: Arc::new(kind),
         update,
         adopt: false,
+        inherit: false,
         schema: Arc::new(Schema::unknown()),
     }
 }

@@ -274,6 +274,47 @@ fn what_belongs_to_someone_is_a_conflict_even_where_the_policy_adopts() {
     }
 }
 
+/// A world that inherits, or not, and a server with what another controller made
+/// under its owner.
+fn inheriting(inherit: bool) -> (World, Server) {
+    let mut world = World::site();
+    world.kinds.iter_mut().for_each(|spec| spec.inherit = inherit);
+    let mut server = Server::default();
+    let owner = json!({"apiVersion": "demo.dev/v1", "kind": "Site", "name": "a", "uid": "u1", "controller": true});
+    for kind in [IN_PLACE, RECREATE, ON_DELETE] {
+        let fields = json!({"metadata": {"ownerReferences": [owner]}, "spec": {"say": "old"}});
+        server.put(&place(kind, "x"), kind.0, fields);
+    }
+    (world, server)
+}
+
+#[test]
+fn what_another_controller_made_under_the_owner_is_inherited_in_place_where_the_policy_says_so() {
+    let (world, mut server) = inheriting(true);
+    let children = [IN_PLACE, RECREATE, ON_DELETE].map(|kind| child(kind, "x", "hello"));
+    let uids = |server: &Server| {
+        [IN_PLACE, RECREATE, ON_DELETE].map(|kind| server.read(&place(kind, "x")).unwrap().meta.uid.clone())
+    };
+    let before = uids(&server);
+    let plan = look(&world, &mut server, &children, &mut fresh());
+    assert_eq!(words(&plan), ["apply Deployment.apps n/x", "apply Job.batch n/x", "apply Note n/x"]);
+    assert_eq!(uids(&server), before);
+    let Action::Apply { body, .. } = &plan.writes[2].action else { panic!("{plan:?}") };
+    assert_eq!(body.get("spec"), None, "what is never updated is only made ours");
+    assert!(planned(&world, &server, &children, &fresh()).is_settled());
+}
+
+#[test]
+fn what_is_inherited_and_not_desired_goes_and_without_the_policy_it_is_not_ours() {
+    let (world, server) = inheriting(true);
+    let goes = ["delete Note n/x", "delete Deployment.apps n/x", "delete Job.batch n/x"];
+    assert_eq!(words(&planned(&world, &server, &[], &fresh())), goes);
+    let (world, server) = inheriting(false);
+    assert!(planned(&world, &server, &[], &fresh()).is_settled());
+    let plan = planned(&world, &server, &[child(IN_PLACE, "x", "hello")], &fresh());
+    assert_eq!((words(&plan), plan.conflicts.len()), (vec![], 1));
+}
+
 #[test]
 fn children_of_kinds_that_are_not_declared_are_left_alone() {
     let mut world = World::site();

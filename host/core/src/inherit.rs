@@ -1,0 +1,64 @@
+//! What the controller that a plugin replaces has left: children under the same
+//! objects, and a finalizer on these. The policy names them, since nothing in the
+//! cluster tells a controller that is gone from one that is at work.
+
+use std::collections::BTreeSet;
+
+use crate::{
+    id::GroupKind,
+    marks,
+    object::Meta,
+    ownership::{Owner, is_unmarked},
+    selector::is_subdomain,
+};
+
+/// What a policy lets its plugin inherit.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Inherit {
+    /// Kinds of children that are ours where their controller reference is our
+    /// object and no plugin has marked them, whoever made them.
+    pub children: BTreeSet<GroupKind>,
+    /// Finalizers that our own takes the place of.
+    pub finalizers: BTreeSet<String>,
+}
+
+impl Inherit {
+    /// Whether an object waits for us: for our own finalizer or for one of these.
+    pub fn holds(&self, object: &Meta, ours: &str) -> bool {
+        object.finalizers.iter().any(|held| **held == *ours || self.finalizers.contains(&**held))
+    }
+
+    /// Reads the name of a finalizer that another controller may have left.
+    /// Those of Kubernetes and of plugins are served by who has set them.
+    pub fn finalizer(text: &str) -> Option<String> {
+        let (domain, name) = text.split_once('/')?;
+        let served = ["kubernetes.io", "k8s.io", marks::PREFIX.trim_end_matches('/')];
+        let taken = served
+            .iter()
+            .any(|own| domain.strip_suffix(own).is_some_and(|rest| rest.is_empty() || rest.ends_with('.')));
+        (is_subdomain(domain) && !name.is_empty() && !taken).then(|| text.to_owned())
+    }
+}
+
+impl Owner<'_> {
+    /// Whether a child is one that another controller made under this very owner,
+    /// and that no plugin has marked.
+    pub fn inherits(&self, child: &Meta) -> bool {
+        is_unmarked(child) && child.controller().is_some_and(|controller| controller.uid == self.meta.uid)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn finalizers_of_kubernetes_and_of_plugins_are_not_inherited() {
+        let left = "metacontroller.io/compositecontroller-site";
+        assert_eq!(Inherit::finalizer(left).as_deref(), Some(left));
+        assert!(Inherit::finalizer("notk8s.io/x").is_some());
+        for text in ["foregroundDeletion", "kubernetes.io/pvc-protection", "batch.k8s.io/x", "trimtab.dev/site", "a/"] {
+            assert_eq!(Inherit::finalizer(text), None, "{text}");
+        }
+    }
+}
