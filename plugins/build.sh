@@ -87,6 +87,7 @@ c() { # NAME SOURCE FLAG...
 }
 
 javascript page-js examples/page/js/page.js
+javascript bundle examples/bundle/bundle.js
 javascript misbehave-js fixtures/misbehave/js/misbehave.ts
 python page-python examples/page/python/page.py
 python misbehave-python fixtures/misbehave/python/misbehave.py

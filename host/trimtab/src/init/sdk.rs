@@ -10,7 +10,7 @@ macro_rules! sdk {
     };
 }
 
-pub const JS: [File; 14] = sdk!("js":
+pub const JS: [File; 16] = sdk!("js":
     "README.md",
     "package.json",
     "plugin.wit",
@@ -22,12 +22,14 @@ pub const JS: [File; 14] = sdk!("js":
     "src/index.d.ts",
     "src/index.js",
     "src/kind.js",
+    "src/metacontroller.d.ts",
+    "src/metacontroller.js",
     "src/stack.js",
     "src/testing.d.ts",
     "src/testing.js",
 );
 
-pub const PYTHON: [File; 11] = sdk!("python":
+pub const PYTHON: [File; 12] = sdk!("python":
     "README.md",
     "pyproject.toml",
     "src/trimtab/__init__.py",
@@ -37,6 +39,7 @@ pub const PYTHON: [File; 11] = sdk!("python":
     "src/trimtab/_objects.py",
     "src/trimtab/_run.py",
     "src/trimtab/build.py",
+    "src/trimtab/metacontroller.py",
     "src/trimtab/plugin.wit",
     "src/trimtab/testing.py",
 );

@@ -6,6 +6,8 @@ export interface Given {
   children?: object[];
   /** What `get` finds; in the object's namespace where they name none. */
   objects?: object[];
+  /** What `select` finds, by the selector as it is written; '' is none. Any other finds nothing. */
+  selecting?: Record<string, object[]>;
   config?: object;
   now?: string;
   finalizing?: boolean;

@@ -2,10 +2,10 @@
 import { host } from '#host';
 
 /** Runs `controller` on what is given and returns its answer; a failure is thrown. */
-export function run(controller, { object, children = [], objects = [], config = {}, now = '2000-01-01T00:00:00Z', finalizing = false }) {
+export function run(controller, { object, children = [], objects = [], selecting = {}, config = {}, now = '2000-01-01T00:00:00Z', finalizing = false }) {
   const description = JSON.parse(controller.describe('{}'));
   const logged = [];
-  const found = standIn(objects, logged);
+  const found = standIn(objects, selecting, logged);
   const before = { ...host };
   Object.assign(host, found);
   try {
@@ -32,7 +32,7 @@ export function description(controller) {
   return JSON.parse(controller.describe('{}'));
 }
 
-function standIn(objects, logged) {
+function standIn(objects, selecting, logged) {
   const lies = (namespace) => ({ metadata }) => namespace === null || (metadata.namespace ?? namespace) === namespace;
   return {
     log: (level, message) => logged.push({ level, message }),
@@ -40,8 +40,8 @@ function standIn(objects, logged) {
       const found = objects.filter(is(of)).filter(lies(namespace)).find(({ metadata }) => metadata.name === name);
       return found === undefined ? null : JSON.stringify(found);
     },
-    select() {
-      throw new Error('select is answered by the host alone');
+    select(of, namespace, selector) {
+      return (selecting[selector ?? ''] ?? []).filter(is(of)).filter(lies(namespace)).map((found) => JSON.stringify(found));
     },
   };
 }
