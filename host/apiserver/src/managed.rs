@@ -137,6 +137,8 @@ fn conflict_message(conflicts: &[Conflict]) -> String {
 /// Applies an object: merges it into the live one, takes out what this manager
 /// applied before and nobody wants any more, and makes it owner of what it
 /// applied. An apply that changes nothing returns the live object as it was.
+/// What it empties in the metadata of a custom object stays there, empty, as the
+/// server stores it.
 ///
 /// # Errors
 /// See [`ApplyError`]; a conflict only without `force`.
@@ -194,7 +196,9 @@ pub(crate) fn apply(
     }
     managers.0.retain(|_, owned| !owned.set.is_empty());
     let mut object = if changed { after } else { before.clone() };
-    schema.tidy_metadata(&mut object);
+    if schema.is_builtin() {
+        schema.tidy_metadata(&mut object);
+    }
     managers.set_on(&mut object);
     Ok(object)
 }

@@ -62,18 +62,25 @@ pub(crate) fn start(object: &mut Value, namespace: Option<&str>, uid: String, no
         Some(namespace) => metadata.insert("namespace".to_owned(), Value::from(namespace)),
         None => metadata.remove("namespace"),
     };
-    drop_empty(metadata);
+    drop_empty_texts(metadata);
 }
 
-/// Empty lists and maps do not show in a Go struct's JSON.
-pub(crate) fn drop_empty(metadata: &mut Map<String, Value>) {
-    metadata.retain(|_, value| match value {
-        Value::Null => false,
-        Value::Array(items) => !items.is_empty(),
-        Value::Object(fields) => !fields.is_empty(),
-        Value::String(text) => !text.is_empty(),
-        _ => true,
-    });
+/// Lists and maps, which an apply to a custom object may leave empty or null.
+const COLLECTIONS: [&str; 4] = ["annotations", "finalizers", "labels", "ownerReferences"];
+
+/// Empty texts do not show in a Go struct's JSON.
+fn drop_empty_texts(metadata: &mut Map<String, Value>) {
+    metadata.retain(|name, value| COLLECTIONS.contains(&name.as_str()) || !(value.is_null() || value == ""));
+}
+
+/// Whether this is a field that is stored and does not show.
+pub(crate) fn is_empty_collection(name: &str, value: &Value) -> bool {
+    let empty = || match value {
+        Value::Array(items) => items.is_empty(),
+        Value::Object(fields) => fields.is_empty(),
+        other => other.is_null(),
+    };
+    COLLECTIONS.contains(&name) && empty()
 }
 
 /// The fields that only the server sets stay what they are.
@@ -96,7 +103,7 @@ pub(crate) fn keep(new: &mut Value, live: &Value) {
     {
         metadata.insert("deletionGracePeriodSeconds".to_owned(), seconds.clone());
     }
-    drop_empty(metadata);
+    drop_empty_texts(metadata);
 }
 
 /// The rules for a new object.

@@ -9,6 +9,7 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 
 use crate::kinds::GroupResource;
+use crate::meta;
 
 /// An object at one resourceVersion, in its stored version.
 #[derive(Debug)]
@@ -81,6 +82,8 @@ pub(crate) struct Text {
     labels: Span,
     owners: Span,
     uid: Span,
+    /// Whether an apply has left a list or map of the metadata empty.
+    has_empty_metadata: bool,
 }
 
 impl Text {
@@ -94,7 +97,8 @@ impl Text {
                 writer.field(name, value);
             }
         }
-        let mut text = Self { whole: Bytes::new(), rest: 0, metadata: 0..0, labels: 0..0, owners: 0..0, uid: 0..0 };
+        let (metadata, labels, owners, uid) = (0..0, 0..0, 0..0, 0..0);
+        let mut text = Self { whole: Bytes::new(), rest: 0, metadata, labels, owners, uid, has_empty_metadata: false };
         text.rest = writer.begun();
         for (name, value) in fields.iter().filter(|(name, _)| !TYPE.contains(&name.as_str())) {
             match value.as_object().filter(|_| name == "metadata") {
@@ -114,6 +118,7 @@ impl Text {
         writer.0.push(b'{');
         for (name, value) in metadata {
             let span = writer.field(name, value);
+            self.has_empty_metadata |= meta::is_empty_collection(name, value);
             match name.as_str() {
                 "labels" => self.labels = span,
                 "ownerReferences" => self.owners = span,
@@ -130,8 +135,13 @@ impl Text {
         &self.whole[self.rest as usize..]
     }
 
+    /// As it is stored; it does not read so where [`Text::has_empty_metadata`].
     pub fn metadata(&self) -> &[u8] {
         self.at(&self.metadata)
+    }
+
+    pub fn has_empty_metadata(&self) -> bool {
+        self.has_empty_metadata
     }
 
     fn at(&self, span: &Span) -> &[u8] {

@@ -61,6 +61,8 @@ fn read_custom(kind: &Kind, value: &mut Value) {
     // The schema may have changed since the object was written.
     custom.storage_schema.prune(value);
     custom.storage_schema.default(value);
+    // What an apply left empty is kept so, and not read so.
+    custom.storage_schema.tidy_metadata(value);
     if kind.version != custom.storage_version {
         value["apiVersion"] = Value::from(kind.api_version());
         kind.schema.prune(value);
@@ -109,7 +111,7 @@ pub(crate) fn rewritten(kind: &Kind, mut value: Value) -> Value {
 pub(crate) fn text(kind: &Kind, stored: &Stored, representation: Representation, now: Timestamp) -> Bytes {
     match representation {
         Representation::Whole => {}
-        Representation::Metadata(version) => return metadata_text(stored, version),
+        Representation::Metadata(version) => return metadata_text(kind, stored, version),
         Representation::Table(version, row_object) => {
             return Printer { kind, version, row_object, now }.one(&of(kind, stored), true);
         }
@@ -129,7 +131,10 @@ fn cache(kind: &Kind, stored: &Stored, object: &Value) -> Bytes {
     stored.cache_text(kind.id, Text::of(object).whole)
 }
 
-fn metadata_text(stored: &Stored, version: MetaVersion) -> Bytes {
+fn metadata_text(kind: &Kind, stored: &Stored, version: MetaVersion) -> Bytes {
+    if stored.text.has_empty_metadata() {
+        return to_bytes(&metadata_only(&of(kind, stored), version));
+    }
     let api_version = version.api_version();
     let mut out = format!(r#"{{"kind":"PartialObjectMetadata","apiVersion":"{api_version}","metadata":"#).into_bytes();
     out.extend_from_slice(stored.text.metadata());

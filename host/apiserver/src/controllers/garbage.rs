@@ -144,9 +144,7 @@ fn set_references(state: &mut State, place: &Place, references: Vec<Value>) {
     let Some(kind) = state.registry.any_version(&place.0) else { return };
     let live = stored.object();
     let mut object = live.clone();
-    let metadata = meta::of_mut(&mut object);
-    metadata.insert("ownerReferences".to_owned(), Value::from(references));
-    meta::drop_empty(metadata);
+    meta::of_mut(&mut object).insert("ownerReferences".to_owned(), Value::from(references));
     // The collector is a client like any other, and gives up what it takes out.
     let object = super::written(state, &kind, &live, object, None);
     state.put(&place.0, &place.1, object);

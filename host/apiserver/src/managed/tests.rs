@@ -86,6 +86,7 @@ impl Step {
             return Err(json!({"invalid": errors}));
         }
         schema.prune(&mut object);
+        schema.tidy_metadata(&mut object);
         Ok(object)
     }
 }

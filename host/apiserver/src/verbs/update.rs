@@ -143,13 +143,16 @@ impl Change<'_> {
     }
 
     /// What counts is what is stored: that may lack what reading adds, by
-    /// default, and have what this version has no place for.
+    /// default, and have what this version has no place for. What reads otherwise
+    /// than it is stored is written anew by each write: the server compares with
+    /// its cache first.
     fn changes_nothing(&self, state: &State, live: &Value, new: &Value) -> bool {
         if self.kind.custom.is_none() {
             return new == live;
         }
-        let stored = state.storage.get(self.kind.place(), &self.name.key());
-        stored.is_some_and(|stored| stored.object() == view::to_storage(self.kind, new.clone()))
+        let Some(stored) = state.storage.get(self.kind.place(), &self.name.key()) else { return false };
+        let stored = stored.object();
+        stored == view::to_storage(self.kind, new.clone()) && stored == view::rewritten(self.kind, stored.clone())
     }
 
     fn check_version(&self, live: &Value, new: &Value) -> Result<(), ApiError> {
