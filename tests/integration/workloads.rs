@@ -147,10 +147,7 @@ fn objects() -> Vec<(String, Value)> {
         if fails {
             spec["template"]["metadata"]["annotations"] = json!({ "sim.trimtab.dev/fail": "crash" });
         }
-        let mut job = named("batch/v1", "Job", name, spec);
-        // Where it has none, the real server gives it those of its pods.
-        job["metadata"]["labels"] = json!({ "app": "jobs" });
-        (JOBS.to_owned(), job)
+        (JOBS.to_owned(), named("batch/v1", "Job", name, spec))
     };
     let set = |kind: &str, plural: &str, name: &str, mut spec: Value| {
         spec["selector"] = selector.clone();

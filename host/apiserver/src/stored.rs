@@ -2,6 +2,7 @@
 //! without reading the whole. A tree of values takes several times as much.
 
 use std::ops::Range;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
@@ -20,6 +21,8 @@ pub(crate) struct Stored {
     pub key: Box<str>,
     pub text: Text,
     deleting: bool,
+    /// See [`Stored::is_unlike_read`].
+    unlike_read: AtomicBool,
     /// The text that was last sent for a kind whose objects read otherwise than
     /// they are stored, and its id; a list and a hundred watches then share it.
     rendered: Mutex<Option<Box<(u64, Bytes)>>>,
@@ -29,7 +32,8 @@ impl Stored {
     /// `object` says its resourceVersion already.
     pub fn new(at: Arc<GroupResource>, key: &str, resource_version: u64, object: &Value) -> Self {
         let deleting = object.pointer("/metadata/deletionTimestamp").is_some();
-        Self { resource_version, at, key: key.into(), text: Text::of(object), deleting, rendered: Mutex::new(None) }
+        let (text, unlike_read) = (Text::of(object), AtomicBool::new(false));
+        Self { resource_version, at, key: key.into(), text, deleting, unlike_read, rendered: Mutex::new(None) }
     }
 
     pub fn object(&self) -> Value {
@@ -43,6 +47,17 @@ impl Stored {
 
     pub fn is_deleting(&self) -> bool {
         self.deleting
+    }
+
+    /// Whether the real server stores a built-in object otherwise than it is
+    /// read, and so than it is kept here: a write that changes nothing moves its
+    /// resourceVersion then.
+    pub fn is_unlike_read(&self) -> bool {
+        self.unlike_read.load(Ordering::Relaxed)
+    }
+
+    pub fn set_unlike_read(&self, unlike_read: bool) {
+        self.unlike_read.store(unlike_read, Ordering::Relaxed);
     }
 
     pub fn labels(&self) -> Value {

@@ -255,7 +255,8 @@ fn apiserver_args(port: u16, etcd: &str, more: &[&str]) -> Vec<String> {
         "--service-account-issuer=https://trimtab.test",
         "--service-account-key-file=service-accounts.key",
         "--service-account-signing-key-file=service-accounts.key",
-        "--service-cluster-ip-range=10.0.0.0/24",
+        // So many that no address that was given back is drawn again.
+        "--service-cluster-ip-range=10.0.0.0/12",
         // No controller makes the default ServiceAccounts that it asks for.
         "--disable-admission-plugins=ServiceAccount",
     ];

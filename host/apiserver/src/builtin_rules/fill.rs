@@ -9,8 +9,14 @@ use crate::meta;
 use crate::server::State;
 use crate::status_error::{ApiError, Cause};
 
-/// What a create gives an object of a built-in kind.
-pub(crate) fn prepare_new(state: &mut State, kind: &Kind, object: &mut Value) -> Result<(), ApiError> {
+/// What a create gives an object of a built-in kind; whether what is added to the
+/// labels of its template is added to its own.
+pub(crate) fn prepare_new(
+    state: &mut State,
+    kind: &Kind,
+    shares_labels: bool,
+    object: &mut Value,
+) -> Result<(), ApiError> {
     match kind.kind.as_str() {
         "Namespace" => {
             object["spec"]["finalizers"] = json!(["kubernetes"]);
@@ -38,7 +44,7 @@ pub(crate) fn prepare_new(state: &mut State, kind: &Kind, object: &mut Value) ->
         }
         "DaemonSet" => object["metadata"]["annotations"][defaults::TEMPLATE_GENERATION] = Value::from("1"),
         "StatefulSet" => drop_gated(object, None),
-        "Job" => select_by_uid(object),
+        "Job" => select_by_uid(object, shares_labels),
         "Service" => services::allot(state, object)?,
         "ServiceAccount" => keep_names(object),
         _ => {}
@@ -111,7 +117,7 @@ fn default_class(state: &State) -> Option<String> {
 }
 
 /// A job that does not bring its selector selects its pods by its own uid.
-fn select_by_uid(object: &mut Value) {
+fn select_by_uid(object: &mut Value, shares_labels: bool) {
     if object["spec"]["manualSelector"] == Value::Bool(true) || is_set(&object["spec"]["selector"]) {
         return;
     }
@@ -126,6 +132,9 @@ fn select_by_uid(object: &mut Value) {
         if !is_set(&labels[label]) {
             labels[label] = Value::from(value.as_str());
         }
+    }
+    if shares_labels && is_set(&object["metadata"]["labels"]) {
+        object["metadata"]["labels"] = object["spec"]["template"]["metadata"]["labels"].clone();
     }
     object["spec"]["selector"] = json!({ "matchLabels": { "batch.kubernetes.io/controller-uid": uid } });
 }

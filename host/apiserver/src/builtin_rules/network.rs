@@ -1,4 +1,5 @@
-//! The rules of what leads to pods: services, their endpoints, ingresses.
+//! The rules of what leads to pods and what keeps from them: services, their
+//! endpoints, ingresses, network policies.
 
 use serde_json::Value;
 
@@ -95,6 +96,34 @@ fn check_backend(backend: &Value, path: &str) -> Vec<Cause> {
         (true, true) => causes.push(Cause::invalid(path, "", "cannot set both port name & port number")),
         (false, false) => causes.push(Cause::required(path, "port name or number is required")),
         _ => {}
+    }
+    causes
+}
+
+/// Whom a network policy lets in or out, and where.
+pub(super) fn check_policy(spec: &Value) -> Vec<Cause> {
+    let mut causes = Vec::new();
+    for (way, whom) in [("ingress", "from"), ("egress", "to")] {
+        for (index, rule) in items(&spec[way]).iter().enumerate() {
+            let at = format!("spec.{way}[{index}]");
+            for (index, port) in items(&rule["ports"]).iter().enumerate() {
+                let wrong = "must be between 1 and 65535, inclusive";
+                let number = port["port"].as_i64().filter(|number| !(1..=65_535).contains(number));
+                causes.extend(number.map(|number| Cause::invalid(format!("{at}.ports[{index}].port"), number, wrong)));
+            }
+            for (index, peer) in items(&rule[whom]).iter().enumerate() {
+                let is = |sort: &str| peer[sort].is_object();
+                let selected = is("podSelector") || is("namespaceSelector");
+                let at = format!("{at}.{whom}[{index}]");
+                match (selected, is("ipBlock")) {
+                    (false, false) => causes.push(Cause::required(at, "must specify a peer")),
+                    (true, true) => {
+                        causes.push(Cause::forbidden(&at, "may not specify both ipBlock and another peer"));
+                    }
+                    _ => {}
+                }
+            }
+        }
     }
     causes
 }

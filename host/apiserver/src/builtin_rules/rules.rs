@@ -73,6 +73,7 @@ fn check_alone(kind: &Kind, new: &Value) -> Vec<Cause> {
                 causes.push(Cause::invalid("status.Phase", phase.clone(), wrong));
             }
         }
+        "NetworkPolicy" => causes.extend(network::check_policy(&new["spec"])),
         "PersistentVolumeClaim" => causes.extend(check_new_claim(&new["spec"])),
         "Role" | "ClusterRole" => causes.extend(access::check_rules(&new["rules"])),
         "ControllerRevision" if !new["data"].is_object() => {

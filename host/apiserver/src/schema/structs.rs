@@ -78,32 +78,33 @@ impl Schema {
         self.zero(self.root)
     }
 
-    /// Leaves of an object what protobuf keeps of it, in which built-in kinds are
-    /// stored: a list without items is none.
-    pub(crate) fn drop_empty_lists(&self, value: &mut Value) {
-        if self.builtin {
-            self.drop_lists_below(self.root, value);
-        }
+    /// Leaves of an object what is read again from protobuf, in which built-in
+    /// kinds are stored: a list without items is none, and bytes that are none
+    /// are no bytes. Tells whether it would be written otherwise then.
+    pub(crate) fn pass_protobuf(&self, value: &mut Value) -> bool {
+        self.builtin && self.pass_below(self.root, value)
     }
 
-    fn drop_lists_below(&self, id: NodeId, value: &mut Value) {
+    fn pass_below(&self, id: NodeId, value: &mut Value) -> bool {
         let node = self.node(id);
         match value {
-            _ if node.form == Form::Raw => {}
-            Value::Array(items) if items.is_empty() => *value = Value::Null,
-            Value::Array(items) => {
-                if let Some(inner) = node.items {
-                    items.iter_mut().for_each(|item| self.drop_lists_below(inner, item));
-                }
+            _ if node.form == Form::Raw => false,
+            Value::Array(items) if items.is_empty() => {
+                *value = Value::Null;
+                false
             }
-            Value::Object(fields) => {
-                for (name, value) in fields {
-                    if let Some(&id) = node.fields.get(name) {
-                        self.drop_lists_below(id, value);
-                    }
+            Value::Array(items) => match node.items {
+                Some(inner) => items.iter_mut().fold(false, |other, item| self.pass_below(inner, item) || other),
+                None => false,
+            },
+            Value::Object(fields) => fields.iter_mut().fold(false, |other, (name, value)| match node.other {
+                Other::Typed(inner) if value.is_null() && self.node(inner).is_bytes() => {
+                    *value = Value::from("");
+                    true
                 }
-            }
-            _ => {}
+                _ => node.fields.get(name).is_some_and(|&id| self.pass_below(id, value)) || other,
+            }),
+            _ => false,
         }
     }
 
@@ -131,7 +132,7 @@ impl Schema {
                 Some(inner) => items.iter_mut().try_for_each(|item| self.read(inner, item, place)),
                 None => Ok(()),
             },
-            (Kind::String, Value::String(text)) if node.format.as_deref() == Some("byte") => check_base64(text),
+            (Kind::String, Value::String(text)) if node.is_bytes() => check_base64(text),
             (Kind::String, Value::String(_)) | (Kind::Boolean, Value::Bool(_)) | (Kind::Any, _) => Ok(()),
             (Kind::Number, Value::Number(_)) => Ok(()),
             (Kind::Integer, Value::Number(number)) if holds(node, number) => Ok(()),
@@ -174,7 +175,7 @@ impl Schema {
         match (node.form, node.kind) {
             (Form::Quantity, _) => Value::from("0"),
             (Form::IntOrString, _) | (Form::Plain, Kind::Integer | Kind::Number) => Value::from(0),
-            (Form::Plain, Kind::String) => Value::from(""),
+            (Form::Plain, Kind::String) if !node.is_bytes() => Value::from(""),
             (Form::Plain, Kind::Boolean) => Value::from(false),
             (Form::Plain, Kind::Object) if !node.fields.is_empty() => {
                 let shown = |(name, &id): (&String, &NodeId)| match self.node(id).zero {
@@ -210,6 +211,12 @@ impl Schema {
             _ if node.form == Form::Quantity => "resource.Quantity".to_owned(),
             _ => "interface {}".to_owned(),
         }
+    }
+}
+
+impl Node {
+    fn is_bytes(&self) -> bool {
+        self.kind == Kind::String && self.format.as_deref() == Some("byte")
     }
 }
 

@@ -53,10 +53,19 @@ pub(super) fn accept(
     for field in ["deletionTimestamp", "deletionGracePeriodSeconds"] {
         metadata.remove(field);
     }
+    let shares_labels = shares_labels(&new);
     let author = Author::new(state, kind, options, None);
     writing::default(kind, &mut new);
     let new = managed::update(&kind.schema, None, new, &author.writer());
-    store(state, kind, namespace, new, options)
+    store(state, kind, namespace, new, shares_labels, options)
+}
+
+/// Whether labels that an object has by default are one map with those that they
+/// come from, in the server's memory: what is added to those is added to both. An
+/// object whose name is generated is copied before that.
+pub(super) fn shares_labels(written: &Value) -> bool {
+    let own = written["metadata"]["labels"].as_object().is_some_and(|labels| !labels.is_empty());
+    !own && !meta::text(written, "name").is_empty()
 }
 
 /// Stores a new object that is decoded, defaulted and has its managed fields.
@@ -65,6 +74,7 @@ pub(super) fn store(
     kind: &Arc<Kind>,
     namespace: Option<&str>,
     mut new: Value,
+    shares_labels: bool,
     options: &WriteOptions,
 ) -> Result<Written, ApiError> {
     admit(state, kind, namespace, &new)?;
@@ -75,16 +85,16 @@ pub(super) fn store(
     if kind.counts_generation {
         new["metadata"]["generation"] = Value::from(1);
     }
+    let mut unlike_read = false;
     if kind.custom.is_none() {
-        builtin_rules::prepare_new(state, kind, &mut new)?;
-        // What is stored is read again, with the defaults of what was filled in.
-        writing::default(kind, &mut new);
+        builtin_rules::prepare_new(state, kind, shares_labels, &mut new)?;
+        unlike_read = writing::default_filled_in(kind, &mut new);
     }
     if crd::is_definition(&kind.at) {
         crd::prepare(&mut new, None);
     }
     writing::validate(kind, &new, None, None, meta::validate_new(kind, &new))?;
-    kind.schema.drop_empty_lists(&mut new);
+    unlike_read |= kind.schema.pass_protobuf(&mut new);
     let name = meta::text(&new, "name").to_owned();
     let key = super::Name { namespace, name: &name }.key();
     if let Some(present) = state.storage.get(kind.place(), &key) {
@@ -94,6 +104,7 @@ pub(super) fn store(
         return Ok(Written::of(view::not_stored(kind, new)));
     }
     let (stored, created) = state.put(kind.place(), &key, view::to_storage(kind, new));
+    stored.set_unlike_read(unlike_read);
     if crd::is_definition(&kind.at) {
         crd::accept(state, &key);
     }
@@ -146,6 +157,6 @@ pub(crate) fn namespace(state: &mut State, name: &str) {
     let (uid, now) = (state.ids.uid(), state.now_text());
     meta::start(&mut new, None, uid, now);
     writing::default(&kind, &mut new);
-    builtin_rules::prepare_new(state, &kind, &mut new).expect("a namespace is refused nothing");
+    builtin_rules::prepare_new(state, &kind, false, &mut new).expect("a namespace is refused nothing");
     state.put(kind.place(), name, new);
 }

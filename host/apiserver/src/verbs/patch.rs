@@ -195,7 +195,8 @@ fn apply(state: &mut State, target: &Target<'_>) -> Result<Answer, ApiError> {
         check_absent(kind, name, &applied)?;
         let mut new = merged(kind, None, &applied, &author, options.force)?;
         writing::settle(kind, &applied, &mut new)?;
-        let created = create::store(state, kind, name.namespace, new, options)?;
+        let shares_labels = create::shares_labels(&applied);
+        let created = create::store(state, kind, name.namespace, new, shares_labels, options)?;
         warnings.extend(builtin_rules::warnings(kind, &created.object));
         return Ok(Answer::written(call, 201, created)?.with_warnings(warnings));
     };

@@ -111,17 +111,18 @@ impl Change<'_> {
         meta::keep(&mut new, live);
         self.keep_other_half(live, &mut new);
         self.count_generation(live, &mut new);
+        let mut unlike_read = false;
         if kind.custom.is_none() {
             builtin_rules::prepare_change(state, kind, &mut new, live)?;
-            writing::default(kind, &mut new);
+            unlike_read = writing::default_filled_in(kind, &mut new);
         }
         if crd::is_definition(&kind.at) && self.subresource.is_none() {
             crd::prepare(&mut new, Some(live));
         }
-        kind.schema.drop_empty_lists(&mut new);
+        unlike_read |= kind.schema.pass_protobuf(&mut new);
         managed::keep_times(live, &mut new);
         let key = self.name.key();
-        if self.changes_nothing(state, live, &new) {
+        if !unlike_read && self.changes_nothing(state, live, &new) {
             return Ok((200, Written::of(view::not_stored(kind, new))));
         }
         writing::validate(kind, &new, Some(live), self.subresource, meta::validate_change(&new, live))?;
@@ -136,6 +137,7 @@ impl Change<'_> {
             return Ok((200, Written::of(new)));
         }
         let (stored, object) = state.put(kind.place(), &key, view::to_storage(kind, new));
+        stored.set_unlike_read(unlike_read);
         if crd::is_definition(&self.kind.at) {
             crd::accept(state, &key);
         }
@@ -147,10 +149,10 @@ impl Change<'_> {
     /// than it is stored is written anew by each write: the server compares with
     /// its cache first.
     fn changes_nothing(&self, state: &State, live: &Value, new: &Value) -> bool {
-        if self.kind.custom.is_none() {
-            return new == live;
-        }
         let Some(stored) = state.storage.get(self.kind.place(), &self.name.key()) else { return false };
+        if self.kind.custom.is_none() {
+            return new == live && !stored.is_unlike_read();
+        }
         let stored = stored.object();
         stored == view::to_storage(self.kind, new.clone()) && stored == view::rewritten(self.kind, stored.clone())
     }

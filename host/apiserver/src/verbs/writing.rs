@@ -313,6 +313,14 @@ pub(super) fn default(kind: &Kind, value: &mut Value) {
     }
 }
 
+/// What the server filled in is stored without defaults, and read with them.
+/// Tells whether there are any.
+pub(super) fn default_filled_in(kind: &Kind, value: &mut Value) -> bool {
+    let filled_in = value.clone();
+    default(kind, value);
+    *value != filled_in
+}
+
 /// The type of a value as Go holds JSON.
 fn go_type(value: &Value) -> &'static str {
     match value {
