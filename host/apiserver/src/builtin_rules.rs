@@ -7,6 +7,7 @@ mod access;
 mod defaults;
 mod fill;
 mod network;
+mod pod_warnings;
 mod pods;
 mod rules;
 mod services;
@@ -18,7 +19,7 @@ pub(crate) use defaults::default;
 pub(crate) use fill::{prepare_change, prepare_new};
 pub(crate) use rules::{selects, validate};
 
-pub(crate) use warnings::warnings;
+pub(crate) use warnings::{Wrote, warnings};
 
 use crate::kinds::Kind;
 use crate::schema::FieldError;
@@ -32,6 +33,13 @@ pub(crate) fn keep_real(found: &mut Vec<FieldError>) {
     // Items of an enumeration are checked in code.
     let item = |error: &FieldError| error.reason == "FieldValueNotSupported" && error.field.ends_with(']');
     found.retain(|error| real.contains(&error.reason) && written(&error.field) && !item(error));
+}
+
+/// Kinds whose generation counts a list or map that is given and empty as another
+/// than none: the server compares them to the letter.
+pub(crate) fn counts_empty(kind: &Kind) -> bool {
+    let kinds = ["MutatingWebhookConfiguration", "NetworkPolicy", "ValidatingWebhookConfiguration"];
+    kind.custom.is_none() && kinds.contains(&kind.kind.as_str())
 }
 
 /// Kinds whose deletion is answered with the object and not with a `Status`.

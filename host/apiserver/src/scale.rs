@@ -67,7 +67,7 @@ pub(crate) fn serve(state: &mut State, kind: &Arc<Kind>, name: &Name<'_>, call: 
     }
     managed::own_object(&live, &counts, &scale, &kind.api_version(), &mut new);
     let changed = change_scaled(state, kind, name, &options, &live, new)?;
-    Answer::object(call, 200, &scale_of(&changed, &paths))
+    Ok(Answer::object(call, 200, &scale_of(&changed.object, &paths))?.with_warnings(changed.warnings))
 }
 
 /// The real server has no way from the scale of a custom object that was applied

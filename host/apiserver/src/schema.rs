@@ -4,6 +4,7 @@
 //! (with `expressions`), and how parts merge (`shape`). Built-in kinds are Go structs besides
 //! (`structs`).
 
+mod empties;
 mod expressions;
 mod parse;
 mod prune;

@@ -94,11 +94,14 @@ impl Answer {
             (Representation::Whole | Representation::Table(..), Some(text)) => Ok(Self::json(code, text)),
             _ => Self::object(call, code, &written.object),
         }
+        .map(|answer| answer.with_warnings(written.warnings))
     }
 
-    pub fn with_warnings(mut self, given: Vec<String>) -> Self {
+    /// With these before what there is to be warned of already.
+    pub fn with_warnings(mut self, mut given: Vec<String>) -> Self {
         if let Self::Body { warnings, .. } = &mut self {
-            warnings.extend(given);
+            given.append(warnings);
+            *warnings = given;
         }
         self
     }
@@ -109,16 +112,18 @@ pub(crate) struct Written {
     pub object: Value,
     /// Its text, where it is stored.
     text: Option<Bytes>,
+    /// What there is to say of it.
+    pub warnings: Vec<String>,
 }
 
 impl Written {
     fn stored(kind: &Kind, stored: &Stored, object: Value) -> Self {
-        Self { text: Some(view::text_of_written(kind, stored, &object)), object }
+        Self { text: Some(view::text_of_written(kind, stored, &object)), object, warnings: Vec::new() }
     }
 
     /// What is not stored, or not any more.
     fn of(object: Value) -> Self {
-        Self { object, text: None }
+        Self { object, text: None, warnings: Vec::new() }
     }
 }
 
@@ -146,9 +151,9 @@ pub(crate) fn change_scaled(
     options: &WriteOptions,
     live: &Value,
     new: Value,
-) -> Result<Value, ApiError> {
-    let change = update::Change { kind, name, subresource: Some("scale"), options };
-    Ok(change.store(state, live, new)?.1.object)
+) -> Result<Written, ApiError> {
+    let change = update::Change { kind, name, subresource: Some("scale"), options, gives_empty: false };
+    Ok(change.store(state, live, new)?.1)
 }
 
 /// Whether the path's objects lie where the kind's objects do.

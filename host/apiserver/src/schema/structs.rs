@@ -78,36 +78,6 @@ impl Schema {
         self.zero(self.root)
     }
 
-    /// Leaves of an object what is read again from protobuf, in which built-in
-    /// kinds are stored: a list without items is none, and bytes that are none
-    /// are no bytes. Tells whether it would be written otherwise then.
-    pub(crate) fn pass_protobuf(&self, value: &mut Value) -> bool {
-        self.builtin && self.pass_below(self.root, value)
-    }
-
-    fn pass_below(&self, id: NodeId, value: &mut Value) -> bool {
-        let node = self.node(id);
-        match value {
-            _ if node.form == Form::Raw => false,
-            Value::Array(items) if items.is_empty() => {
-                *value = Value::Null;
-                false
-            }
-            Value::Array(items) => match node.items {
-                Some(inner) => items.iter_mut().fold(false, |other, item| self.pass_below(inner, item) || other),
-                None => false,
-            },
-            Value::Object(fields) => fields.iter_mut().fold(false, |other, (name, value)| match node.other {
-                Other::Typed(inner) if value.is_null() && self.node(inner).is_bytes() => {
-                    *value = Value::from("");
-                    true
-                }
-                _ => node.fields.get(name).is_some_and(|&id| self.pass_below(id, value)) || other,
-            }),
-            _ => false,
-        }
-    }
-
     fn read(&self, id: NodeId, value: &mut Value, place: Place<'_>) -> Result<(), String> {
         let node = self.node(id);
         match node.form {
@@ -211,12 +181,6 @@ impl Schema {
             _ if node.form == Form::Quantity => "resource.Quantity".to_owned(),
             _ => "interface {}".to_owned(),
         }
-    }
-}
-
-impl Node {
-    fn is_bytes(&self) -> bool {
-        self.kind == Kind::String && self.format.as_deref() == Some("byte")
     }
 }
 

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::writing::{self, Author};
 use super::{Answer, Call, WriteOptions, Written};
-use crate::builtin_rules;
+use crate::builtin_rules::{self, Wrote};
 use crate::crd;
 use crate::kinds::{GroupResource, Kind};
 use crate::managed;
@@ -22,7 +22,7 @@ pub(super) fn create(
     call: &Call,
 ) -> Result<Answer, ApiError> {
     let options = WriteOptions::parse(call, "CreateOptions")?;
-    let (new, mut warnings) = writing::decode(state, kind, call, &options)?;
+    let writing::Decoded { object: new, warnings, .. } = writing::decode(state, kind, call, &options)?;
     let given = meta::text(&new, "namespace");
     if !given.is_empty() && Some(given) != namespace {
         return Err(ApiError::bad_request(
@@ -33,7 +33,6 @@ pub(super) fn create(
         return Err(ApiError::internal("resourceVersion should not be set on objects to be created"));
     }
     let created = accept(state, kind, namespace, new, &options).map_err(|error| error.with_warnings(&warnings))?;
-    warnings.extend(builtin_rules::warnings(kind, &created.object));
     Ok(Answer::written(call, 201, created)?.with_warnings(warnings))
 }
 
@@ -100,15 +99,16 @@ pub(super) fn store(
     if let Some(present) = state.storage.get(kind.place(), &key) {
         return Err(ApiError::already_exists(kind.resource_subject(&name), present.is_deleting()));
     }
+    let warnings = builtin_rules::warnings(kind, &new, Wrote::New);
     if options.dry_run {
-        return Ok(Written::of(view::not_stored(kind, new)));
+        return Ok(Written { warnings, ..Written::of(view::not_stored(kind, new)) });
     }
     let (stored, created) = state.put(kind.place(), &key, view::to_storage(kind, new));
     stored.set_unlike_read(unlike_read);
     if crd::is_definition(&kind.at) {
         crd::accept(state, &key);
     }
-    Ok(Written::stored(kind, &stored, view::read(kind, created)))
+    Ok(Written { warnings, ..Written::stored(kind, &stored, view::read(kind, created)) })
 }
 
 /// A new object says nothing of its status, where that is a subresource. Nodes

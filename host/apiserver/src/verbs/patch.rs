@@ -7,7 +7,6 @@ use serde_json::{Map, Value};
 use super::update::Change;
 use super::writing::{self, Author, FieldValidation};
 use super::{Answer, Call, Name, WriteOptions, create};
-use crate::builtin_rules;
 use crate::document::{self, Document, Format};
 use crate::go_print::GoPrint;
 use crate::kinds::Kind;
@@ -126,16 +125,15 @@ fn modify(
     let quoted = |new: &Value| edit.quoted.clone().unwrap_or_else(|| new.to_string());
     check_type(state, kind, name, &mut new, quoted)?;
     let shown = new.clone();
-    let (new, mut warnings) = writing::read(kind, Document::of(new), edit.repeated, options)
-        .map_err(|error| unfit_patch(&error, quoted(&shown)))?;
+    let decoded = writing::read(kind, Document::of(new), edit.repeated, options);
+    let writing::Decoded { object: mut new, warnings, gives_empty } =
+        decoded.map_err(|error| unfit_patch(&error, quoted(&shown)))?;
     check_place(name, &new)?;
-    let mut new = new;
     writing::default(kind, &mut new);
     let author = Author::new(state, kind, options, subresource);
     let new = managed::update(&kind.schema, Some(&live), new, &author.writer());
-    let change = Change { kind, name, subresource, options };
+    let change = Change { kind, name, subresource, options, gives_empty };
     let (code, written) = change.store(state, &live, new).map_err(|error| error.with_warnings(&warnings))?;
-    warnings.extend(builtin_rules::warnings(kind, &written.object));
     Ok(Answer::written(call, code, written)?.with_warnings(warnings))
 }
 
@@ -184,7 +182,7 @@ fn apply(state: &mut State, target: &Target<'_>) -> Result<Answer, ApiError> {
         let cause = Cause::required("fieldManager", "is required for apply patch");
         return Err(writing::options_error("PatchOptions", &[cause]));
     }
-    let (applied, mut warnings) = read_applied(call, options)?;
+    let (applied, warnings) = read_applied(call, options)?;
     check_applied(kind, name, &applied)?;
     let live = state.view(kind, &name.key()).map(|(_, live)| live);
     let author = Author::new(state, kind, options, subresource);
@@ -197,14 +195,13 @@ fn apply(state: &mut State, target: &Target<'_>) -> Result<Answer, ApiError> {
         writing::settle(kind, &applied, &mut new)?;
         let shares_labels = create::shares_labels(&applied);
         let created = create::store(state, kind, name.namespace, new, shares_labels, options)?;
-        warnings.extend(builtin_rules::warnings(kind, &created.object));
         return Ok(Answer::written(call, 201, created)?.with_warnings(warnings));
     };
     let mut new = merged(kind, Some(&live), &applied, &author, options.force)?;
+    let gives_empty = writing::gives_empty(kind, &new);
     writing::settle(kind, &applied, &mut new)?;
-    let change = Change { kind, name, subresource, options };
+    let change = Change { kind, name, subresource, options, gives_empty };
     let (code, written) = change.store(state, &live, new).map_err(|error| error.with_warnings(&warnings))?;
-    warnings.extend(builtin_rules::warnings(kind, &written.object));
     Ok(Answer::written(call, code, written)?.with_warnings(warnings))
 }
 

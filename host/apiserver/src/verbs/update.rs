@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::writing::{self, Author};
 use super::{Answer, Call, Name, WriteOptions, Written, create};
-use crate::builtin_rules;
+use crate::builtin_rules::{self, Wrote};
 use crate::crd;
 use crate::kinds::Kind;
 use crate::managed;
@@ -26,7 +26,7 @@ pub(super) fn update(
     call: &Call,
 ) -> Result<Answer, ApiError> {
     let options = WriteOptions::parse(call, "UpdateOptions")?;
-    let (mut new, mut warnings) = writing::decode(state, kind, call, &options)?;
+    let writing::Decoded { object: mut new, warnings, gives_empty } = writing::decode(state, kind, call, &options)?;
     check_name(name, &mut new)?;
     let Some((stored, live)) = state.view(kind, &name.key()) else {
         if subresource.is_some() || !builtin_rules::created_by_update(kind) {
@@ -46,9 +46,8 @@ pub(super) fn update(
     writing::default(kind, &mut new);
     let author = Author::new(state, kind, &options, subresource);
     let new = managed::update(&kind.schema, Some(&live), new, &author.writer());
-    let change = Change { kind, name, subresource, options: &options };
+    let change = Change { kind, name, subresource, options: &options, gives_empty };
     let (code, written) = change.store(state, &live, new).map_err(|error| error.with_warnings(&warnings))?;
-    warnings.extend(builtin_rules::warnings(kind, &written.object));
     Ok(Answer::written(call, code, written)?.with_warnings(warnings))
 }
 
@@ -101,11 +100,21 @@ pub(super) struct Change<'a> {
     pub name: &'a Name<'a>,
     pub subresource: Option<&'a str>,
     pub options: &'a WriteOptions,
+    /// See [`writing::gives_empty`].
+    pub gives_empty: bool,
 }
 
 impl Change<'_> {
     /// Stores the new object, which is decoded, defaulted and has its managed fields.
-    pub fn store(&self, state: &mut State, live: &Value, mut new: Value) -> Result<(u16, Written), ApiError> {
+    pub fn store(&self, state: &mut State, live: &Value, new: Value) -> Result<(u16, Written), ApiError> {
+        let (code, mut written) = self.write(state, live, new)?;
+        let counted = written.object["metadata"]["generation"] != live["metadata"]["generation"];
+        let wrote = if counted { Wrote::Counted } else { Wrote::Uncounted };
+        written.warnings = builtin_rules::warnings(self.kind, &written.object, wrote);
+        Ok((code, written))
+    }
+
+    fn write(&self, state: &mut State, live: &Value, mut new: Value) -> Result<(u16, Written), ApiError> {
         let kind = self.kind;
         self.check_version(live, &new)?;
         meta::keep(&mut new, live);
@@ -244,7 +253,7 @@ impl Change<'_> {
             _ => "",
         };
         let noted = |object: &Value| object["metadata"].get(also).cloned();
-        let changed = counted(live) != counted(new) || noted(live) != noted(new);
+        let changed = counted(live) != counted(new) || noted(live) != noted(new) || self.gives_empty;
         // What is written through its status counts for nothing there.
         let elsewhere = self.subresource == Some("status") && self.kind.builtin.is_some();
         if changed && !elsewhere {

@@ -119,14 +119,23 @@ impl<'a> Author<'a> {
     }
 }
 
-/// The body of a create or an update as an object of the kind, with what there
-/// is to warn of.
-pub(super) fn decode(
-    state: &State,
-    kind: &Kind,
-    call: &Call,
-    options: &WriteOptions,
-) -> Result<(Value, Vec<String>), ApiError> {
+/// What was written, as its kind holds it.
+pub(super) struct Decoded {
+    pub object: Value,
+    /// What there is to say of it.
+    pub warnings: Vec<String>,
+    /// See [`gives_empty`].
+    pub gives_empty: bool,
+}
+
+/// Whether what is written gives a list or a map and nothing in it, and the kind's
+/// generation counts that.
+pub(super) fn gives_empty(kind: &Kind, value: &Value) -> bool {
+    builtin_rules::counts_empty(kind) && kind.schema.gives_empty(value)
+}
+
+/// The body of a create or an update as an object of the kind.
+pub(super) fn decode(state: &State, kind: &Kind, call: &Call, options: &WriteOptions) -> Result<Decoded, ApiError> {
     let unrecognized = |why: &str| {
         let body = document::quoted(&call.body);
         ApiError::bad_request(format!(
@@ -236,7 +245,7 @@ pub(super) fn read(
     mut document: Document<'_>,
     mut said: Vec<String>,
     options: &WriteOptions,
-) -> Result<(Value, Vec<String>), ApiError> {
+) -> Result<Decoded, ApiError> {
     // An empty list of managers is no list where structs are written, but one
     // that was given: it ends the tracking.
     if kind.builtin.is_some() && document.value.pointer("/metadata/managedFields") == Some(&json!([])) {
@@ -253,6 +262,7 @@ pub(super) fn read(
         said.extend(document.complaints(&unknown));
     }
     let value = &mut document.value;
+    let gives_empty = gives_empty(kind, value);
     kind.schema.read_struct(value).map_err(|why| not_handled(kind, &why))?;
     if let Some(custom) = &kind.custom {
         whole_numbers(value);
@@ -268,7 +278,7 @@ pub(super) fn read(
             .collect();
         return Err(not_handled(kind, &format!("strict decoding error: {}", lines.join(", "))));
     }
-    Ok((document.value, said))
+    Ok(Decoded { object: document.value, warnings: said, gives_empty })
 }
 
 /// Custom objects are kept as JSON, in which Go writes a whole number without
