@@ -125,6 +125,23 @@ async fn another_instance_key_and_chosen_instances_are_served() {
 }
 
 #[tokio::test]
+async fn an_object_whose_instance_nobody_serves_is_counted_though_the_server_leaves_it_out() {
+    let scene = Scene::new().await;
+    scene.define(SITE);
+    scene.copy("raw", "raw.wasm");
+    for name in ["mine", "nobodys"] {
+        scene.create_site(name, name).await;
+    }
+    let mark = json!({ "metadata": { "labels": { "trimtab.dev/instance-id": "nobody" } } });
+    scene.api.merge(&scene.site("nobodys"), &mark).await;
+    let host = scene.host_with(&scene.plane().kubeconfig(), &["--instances", ""]).await;
+    scene.page_is("mine", "mine").await;
+    let labels = [("instance_id", "nobody"), ("kind", "Site.example.dev")];
+    let counted = async || (host.metric("trimtab_unserved_objects", &labels).await == 1.0).then_some(());
+    eventually("it is counted", SOON, counted).await;
+}
+
+#[tokio::test]
 async fn a_plugin_serves_objects_by_the_annotation_that_its_policy_names() {
     const KEY: &str = "example.dev/owner-instance";
     let scene = Scene::new().await;

@@ -15,6 +15,7 @@ mod refusals;
 mod seeds;
 mod site;
 mod stage;
+mod unserved;
 mod user;
 mod work;
 

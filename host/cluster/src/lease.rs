@@ -3,6 +3,7 @@
 //! this: an elector writes nothing but its own Lease.
 
 mod object;
+mod sightings;
 
 use std::{
     collections::BTreeMap,
@@ -23,7 +24,7 @@ use trimtab_core::{
 };
 
 use self::object::Lease;
-pub use self::object::name;
+pub use self::{object::name, sightings::Sightings};
 use crate::request::{self, RequestError};
 
 /// News that wait for the elector while a request of its own is under way. A
@@ -46,6 +47,15 @@ pub enum LeaseState {
         /// Who leads, as far as is known.
         holder: Option<String>,
     },
+}
+
+/// Where the Leases lie.
+fn collection(namespace: &str) -> String {
+    format!("/apis/coordination.k8s.io/v1/namespaces/{}/leases", request::encoded(namespace))
+}
+
+fn path(namespace: &str, name: &str) -> String {
+    format!("{}/{name}", collection(namespace))
 }
 
 /// A candidate for the Lease of one instance.
@@ -215,7 +225,7 @@ impl Candidate {
     }
 
     async fn read(&self, elector: &mut Elector) {
-        let get = request::get(&format!("{}/{}", self.collection(), self.name));
+        let get = request::get(&self.path());
         let answer = request::send(&self.client, get, self.request_timeout()).await;
         let now = self.env.elapsed();
         match answer.map(|answer| Lease::parse(&answer)) {
@@ -239,7 +249,7 @@ impl Candidate {
     async fn put(&self, proposal: &Proposal) -> Answer {
         let Some(body) = self.body(proposal) else { return Answer::Conflict };
         let (method, path) = match proposal.on {
-            Some(_) => (Method::PUT, format!("{}/{}", self.collection(), self.name)),
+            Some(_) => (Method::PUT, self.path()),
             None => (Method::POST, self.collection()),
         };
         let request = request::build(method, &path, "application/json", &body);
@@ -335,7 +345,11 @@ impl Candidate {
     }
 
     fn collection(&self) -> String {
-        format!("/apis/coordination.k8s.io/v1/namespaces/{}/leases", request::encoded(&self.namespace))
+        collection(&self.namespace)
+    }
+
+    fn path(&self) -> String {
+        path(&self.namespace, &self.name)
     }
 
     /// A request that hangs must leave time for another within the deadline.

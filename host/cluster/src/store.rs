@@ -56,6 +56,13 @@ pub trait Notify: Send + Sync + 'static {
     fn health(&self, spec: &WatchSpec, health: &Health);
 }
 
+/// Nobody is told: who reads the store looks by himself.
+impl Notify for () {
+    fn changed(&self, _: &Change<'_>) {}
+
+    fn health(&self, _: &WatchSpec, _: &Health) {}
+}
+
 /// The objects of all watches.
 pub struct Store {
     state: RwLock<State>,

@@ -65,10 +65,19 @@ pub(crate) struct Relists {
     pub(crate) done: Arc<Fanout<u64>>,
 }
 
+/// What of each object is asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Content {
+    Whole,
+    /// A PartialObjectMetadata, with which the server sends no more than it says.
+    Metadata,
+}
+
 /// One running watch.
 pub(crate) struct Watch {
     client: Client,
     env: Arc<dyn Env>,
+    content: Content,
     intake: Arc<Intake>,
     path: Path,
     relists: Relists,
@@ -84,9 +93,16 @@ enum Next {
 }
 
 impl Watch {
-    pub(crate) fn new(client: Client, env: Arc<dyn Env>, kind: &Kind, intake: Arc<Intake>, relists: Relists) -> Self {
+    pub(crate) fn new(
+        client: Client,
+        env: Arc<dyn Env>,
+        content: Content,
+        kind: &Kind,
+        intake: Arc<Intake>,
+        relists: Relists,
+    ) -> Self {
         let path = Path::new(collection(kind, intake.spec()));
-        Self { client, env, intake, path, relists, backoff: Backoff::default(), reached: 0 }
+        Self { client, env, content, intake, path, relists, backoff: Backoff::default(), reached: 0 }
     }
 
     /// Runs for ever: it is stopped by being dropped, which it can be at each
@@ -123,7 +139,11 @@ impl Watch {
         self.intake.begin();
         let mut params = ListParams { limit: Some(PAGE_OBJECTS), ..self.selecting() };
         loop {
-            let request = self.path.list(&params).map_err(Failure::request)?;
+            let request = match self.content {
+                Content::Whole => self.path.list(&params),
+                Content::Metadata => self.path.list_metadata(&params),
+            };
+            let request = request.map_err(Failure::request)?;
             let text = in_time(self.client.request_text(request)).await?;
             let page: Page<'_> = serde_json::from_str(&text).map_err(Failure::answer)?;
             if params.continue_token.is_none() {
@@ -153,7 +173,12 @@ impl Watch {
             bookmarks: true,
             ..WatchParams::default()
         };
-        let request = self.path.watch(&params, &self.reached.to_string()).map_err(Failure::request)?;
+        let reached = self.reached.to_string();
+        let request = match self.content {
+            Content::Whole => self.path.watch(&params, &reached),
+            Content::Metadata => self.path.watch_metadata(&params, &reached),
+        };
+        let request = request.map_err(Failure::request)?;
         let started = Instant::now();
         let end = started + Duration::from_secs(seconds.into()) + WATCH_GRACE;
         let events = in_time(self.client.request_events::<Box<RawValue>>(request)).await?;

@@ -20,7 +20,7 @@ use crate::{
     fanout::Fanout,
     spec::{Health, WatchSpec},
     store::{Intake, Store},
-    watch::{Relists, Watch},
+    watch::{Content, Relists, Watch},
 };
 
 /// All watches of one cluster.
@@ -29,6 +29,7 @@ pub struct Watches {
     store: Arc<Store>,
     kinds: watch::Receiver<Arc<Kinds>>,
     env: Arc<dyn Env>,
+    content: Content,
     wanted: Mutex<BTreeMap<WatchSpec, Wanted>>,
     /// Rings when `wanted` has changed.
     changed: watch::Sender<()>,
@@ -62,8 +63,29 @@ impl Watches {
     /// Over `client`, feeding `store`, of the `kinds` that discovery publishes;
     /// nothing is asked before [`Watches::run`].
     pub fn new(client: Client, store: Arc<Store>, kinds: watch::Receiver<Arc<Kinds>>, env: Arc<dyn Env>) -> Arc<Self> {
+        Self::of(Content::Whole, client, store, kinds, env)
+    }
+
+    /// The same, of the metadata alone. It needs a store of its own: what it holds
+    /// is not the objects.
+    pub fn of_metadata(
+        client: Client,
+        store: Arc<Store>,
+        kinds: watch::Receiver<Arc<Kinds>>,
+        env: Arc<dyn Env>,
+    ) -> Arc<Self> {
+        Self::of(Content::Metadata, client, store, kinds, env)
+    }
+
+    fn of(
+        content: Content,
+        client: Client,
+        store: Arc<Store>,
+        kinds: watch::Receiver<Arc<Kinds>>,
+        env: Arc<dyn Env>,
+    ) -> Arc<Self> {
         let (changed, _) = watch::channel(());
-        Arc::new(Self { client, store, kinds, env, wanted: Mutex::default(), changed })
+        Arc::new(Self { client, store, kinds, env, content, wanted: Mutex::default(), changed })
     }
 
     /// What is to be watched from now on: what is new is started, what is no
@@ -154,7 +176,8 @@ impl Watches {
         if open.task.is_none() {
             tracing::info!(watch = %open.intake.spec(), "watching");
             let relists = Relists { wanted: wanted.lists.subscribe(), done: wanted.done.clone() };
-            let watch = Watch::new(self.client.clone(), self.env.clone(), kind, open.intake.clone(), relists);
+            let (client, env, intake) = (self.client.clone(), self.env.clone(), open.intake.clone());
+            let watch = Watch::new(client, env, self.content, kind, intake, relists);
             open.intake.health(Health::Starting);
             open.task = Some(tasks.spawn(watch.run()));
         } else if open.revision.is_some() && revision.is_some() && open.revision != revision {

@@ -6,7 +6,9 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
-use trimtab_cluster::{Client, discovery::Discovery, events::Events, gate::Gate, store::Store, watches::Watches};
+use trimtab_cluster::{
+    Client, discovery::Discovery, events::Events, gate::Gate, lease::Sightings, store::Store, watches::Watches,
+};
 use trimtab_core::{
     env::Env,
     id::{Lineage, SlotId},
@@ -26,6 +28,7 @@ use crate::{
     slots::{Rooms, Slots},
     tasks::{TaskEnded, Tasks},
     triggers::Triggers,
+    unserved::Unserved,
     view::SlotView,
     workshop::Workshop,
 };
@@ -47,6 +50,7 @@ pub struct Parts {
 
 /// One engine for one cluster.
 pub struct Engine {
+    client: Client,
     workshop: Arc<Workshop>,
     discovery: Arc<Discovery>,
     watches: Arc<Watches>,
@@ -69,11 +73,11 @@ impl Engine {
         let leading = Leading::new(client.clone(), env.clone(), settings.clone());
         let permit = RouteAndGrants::new(store.clone(), published.clone());
         let gate = Gate::new(client.clone(), discovery.kinds(), store.clone(), leading.clone(), permit, env.clone());
-        let events = Events::new(client, leading.clone(), env.clone(), &settings.identity);
+        let events = Events::new(client.clone(), leading.clone(), env.clone(), &settings.identity);
         let pace = Pace::default();
         let workshop =
             Arc::new(Workshop { settings, env, store, queue, memory, pace, published, leading, gate, events, metrics });
-        Arc::new(Self { workshop, discovery, watches, wasm, folder })
+        Arc::new(Self { client, workshop, discovery, watches, wasm, folder })
     }
 
     /// Serves until `stop`, then stops in order. Give it a limit in time from outside.
@@ -119,7 +123,13 @@ impl Engine {
             store: shop.store.clone(),
             queue: shop.queue.clone(),
         };
+        let unserved = self.unserved();
+        let marked = unserved.watches.clone();
         let mut tasks = Tasks::default();
+        let ended = stop.clone();
+        tasks.start("unserved", async move { unserved.run(ended).await });
+        let ended = stop.clone();
+        tasks.start("watches of marks", async move { marked.run(ended).await });
         let ended = stop.clone();
         tasks.start("discovery", async move { discovery.run(ended).await });
         let ended = stop.clone();
@@ -131,6 +141,27 @@ impl Engine {
         let ended = stop.clone();
         tasks.start("events", async move { events.run(ended).await });
         tasks
+    }
+
+    fn unserved(&self) -> Unserved {
+        let shop = &self.workshop;
+        let (settings, env, client) = (shop.settings.clone(), shop.env.clone(), self.client.clone());
+        let Settings { lease_namespace, installation, .. } = &*settings;
+        let leases = Sightings::new(client.clone(), env.clone(), lease_namespace, installation);
+        let marked = Store::new(Arc::new(()));
+        let watches = Watches::of_metadata(client, marked.clone(), self.discovery.kinds(), env.clone());
+        Unserved {
+            settings,
+            env,
+            leading: shop.leading.clone(),
+            published: shop.published.clone(),
+            store: shop.store.clone(),
+            marked,
+            watches,
+            leases,
+            events: shop.events.clone(),
+            metrics: shop.metrics.clone(),
+        }
     }
 
     fn start_workers(&self) -> Tasks {

@@ -25,6 +25,7 @@ mod slots;
 mod tasks;
 mod triggers;
 mod trouble;
+mod unserved;
 mod view;
 mod workshop;
 

@@ -13,7 +13,7 @@ use prometheus_client::{
     metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram},
     registry::{Metric, Registry},
 };
-use trimtab_core::id::{InstanceId, Lineage, SlotId};
+use trimtab_core::id::{GroupKind, InstanceId, Lineage, SlotId};
 use trimtab_wasm::{CallError, Called};
 
 use crate::{
@@ -61,6 +61,12 @@ struct State {
     state: String,
 }
 
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, EncodeLabelSet)]
+struct Marked {
+    instance_id: String,
+    kind: String,
+}
+
 /// 0.5 ms to some 16 s, doubling: under it nothing is worth telling apart,
 /// over it lies the longest call.
 fn seconds() -> Histogram {
@@ -96,6 +102,7 @@ pub struct Metrics {
     loads: CountBy,
     swaps: Count,
     slots: Family<State, Gauge>,
+    unserved: Family<Marked, Gauge>,
     cached: Gauge,
     unreadable: Gauge,
     events_dropped: Counter,
@@ -152,7 +159,7 @@ impl Metrics {
             skipped: by(
                 r,
                 "trimtab_skipped",
-                "Looks that called no plugin: settled, backing-off, paused, standby, unserved, unsynced, behind, deleting, gone",
+                "Looks that called no plugin: settled, backing-off, paced, paused, standby, unserved, unsynced, behind, deleting, gone",
             ),
             call_seconds: timed(
                 r,
@@ -165,6 +172,12 @@ impl Metrics {
             loads: by(r, "trimtab_plugin_loads", "Files that were loaded: accepted or refused"),
             swaps: count(r, "trimtab_plugin_swaps", "Generations that began to serve"),
             slots: add(r, "trimtab_plugin_slots", "Slots by state: Serving, Pending, Refused", Family::default()),
+            unserved: add(
+                r,
+                "trimtab_unserved_objects",
+                "Objects that are marked for an instance which no host serves",
+                Family::default(),
+            ),
             cached: add(r, "trimtab_cached_objects", "Objects in the store", Gauge::default()),
             unreadable: add(r, "trimtab_unreadable_objects", "Objects that exist and cannot be read", Gauge::default()),
             events_dropped: add(
@@ -246,6 +259,18 @@ impl Metrics {
     /// A generation began to serve.
     pub fn swapped(&self, slot: &SlotId) {
         self.swaps.get_or_create(&Who::of_slot(slot)).inc();
+    }
+
+    /// The objects that nobody serves as they are now, by instance and kind.
+    pub fn unserved<'a>(&self, objects: impl Iterator<Item = (&'a str, &'a GroupKind)>) {
+        let mut counts = BTreeMap::<Marked, i64>::new();
+        for (instance, kind) in objects {
+            *counts.entry(Marked { instance_id: instance.into(), kind: kind.to_string() }).or_default() += 1;
+        }
+        self.unserved.clear();
+        for (marked, count) in counts {
+            self.unserved.get_or_create(&marked).set(count);
+        }
     }
 
     /// The slots as they are now.

@@ -114,7 +114,7 @@ fn start(answers: impl IntoIterator<Item = Answer>) -> Scene {
     let kind = Kind { id, plural: "deployments".into(), namespaced: true, versions: vec![version], storage: None };
     let (lists, done) = (watch::Sender::new(0), Arc::new(Fanout::new(0)));
     let relists = Relists { wanted: lists.subscribe(), done: done.clone() };
-    let watch = Watch::new(client, Arc::new(TestEnv), &kind, Arc::new(store.open(&spec)), relists);
+    let watch = Watch::new(client, Arc::new(TestEnv), Content::Whole, &kind, Arc::new(store.open(&spec)), relists);
     let task = tokio::spawn(watch.run());
     Scene { store, spec, asked, health, lists, done: done.subscribe(), task }
 }

@@ -27,12 +27,16 @@ impl fmt::Display for Manifests<'_> {
         }
         writeln!(f, "apiVersion: v1\nkind: ServiceAccount")?;
         writeln!(f, "metadata: {{ name: {account:?}, namespace: {namespace:?} }}")?;
-        writeln!(f, "---\n# One Lease for each instance-id: read, watched and replaced by its name.")?;
+        writeln!(
+            f,
+            "---\n# One Lease for each instance-id: watched and replaced by its name, and read
+# for any id, since objects may be marked for one that nobody serves."
+        )?;
         self.head(f, "Role", &format!("{account}-leases"), Some(self.lease_namespace))?;
         writeln!(f, "rules:")?;
-        rule(f, "coordination.k8s.io", &["leases"], &["create"], &[])?;
+        rule(f, "coordination.k8s.io", &["leases"], &["get", "create"], &[])?;
         let names = self.leases.iter().map(String::as_str).collect::<Vec<_>>();
-        rule(f, "coordination.k8s.io", &["leases"], &["get", "watch", "update"], &names)?;
+        rule(f, "coordination.k8s.io", &["leases"], &["watch", "update"], &names)?;
         self.binding(f, "Role", &format!("{account}-leases"), Some(self.lease_namespace))?;
         // Names of cluster-wide objects tell accounts of other namespaces apart.
         let name = format!("{namespace}:{account}");
