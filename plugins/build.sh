@@ -88,6 +88,7 @@ c() { # NAME SOURCE FLAG...
 
 javascript page-js examples/page/js/page.js
 javascript bundle examples/bundle/bundle.js
+javascript service-per-pod examples/service-per-pod/service-per-pod.js
 javascript misbehave-js fixtures/misbehave/js/misbehave.ts
 python page-python examples/page/python/page.py
 python misbehave-python fixtures/misbehave/python/misbehave.py

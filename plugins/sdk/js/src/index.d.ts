@@ -28,11 +28,7 @@ export interface Desired {
 /** `v1/Secret`, `apps/v1/Deployment` */
 export type Kind = `${string}/${string}`;
 
-export interface Options<T, Status, Config> {
-  /** What it reconciles, in the version that it wants to be given. */
-  for: Kind;
-  /** Only those of them, as `kubectl -l` takes it. */
-  selector?: string;
+interface Shared<T, Status, Config> {
   /** The kinds that answers may contain. */
   children?: (Kind | { kind: Kind; update?: 'in-place' | 'recreate' | 'on-delete' })[];
   /** The kinds that `get` and `select` may name. */
@@ -43,6 +39,21 @@ export interface Options<T, Status, Config> {
   resyncSeconds?: number;
   /** From what is observed to what should be. Must depend on nothing else. */
   reconcile(observed: Observed<T, Config>): Answer<Status>;
+}
+
+export interface Options<T, Status, Config> extends Shared<T, Status, Config> {
+  /** What it reconciles, in the version that it wants to be given. */
+  for: Kind;
+  /** Only those of them, as `kubectl -l` takes it. */
+  selector?: string;
+}
+
+/** A kind, and which of its objects, as `kubectl -l` takes it: both must match. */
+export type Decorated = Kind | { kind: Kind; labelSelector?: string; annotationSelector?: string };
+
+export interface DecoratorOptions<T, Status, Config> extends Shared<T, Status, Config> {
+  /** What it adds to. */
+  for: Decorated | Decorated[];
 }
 
 export interface Observed<T = KubeObject, Config = any> {
@@ -91,6 +102,11 @@ export interface Controller {
 /** A plugin that owns its object's life and status. Export it as `controller`. */
 export function composite<T = KubeObject, Status extends object = object, Config = any>(
   options: Options<T, Status, Config>,
+): Controller;
+
+/** A plugin that adds to objects that someone else owns. Export it as `controller`. */
+export function decorator<T = KubeObject, Status extends object = object, Config = any>(
+  options: DecoratorOptions<T, Status, Config>,
 ): Controller;
 
 /** Ends the run: `what` is missing. It runs again when a look-up changes. */

@@ -7,16 +7,27 @@ import { kindRef } from './kind.js';
 
 export { retry, terminal, wait } from './failure.js';
 
-const OPTIONS = ['for', 'selector', 'children', 'reads', 'finalizes', 'resyncSeconds', 'reconcile'];
+const OPTIONS = ['for', 'children', 'reads', 'finalizes', 'resyncSeconds', 'reconcile'];
 
 /** A plugin that owns its object's life and status. Export it as `controller`. */
-export function composite(options) {
+export function composite({ selector, ...options }) {
+  const objects = [{ ...kindRef(options.for), ...(selector === undefined ? {} : { labelSelector: selector }) }];
+  return plugin('composite', objects, options, ['selector', ...OPTIONS]);
+}
+
+/** A plugin that adds to objects that someone else owns. Export it as `controller`. */
+export function decorator(options) {
+  const objects = Array.isArray(options.for) ? options.for : [options.for];
+  return plugin('decorator', objects.map(declared), options, OPTIONS);
+}
+
+function plugin(role, objects, options, known) {
   for (const key of Object.keys(options)) {
-    if (!OPTIONS.includes(key)) throw new TypeError(`composite has no option '${key}'; it has ${OPTIONS.join(', ')}`);
+    if (!known.includes(key)) throw new TypeError(`${role} has no option '${key}'; it has ${known.join(', ')}`);
   }
   const { reconcile } = options;
-  if (typeof reconcile !== 'function') throw new TypeError('composite needs a function `reconcile`');
-  const description = describe(options);
+  if (typeof reconcile !== 'function') throw new TypeError(`${role} needs a function \`reconcile\``);
+  const description = { role, objects, ...describe(options) };
   return {
     describe: () => JSON.stringify(description),
     reconcile(request) {
@@ -29,11 +40,9 @@ export function composite(options) {
   };
 }
 
-/** What the plugin says of itself, see description.schema.json of the contract. */
-function describe({ for: object, selector, children = [], reads = [], finalizes = false, resyncSeconds }) {
+/** What any plugin says of itself, see description.schema.json of the contract. */
+function describe({ children = [], reads = [], finalizes = false, resyncSeconds }) {
   return {
-    role: 'composite',
-    objects: [{ ...kindRef(object), ...(selector === undefined ? {} : { labelSelector: selector }) }],
     children: children.map(declared),
     reads: reads.map(declared),
     finalizes,
@@ -43,7 +52,7 @@ function describe({ for: object, selector, children = [], reads = [], finalizes 
 
 /** `'v1/Secret'`, or `{ kind: 'v1/Secret', … }` with what else is to be said. */
 function declared(kind) {
-  if (typeof kind === 'string') return kindRef(kind);
+  if (typeof kind !== 'object' || kind === null) return kindRef(kind);
   const { kind: text, ...rest } = kind;
   return { ...kindRef(text), ...rest };
 }

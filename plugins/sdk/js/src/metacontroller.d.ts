@@ -1,4 +1,4 @@
-import type { Controller, Desired, KubeObject, Options } from './index.js';
+import type { Controller, DecoratorOptions, Desired, KubeObject, Options } from './index.js';
 
 /** By `Kind.apiVersion`, then by name, or by `namespace/name` in another namespace than the parent's. */
 export type Groups = Record<string, Record<string, KubeObject>>;
@@ -48,3 +48,34 @@ export interface Hooks<T> extends Omit<Options<T, object, any>, 'reconcile' | 'f
 
 /** A plugin out of the hooks of a CompositeController. Export it as `controller`. */
 export function compositeHook<T = KubeObject>(hooks: Hooks<T>): Controller;
+
+export interface DecoratorRequest<T = KubeObject> {
+  controller: any;
+  object: T;
+  attachments: Groups;
+  related: Groups;
+  finalizing: boolean;
+}
+
+export interface DecoratorResponse {
+  /** To set on the object, or with null to remove. */
+  labels?: Record<string, string | null>;
+  annotations?: Record<string, string | null>;
+  /** null: stays as it is. */
+  status?: object | null;
+  attachments?: Desired[];
+  resyncAfterSeconds?: number;
+  finalized?: boolean;
+}
+
+export interface DecoratorHooks<T>
+  extends Omit<DecoratorOptions<T, object, any>, 'reconcile' | 'finalizes' | 'children'> {
+  /** The kinds of the attachments. */
+  attachments?: DecoratorOptions<T, object, any>['children'];
+  sync(request: DecoratorRequest<T>): DecoratorResponse;
+  finalize?(request: DecoratorRequest<T>): DecoratorResponse;
+  customize?(request: CustomizeRequest<T>): { relatedResources?: RelatedRule[] };
+}
+
+/** A plugin out of the hooks of a DecoratorController. Export it as `controller`. */
+export function decoratorHook<T = KubeObject>(hooks: DecoratorHooks<T>): Controller;

@@ -1,49 +1,67 @@
-// Hooks in Metacontroller's shapes: what a CompositeController's webhooks are
-// sent and answer, served by a plugin.
-import { composite } from './index.js';
+// Hooks in Metacontroller's shapes: what the webhooks of its controllers are sent
+// and answer, served by a plugin.
+import { composite, decorator } from './index.js';
 import { kindRef, show } from './kind.js';
 
 /** All there are: the host bounds what a run may be given. */
 const LIMIT = 0xffffffff;
 
 /** A plugin out of the hooks of a CompositeController. Export it as `controller`. */
-export function compositeHook({ sync, finalize, customize, ...options }) {
-  if (typeof sync !== 'function') throw new TypeError('compositeHook needs a function `sync`');
-  const { children = [], reads = [] } = options;
+export function compositeHook({ children = [], ...hooks }) {
+  return plugin(composite, { object: 'parent', children: 'children' }, children, hooks);
+}
+
+/** A plugin out of the hooks of a DecoratorController. Export it as `controller`. */
+export function decoratorHook({ attachments = [], ...hooks }) {
+  return plugin(decorator, { object: 'object', children: 'attachments' }, attachments, hooks);
+}
+
+/** `called` is how requests and responses call an object and its children. */
+function plugin(role, called, children, { sync, finalize, customize, ...options }) {
+  if (typeof sync !== 'function') throw new TypeError('there is no function `sync` among the hooks');
+  const { reads = [] } = options;
   const owned = children.map(kindOf);
   const readable = reads.map(kindOf);
-  return composite({
+  return role({
     ...options,
+    children,
     finalizes: finalize !== undefined,
     reconcile(observed) {
-      const { object: parent, config: controller, finalizing } = observed;
-      const groups = owned.map((kind) => [keyOf(kind), observed.children(kind)]);
-      const rules = customize === undefined ? [] : (customize({ controller, parent }).relatedResources ?? []);
+      const { object, config: controller, finalizing } = observed;
+      const rules = customize === undefined ? [] : (customize({ controller, parent: object }).relatedResources ?? []);
       const request = {
         controller,
-        parent,
-        children: Object.fromEntries(groups),
+        [called.object]: object,
+        [called.children]: Object.fromEntries(owned.map((kind) => [keyOf(kind), observed.children(kind)])),
         related: related(rules, readable, observed),
         finalizing,
       };
-      return finalizing ? answered('finalize', finalize(request), parent) : answered('sync', sync(request), parent);
+      const asksFinalize = finalizing && finalize !== undefined;
+      const response = asksFinalize ? finalize(request) : sync(request);
+      if (typeof response !== 'object' || response === null || Array.isArray(response)) {
+        const expected = `expected an object like { status, ${called.children} }`;
+        throw new TypeError(`${asksFinalize ? 'finalize' : 'sync'} returned ${show(response)}; ${expected}`);
+      }
+      return answered(response, response[called.children], role === composite ? wholeStatus(response, object) : response.status);
     },
   });
 }
 
 /** What a hook's response is for the host. */
-function answered(hook, response, { metadata: { generation } }) {
-  if (typeof response !== 'object' || response === null || Array.isArray(response)) {
-    throw new TypeError(`${hook} returned ${show(response)}; expected an object like { status, children }`);
-  }
-  const { status, children, resyncAfterSeconds, finalized } = response;
+function answered({ labels, annotations, resyncAfterSeconds, finalized }, children, status) {
   return {
     children: children ?? [],
-    // The whole of it: what is not in the response goes.
-    status: { ...status, ...(generation === undefined ? {} : { observedGeneration: generation }) },
+    status: status ?? undefined,
+    labels: labels ?? {},
+    annotations: annotations ?? {},
     requeueAfterMs: resyncAfterSeconds > 0 ? resyncAfterSeconds * 1000 : undefined,
     finalized: finalized ?? false,
   };
+}
+
+/** A composite's: what is not in the response goes. */
+function wholeStatus({ status }, { metadata: { generation } }) {
+  return { ...status, ...(generation === undefined ? {} : { observedGeneration: generation }) };
 }
 
 /** The objects that rules ask for, grouped as children are. */

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { composite, log, retry, terminal, wait } from '../src/index.js';
+import { composite, decorator, log, retry, terminal, wait } from '../src/index.js';
 import { description, run } from '../src/testing.js';
 
 const object = { apiVersion: 'example.dev/v1', kind: 'Page', metadata: { name: 'a', namespace: 'home' } };
@@ -24,6 +24,19 @@ test('the description is derived from the options', () => {
     finalizes: false,
     resyncSeconds: 60,
   });
+});
+
+test('a decorator names several kinds, with what selects them', () => {
+  const service = { kind: 'v1/Service', labelSelector: 'a=b', annotationSelector: 'c' };
+  const plugin = decorator({ for: ['apps/v1/StatefulSet', service], children: ['v1/Service'], reconcile: () => ({ labels: { seen: 'yes' } }) });
+  const { role, objects } = description(plugin);
+  assert.equal(role, 'decorator');
+  assert.deepEqual(objects, [
+    { apiVersion: 'apps/v1', kind: 'StatefulSet' },
+    { apiVersion: 'v1', kind: 'Service', labelSelector: 'a=b', annotationSelector: 'c' },
+  ]);
+  assert.deepEqual(run(plugin, { object }).labels, [['seen', 'yes']]);
+  assert.throws(() => decorator({ for: 'v1/Pod', selector: 'a', reconcile() {} }), /decorator has no option 'selector'/);
 });
 
 test('what is no kind and no option is refused where it is declared', () => {

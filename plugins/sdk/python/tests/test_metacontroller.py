@@ -2,7 +2,7 @@ import json
 import unittest
 from pathlib import Path
 
-from trimtab.metacontroller import composite_hook
+from trimtab.metacontroller import composite_hook, decorator_hook
 from trimtab.testing import run
 
 CASES = json.loads(Path(__file__).parents[2].joinpath("metacontroller.cases.json").read_text())
@@ -25,6 +25,8 @@ def served(case):
     options = {"finalize": hook("finalize")} if "finalize" in case else {}
     if "customize" in case:
         options["customize"] = lambda request: case["customize"]
+    if case.get("role") == "decorator":
+        return decorator_hook(kind, attachments=CHILDREN, reads=READS, **options)(hook("sync")), asked
     return composite_hook(kind, children=CHILDREN, reads=READS, **options)(hook("sync")), asked
 
 
@@ -35,7 +37,8 @@ class MetacontrollerTest(unittest.TestCase):
         for case in CASES:
             with self.subTest(case["name"]):
                 plugin, asked = served(case)
-                self.assertEqual(plugin.description["finalizes"], "finalize" in case)
+                said = plugin.description["role"], plugin.description["finalizes"]
+                self.assertEqual(said, (case.get("role", "composite"), "finalize" in case))
                 given = {key: case[key] for key in ("children", "objects", "selecting", "config", "finalizing") if key in case}
                 if "error" in case:
                     with self.assertRaises(Exception) as raised:
@@ -46,10 +49,12 @@ class MetacontrollerTest(unittest.TestCase):
                 answer = {
                     "children": got.children,
                     "status": got.status,
+                    "labels": got.labels,
+                    "annotations": got.annotations,
                     "requeueAfterMs": got.requeue_after_ms,
                     "finalized": got.finalized,
                 }
-                self.assertEqual(answer, case["answer"])
+                self.assertEqual(answer, {"labels": {}, "annotations": {}} | case["answer"])
                 self.assertEqual(asked, case.get("asked", asked))
 
 

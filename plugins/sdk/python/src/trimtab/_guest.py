@@ -5,7 +5,7 @@ from componentize_py_types import Err
 from wit_world import exports
 from wit_world.imports import host, types
 
-from . import _composite
+from . import _plugin
 from ._failure import Failure, to_failure
 
 LEVELS = {
@@ -25,13 +25,13 @@ class Controller(exports.Controller):
     """What the module exports."""
 
     def describe(self, config: str) -> str:
-        if _composite.served is None:
-            raise Err("this module declares no plugin: decorate a function with trimtab.composite")
-        return _composite.served.describe()
+        if _plugin.served is None:
+            raise Err("this module declares no plugin: decorate a function with trimtab.composite or trimtab.decorator")
+        return _plugin.served.describe()
 
     def reconcile(self, request: types.Request) -> types.Response:
         try:
-            answer = _composite.served.reconcile(_request(request), _Imports())
+            answer = _plugin.served.reconcile(_request(request), _Imports())
             events = [types.Event(event.warning, event.reason, event.message) for event in answer.pop("events")]
             return types.Response(**answer, events=events, extra=None)
         except (Exception, SystemExit) as error:

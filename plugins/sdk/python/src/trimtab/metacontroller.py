@@ -1,12 +1,12 @@
-"""Hooks in Metacontroller's shapes: what a CompositeController's webhooks are sent
+"""Hooks in Metacontroller's shapes: what the webhooks of its controllers are sent
 and answer, served by a plugin."""
 
 import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from ._composite import Answer, Composite, composite
 from ._objects import show
+from ._plugin import Answer, Plugin, composite, decorator
 from ._run import Run
 
 Hook = Callable[[dict], dict]
@@ -23,27 +23,23 @@ def composite_hook(
     finalize: Hook | None = None,
     customize: Hook | None = None,
     **options: Any,
-) -> Callable[[Hook], Composite]:
-    """Makes a sync hook the plugin of its module; the options are those of
-    `composite`.
+) -> Callable[[Hook], Plugin]:
+    """Makes the sync hook of a CompositeController the plugin of its module; the
+    options are those of `composite`.
 
     A hook takes the request and returns the response, both as dicts. `controller`
     in a request is the plugin's config.
     """
-    owned, readable = [_kind(child) for child in children], [_kind(read) for read in reads]
 
-    def declare(sync: Hook) -> Composite:
+    def declare(sync: Hook) -> Plugin:
         def reconcile(parent: dict, run: Run) -> Answer:
             asked = {"controller": run.config, "parent": parent}
-            rules = (customize(asked).get("relatedResources") or []) if customize else []
-            request = asked | {
-                "children": {_key(one): run.children(one) for one in owned},
-                "related": _related(rules, readable, run),
-                "finalizing": run.finalizing,
-            }
-            if run.finalizing and finalize:
-                return _answer("finalize", finalize(request), parent)
-            return _answer("sync", sync(request), parent)
+            request = asked | _observed("children", children, reads, customize, run)
+            response = _response("children", sync, finalize, request)
+            generation = parent["metadata"].get("generation")
+            observed = {} if generation is None else {"observedGeneration": generation}
+            # The whole of it: what is not in the response goes.
+            return _answer(response, response.get("children"), (response.get("status") or {}) | observed)
 
         finalizes = finalize is not None
         return composite(kind, children=children, reads=reads, finalizes=finalizes, **options)(reconcile)
@@ -51,16 +47,56 @@ def composite_hook(
     return declare
 
 
-def _answer(hook: str, response: Any, parent: dict) -> Answer:
+def decorator_hook(
+    *kinds: str | dict,
+    attachments: Sequence[str | dict] = (),
+    reads: Sequence[str | dict] = (),
+    finalize: Hook | None = None,
+    customize: Hook | None = None,
+    **options: Any,
+) -> Callable[[Hook], Plugin]:
+    """The same for a DecoratorController; the options are those of `decorator`."""
+
+    def declare(sync: Hook) -> Plugin:
+        def reconcile(decorated: dict, run: Run) -> Answer:
+            asked = {"controller": run.config, "object": decorated}
+            request = asked | _observed("attachments", attachments, reads, customize, run)
+            response = _response("attachments", sync, finalize, request)
+            return _answer(response, response.get("attachments"), response.get("status"))
+
+        finalizes = finalize is not None
+        return decorator(*kinds, children=attachments, reads=reads, finalizes=finalizes, **options)(reconcile)
+
+    return declare
+
+
+def _observed(
+    called: str, owned: Sequence[str | dict], reads: Sequence[str | dict], customize: Hook | None, run: Run
+) -> dict:
+    """What a request holds besides its object; children are called so or so."""
+    rules = customize({"controller": run.config, "parent": run.object}) if customize else {}
+    return {
+        called: {_key(_kind(one)): run.children(_kind(one)) for one in owned},
+        "related": _related(rules.get("relatedResources") or [], [_kind(read) for read in reads], run),
+        "finalizing": run.finalizing,
+    }
+
+
+def _response(called: str, sync: Hook, finalize: Hook | None, request: dict) -> dict:
+    hook, name = (finalize, "finalize") if request["finalizing"] and finalize else (sync, "sync")
+    response = hook(request)
     if not isinstance(response, dict):
-        raise TypeError(f"{hook} returned {show(response)}; expected an object like {{ status, children }}")
-    generation = parent["metadata"].get("generation")
-    observed = {} if generation is None else {"observedGeneration": generation}
+        raise TypeError(f"{name} returned {show(response)}; expected an object like {{ status, {called} }}")
+    return response
+
+
+def _answer(response: dict, children: list | None, status: dict | None) -> Answer:
     seconds = response.get("resyncAfterSeconds") or 0
     return Answer(
-        children=response.get("children") or [],
-        # The whole of it: what is not in the response goes.
-        status=(response.get("status") or {}) | observed,
+        children=children or [],
+        status=status,
+        labels=response.get("labels") or {},
+        annotations=response.get("annotations") or {},
         requeue_after_ms=round(seconds * 1000) if seconds > 0 else None,
         finalized=bool(response.get("finalized")),
     )

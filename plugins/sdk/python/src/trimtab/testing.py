@@ -4,7 +4,7 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
-from ._composite import Composite, Event
+from ._plugin import Event, Plugin
 
 
 @dataclass
@@ -22,7 +22,7 @@ class Got:
 
 
 def run(
-    plugin: Composite,
+    plugin: Plugin,
     observed: dict,
     *,
     children: tuple | list = (),

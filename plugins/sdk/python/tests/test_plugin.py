@@ -2,7 +2,7 @@ import json
 import unittest
 from dataclasses import dataclass, field
 
-from trimtab import Answer, Event, Failure, Metadata, composite, retry, terminal, wait
+from trimtab import Answer, Event, Failure, Metadata, composite, decorator, retry, terminal, wait
 from trimtab._failure import to_failure
 from trimtab.testing import run
 
@@ -40,7 +40,7 @@ class Tree:
     branches: list["Tree"] = field(default_factory=list)
 
 
-class CompositeTest(unittest.TestCase):
+class PluginTest(unittest.TestCase):
     def test_the_description_is_derived_from_the_arguments(self):
         children = ["v1/ConfigMap", {"kind": "batch/v1/Job", "update": "recreate"}]
         made = plugin(lambda page, run: Answer(), selector="a=b", children=children, reads=["v1/Secret"], resync_seconds=60)
@@ -61,6 +61,19 @@ class CompositeTest(unittest.TestCase):
         with self.assertRaisesRegex(ValueError, "'Page' is no kind; expected one like"):
             composite("Page")
 
+    def test_a_decorator_names_several_kinds_with_what_selects_them(self):
+        service = {"kind": "v1/Service", "labelSelector": "a=b", "annotationSelector": "c"}
+        made = decorator("apps/v1/StatefulSet", service)(lambda it, run: Answer(labels={"seen": "yes"}))
+        self.assertEqual(made.description["role"], "decorator")
+        self.assertEqual(
+            made.description["objects"],
+            [
+                {"apiVersion": "apps/v1", "kind": "StatefulSet"},
+                {"apiVersion": "v1", "kind": "Service", "labelSelector": "a=b", "annotationSelector": "c"},
+            ],
+        )
+        self.assertEqual(run(made, OBJECT).labels, {"seen": "yes"})
+
     def test_a_run_ends_as_it_is_told_to_end(self):
         endings = [
             (lambda page, run: wait("a secret"), ("waiting", "waiting for a secret", None)),
@@ -77,7 +90,7 @@ class CompositeTest(unittest.TestCase):
 
         failure = told(fails)
         self.assertEqual(failure.outcome, "retry")
-        self.assertRegex(failure.message, r"^KeyError: 'spec'\n    at test_composite\.py:\d+ in fails\n")
+        self.assertRegex(failure.message, r"^KeyError: 'spec'\n    at test_plugin\.py:\d+ in fails\n")
 
     def test_an_answer_of_another_shape_is_told_in_the_words_of_the_plugin(self):
         cases = [

@@ -10,7 +10,7 @@ from ._failure import Failure
 from ._objects import WrongShape, decode, prepare, show, text_of
 from ._run import Host, Run
 
-served: "Composite | None" = None
+served: "Plugin | None" = None
 """The plugin of this module: the last that was declared."""
 
 
@@ -40,8 +40,8 @@ class Answer:
     """While finalizing: nothing is left to do."""
 
 
-class Composite:
-    """A plugin that owns its object's life and status; made by `composite`."""
+class Plugin:
+    """A function and what it says of itself; made by `composite` and `decorator`."""
 
     def __init__(self, function: Callable[[Any, Run], Answer], description: dict):
         self.function = function
@@ -75,16 +75,45 @@ def composite(
     reads: Sequence[str | dict] = (),
     finalizes: bool = False,
     resync_seconds: int | None = None,
-) -> Callable[[Callable[[Any, Run], Answer]], Composite]:
-    """Makes a function the plugin of its module.
+) -> Callable[[Callable[[Any, Run], Answer]], Plugin]:
+    """Makes a function the plugin of its module, one that owns its object's life
+    and status.
 
     The function takes the object, in the class by which its first parameter is
     annotated, and the run. A kind is `"apps/v1/Deployment"`; with more to say of
     it, `{"kind": "apps/v1/Deployment", "update": "recreate"}`.
     """
+    objects = [_kind(kind) | ({} if selector is None else {"labelSelector": selector})]
+    return _declare("composite", objects, children, reads, finalizes, resync_seconds)
+
+
+def decorator(
+    *kinds: str | dict,
+    children: Sequence[str | dict] = (),
+    reads: Sequence[str | dict] = (),
+    finalizes: bool = False,
+    resync_seconds: int | None = None,
+) -> Callable[[Callable[[Any, Run], Answer]], Plugin]:
+    """Makes a function the plugin of its module, one that adds to objects that
+    someone else owns.
+
+    Which of them is said with the kind: `{"kind": "v1/Namespace", "labelSelector":
+    "team", "annotationSelector": "profile=full"}`; both must match.
+    """
+    return _declare("decorator", [_declared(kind) for kind in kinds], children, reads, finalizes, resync_seconds)
+
+
+def _declare(
+    role: str,
+    objects: list[dict],
+    children: Sequence[str | dict],
+    reads: Sequence[str | dict],
+    finalizes: bool,
+    resync_seconds: int | None,
+) -> Callable[[Callable[[Any, Run], Answer]], Plugin]:
     description = {
-        "role": "composite",
-        "objects": [_kind(kind) | ({} if selector is None else {"labelSelector": selector})],
+        "role": role,
+        "objects": objects,
         "children": [_declared(child) for child in children],
         "reads": [_declared(read) for read in reads],
         "finalizes": finalizes,
@@ -92,9 +121,9 @@ def composite(
     if resync_seconds is not None:
         description["resyncSeconds"] = resync_seconds
 
-    def declare(function: Callable[[Any, Run], Answer]) -> Composite:
+    def declare(function: Callable[[Any, Run], Answer]) -> Plugin:
         global served
-        served = Composite(function, description)
+        served = Plugin(function, description)
         return served
 
     return declare
