@@ -3,6 +3,7 @@
 //! says. Nothing of the host is linked in but the type of a client.
 
 mod bad_files;
+mod bridge;
 mod connecting;
 mod deletion;
 mod dev;
