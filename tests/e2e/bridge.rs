@@ -2,7 +2,9 @@
 //! What the hook does is in its parent's page.
 
 use std::{
+    fs,
     net::SocketAddr,
+    process::Command,
     sync::{Arc, Mutex},
 };
 
@@ -14,9 +16,10 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use serde_json::{Value, json};
+use tempfile::Builder;
 use trimtab_harness::eventually;
 
-use crate::support::{SITE, SOON, Scene};
+use crate::support::{SITE, SOON, Scene, source};
 
 /// The hooks of a controller, and what they were asked.
 #[derive(Clone, Default)]
@@ -90,37 +93,35 @@ fn json_answer(answer: &Value) -> Response {
     ([(header::CONTENT_TYPE, "application/json")], answer.to_string()).into_response()
 }
 
-/// The policy of a bridge to hooks at that address.
+/// The policy that the controller of these hooks comes to.
 fn policy(address: SocketAddr) -> String {
-    format!(
-        r#"
-module = "bridge.wasm"
-
-[config]
-kinds = {{ "sites.example.dev" = "Site", configmaps = "ConfigMap" }}
-related = ["v1/configmaps"]
-
-[config.controller]
-apiVersion = "metacontroller.k8s.io/v1alpha1"
-kind = "CompositeController"
-metadata.name = "site"
-
-[config.controller.spec]
-generateSelector = true
-parentResource = {{ apiVersion = "example.dev/v1", resource = "sites" }}
-childResources = [{{ apiVersion = "v1", resource = "configmaps", updateStrategy.method = "InPlace" }}]
-hooks.sync.webhook = {{ url = "http://{address}/sync", timeout = "500ms" }}
-hooks.finalize.webhook = {{ url = "http://{address}/finalize", timeout = "500ms" }}
-hooks.customize.webhook = {{ url = "http://{address}/customize", timeout = "500ms" }}
-
-[grants]
-http = ["http://{address}"]
-
-[inherit]
-children = ["ConfigMap"]
-finalizers = ["metacontroller.io/compositecontroller-site"]
-"#
-    )
+    let hook = |name| format!("{{ webhook: {{ url: 'http://{address}/{name}', timeout: 500ms }} }}");
+    let (sync, finalize, customize) = (hook("sync"), hook("finalize"), hook("customize"));
+    let controller = format!(
+        "
+apiVersion: metacontroller.k8s.io/v1alpha1
+kind: CompositeController
+metadata: {{ name: site }}
+spec:
+  generateSelector: true
+  parentResource: {{ apiVersion: example.dev/v1, resource: sites }}
+  childResources:
+    - {{ apiVersion: v1, resource: configmaps, updateStrategy: {{ method: InPlace }} }}
+  hooks:
+    sync: {sync}
+    finalize: {finalize}
+    customize: {customize}
+"
+    );
+    let file = Builder::new().suffix(".yaml").tempfile().expect("there is room for a file");
+    fs::write(file.path(), controller).expect("the file is ours");
+    let mut migrate = Command::new(env!("CARGO_BIN_EXE_trimtab"));
+    let output = migrate.args(["migrate", "metacontroller"]).arg(file.path()).arg(source(SITE)).output();
+    let output = output.expect("cargo has built it");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let policy = String::from_utf8(output.stdout).expect("a policy is text");
+    assert!(policy.contains("# to be said: config.related"), "{policy}");
+    policy.replace("related = []", "related = [\"v1/configmaps\"]")
 }
 
 async fn bridged(scene: &Scene, address: SocketAddr) {

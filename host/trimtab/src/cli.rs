@@ -35,6 +35,9 @@ pub enum Command {
     Init(InitArgs),
     /// Print the least RBAC that a host of these plugins needs, as manifests.
     Rbac(RbacArgs),
+    /// Move controllers of another host here.
+    #[command(subcommand)]
+    Migrate(Migrate),
     /// Say whether a file is a plugin, what it says of itself and what it would be allowed.
     Check(CheckArgs),
     /// Compile a plugin; the host runs this as a child process, so that a bad file harms nobody.
@@ -163,6 +166,21 @@ pub struct RbacArgs {
     /// Where compiled code is kept; a local disk, readable by this user alone.
     #[arg(long, env = "TRIMTAB_CACHE", value_name = "DIR")]
     pub cache: Option<PathBuf>,
+}
+
+/// Where controllers come from.
+#[derive(Subcommand, Debug)]
+pub enum Migrate {
+    /// Print the policies with which the bridge serves Metacontroller's CompositeControllers, and what of them is lost.
+    Metacontroller(MigrateArgs),
+}
+
+/// Flags of `trimtab migrate metacontroller`.
+#[derive(Args, Debug)]
+pub struct MigrateArgs {
+    /// The controllers, and the CustomResourceDefinitions of their kinds: files, and folders of them.
+    #[arg(required = true, value_name = "FILE|DIR")]
+    pub files: Vec<PathBuf>,
 }
 
 /// Flags of `trimtab demo`.

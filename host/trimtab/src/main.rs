@@ -9,6 +9,7 @@ mod dev;
 mod init;
 mod local;
 mod manifests;
+mod migrate;
 mod os_env;
 mod plural;
 mod rbac;
@@ -41,6 +42,7 @@ fn main() -> ExitCode {
         cli::Command::Dev(args) => dev::main(args, began, screen),
         cli::Command::Init(args) => init::main(args),
         cli::Command::Rbac(args) => rbac::main(args),
+        cli::Command::Migrate(cli::Migrate::Metacontroller(args)) => migrate::main(args),
         cli::Command::Demo(args) => demo::main(args),
         cli::Command::Test(args) => return test::main(&args),
         cli::Command::Check(args) => check::main(args),
