@@ -13,11 +13,13 @@ const DEPLOYMENT: &str = "/apis/apps/v1/namespaces/default/deployments/anna";
 /// What starts three processes, one of which makes certificates.
 const REAL: Duration = Duration::from_secs(90);
 
-/// From start to ready, with plugins that have been compiled before.
-const READY_MAX_MS: u64 = 300;
-/// Starts of which one has to be as fast: what else the machine does can make one
-/// slow, and nothing can make it faster than it is.
-const STARTS_MAX: usize = 20;
+/// What all of its threads may compute from start to ready, with plugins that have
+/// been compiled before. The time on the wall is the machine's as well, which does
+/// other tests beside this one.
+const READY_CPU_MS_MAX: u64 = 300;
+/// Starts of which one has to be as fast: a busy machine makes each a little slower,
+/// and nothing can make it faster than it is.
+const STARTS_MAX: usize = 10;
 
 /// A plugins folder with some built plugins in it.
 fn folder(plugins: &[(&str, &str)]) -> TempDir {
@@ -72,25 +74,26 @@ async fn what_is_applied_is_served_gets_pods_and_nothing_is_left_behind() {
 }
 
 #[tokio::test]
-async fn it_is_ready_in_a_moment_once_its_plugins_are_compiled() {
+async fn it_is_ready_with_little_work_once_its_plugins_are_compiled() {
     let (plugins, cache) = (folder(&[("site", "site.wasm")]), folder(&[]));
     // The host makes its cache itself, as nobody else may enter it.
     let [plugins, cache, manifests] = [plugins.path(), &cache.path().join("own"), &source("examples/site")].map(text);
     let start = async || {
         let mut dev = Dev::start(&["--plugins", &plugins, "--cache", &cache, "--apply", &manifests]);
-        let took = dev.told("ready:      in").await;
+        let on_the_wall = dev.told("ready:      in").await;
+        let computed = dev.cpu_ms();
         dev.says("plugin site: serving").await;
         dev.interrupt();
         assert_eq!(dev.ends().await.code(), Some(0));
-        took.trim_end_matches(" ms").parse::<u64>().expect("it is a number of milliseconds")
+        (computed, on_the_wall)
     };
     let compiling = start().await;
     let mut cached = Vec::new();
-    while cached.last().is_none_or(|took| *took >= READY_MAX_MS) {
-        assert!(cached.len() < STARTS_MAX, "none of {STARTS_MAX} starts took less than {READY_MAX_MS} ms: {cached:?}");
+    while cached.last().is_none_or(|(computed, _)| *computed >= READY_CPU_MS_MAX) {
+        assert!(cached.len() < STARTS_MAX, "all starts computed for {READY_CPU_MS_MAX} ms or more: {cached:?}");
         cached.push(start().await);
     }
-    println!("ready in {compiling} ms with a plugin to compile, in {cached:?} ms with a cached one");
+    println!("CPU in ms, and wall: with a plugin to compile {compiling:?}, with a cached one {cached:?}");
 }
 
 #[tokio::test]

@@ -134,7 +134,8 @@ async fn an_object_whose_instance_nobody_serves_is_counted_though_the_server_lea
     }
     let mark = json!({ "metadata": { "labels": { "trimtab.dev/instance-id": "nobody" } } });
     scene.api.merge(&scene.site("nobodys"), &mark).await;
-    let host = scene.host_with(&scene.plane().kubeconfig(), &["--instances", ""]).await;
+    let flags = ["--namespaces", &scene.namespace, "--instances", ""];
+    let host = scene.host_with(&scene.plane().kubeconfig(), &flags).await;
     scene.page_is("mine", "mine").await;
     let labels = [("instance_id", "nobody"), ("kind", "Site.example.dev")];
     let counted = async || (host.metric("trimtab_unserved_objects", &labels).await == 1.0).then_some(());

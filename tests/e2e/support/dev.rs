@@ -74,6 +74,15 @@ impl Dev {
         Api::new(connection.expect("the kubeconfig leads to it").client)
     }
 
+    /// What all its threads have computed so far, as coarse as the kernel tells it.
+    pub fn cpu_ms(&self) -> u64 {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id())).expect("Linux has it");
+        // The second field is a name in parentheses; utime and stime are the 14th and the 15th (proc_pid_stat(5)).
+        let (_, fields) = stat.rsplit_once(')').expect("the name is in parentheses");
+        let ticks = fields.split_whitespace().skip(11).take(2).map(|ticks| ticks.parse::<u64>().expect("a number"));
+        ticks.sum::<u64>() * 1000 / rustix::param::clock_ticks_per_second()
+    }
+
     /// Ctrl-C.
     pub fn interrupt(&self) {
         kill_process(Pid::from_child(&self.child), Signal::INT).expect("it is our own child");
