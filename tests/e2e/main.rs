@@ -18,5 +18,6 @@ mod process;
 mod rbac;
 mod refusals;
 mod restart;
+mod rolling;
 mod story;
 mod support;

@@ -12,6 +12,7 @@ mod case;
 mod elsewhere;
 mod found;
 mod refusals;
+mod rolling;
 mod seeds;
 mod site;
 mod stage;

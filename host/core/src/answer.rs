@@ -1,7 +1,7 @@
 //! What a plugin answered, checked whole before anything of it is written:
 //! what an answer leaves out is deleted, so half an answer must not be acted on.
 
-use std::{collections::HashSet, time::Duration};
+use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use serde_json::{Map, Value};
 
@@ -124,6 +124,8 @@ pub struct Desired {
     pub body: Value,
     /// The hash of `body`.
     pub hash: Hash,
+    /// The revision of its object that wants it, where its kind rolls.
+    pub revision: Option<Arc<str>>,
 }
 
 /// What an answer says of its object's status.
@@ -300,7 +302,7 @@ fn child(number: &str, text: &str, terms: &Terms<'_>) -> Result<Desired, AnswerE
     }
     body.insert("metadata".into(), metadata.into());
     let body = Value::Object(body);
-    Ok(Desired { place, kind, hash: hash_of(&body), body })
+    Ok(Desired { place, kind, hash: hash_of(&body), body, revision: None })
 }
 
 /// Which of the declared kinds a child is of.

@@ -9,6 +9,7 @@ use serde_json::{Map, Value};
 use crate::{
     id::{GroupKind, LABEL_BYTES_MAX, Lineage, split_api_version},
     object::Object,
+    rollout::{self, MaxUnavailable, Rolling},
     selector::{Selector, is_subdomain},
 };
 
@@ -21,6 +22,9 @@ pub const READS_MAX: usize = 32;
 /// A week: the longest resync.
 pub const RESYNC_SECONDS_MAX: u64 = 604_800;
 
+/// What makes a revision is what somebody asks for.
+const FIELD_PATH: &str = "a field such as \"spec\" or \"spec.template\", of neither metadata nor status";
+
 /// A valid description.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Description {
@@ -32,6 +36,8 @@ pub struct Description {
     pub children: Vec<ChildKind>,
     /// What its look-ups may name.
     pub reads: Vec<ReadKind>,
+    /// The fields of the object that make a revision, such as `spec.template`.
+    pub field_paths: Vec<String>,
     /// Whether it is asked before its object goes.
     pub finalizes: bool,
     /// How often each object is looked at even if nothing has changed.
@@ -70,6 +76,8 @@ pub struct ChildKind {
     pub version: String,
     /// How a difference is removed.
     pub update: Update,
+    /// How that is done a few at a time, where it is.
+    pub rolling: Rolling,
 }
 
 /// A kind that look-ups may name.
@@ -93,6 +101,10 @@ pub enum Update {
     Recreate,
     /// It stays as it is until somebody deletes it.
     OnDelete,
+    /// A few at a time are changed where they lie.
+    RollingInPlace,
+    /// A few at a time are deleted and made anew.
+    RollingRecreate,
 }
 
 /// One broken rule.
@@ -158,8 +170,13 @@ impl Role {
 
 impl Update {
     /// All of them, by the names that descriptions and policies use.
-    pub const NAMES: [(&'static str, Self); 3] =
-        [("in-place", Self::InPlace), ("recreate", Self::Recreate), ("on-delete", Self::OnDelete)];
+    pub const NAMES: [(&'static str, Self); 5] = [
+        ("in-place", Self::InPlace),
+        ("recreate", Self::Recreate),
+        ("on-delete", Self::OnDelete),
+        ("rolling-in-place", Self::RollingInPlace),
+        ("rolling-recreate", Self::RollingRecreate),
+    ];
 
     /// The strategy of that name.
     pub fn named(name: &str) -> Option<Self> {
@@ -191,7 +208,7 @@ impl Check {
     }
 
     fn description(&mut self, value: &Value) -> Option<Description> {
-        let known = ["role", "objects", "children", "reads", "finalizes", "resyncSeconds"];
+        let known = ["role", "objects", "children", "reads", "fieldPaths", "finalizes", "resyncSeconds"];
         let map = self.object("$", value, &known)?;
         let role = match map.get("role").and_then(Value::as_str).and_then(Role::named) {
             Some(role) => Some(role),
@@ -204,6 +221,10 @@ impl Check {
         let objects = self.objects(map, role);
         let children = self.list_up_to(map, "children", CHILDREN_MAX, Self::child_kind);
         let reads = self.list_up_to(map, "reads", READS_MAX, Self::read_kind);
+        let field_paths = match map.get("fieldPaths") {
+            Some(paths) => self.field_paths(paths),
+            None => vec!["spec".to_owned()],
+        };
         let finalizes = match map.get("finalizes") {
             None => false,
             Some(Value::Bool(finalizes)) => *finalizes,
@@ -212,7 +233,7 @@ impl Check {
         let resync = map.get("resyncSeconds").and_then(|value| self.resync(value));
         self.no_child_twice(&children, &objects);
         self.no_read_twice(&reads);
-        Some(Description { role: role?, objects, children, reads, finalizes, resync })
+        Some(Description { role: role?, objects, children, reads, field_paths, finalizes, resync })
     }
 
     fn objects(&mut self, map: &Map<String, Value>, role: Option<Role>) -> Vec<ObjectKind> {
@@ -263,7 +284,7 @@ impl Check {
     }
 
     fn child_kind(&mut self, path: &str, value: &Value) -> Option<ChildKind> {
-        let map = self.object(path, value, &["apiVersion", "kind", "update"])?;
+        let map = self.object(path, value, &["apiVersion", "kind", "update", "maxUnavailable", "ready"])?;
         let update = match map.get("update") {
             None => Some(Update::default()),
             Some(value) => value.as_str().and_then(Update::named).or_else(|| {
@@ -271,8 +292,49 @@ impl Check {
                 self.wrong(&format!("{path}.update"), found(Some(value)), names)
             }),
         };
+        let rolling = self.rolling(path, map);
         let (kind, version) = self.kind(path, map)?;
-        Some(ChildKind { kind, version, update: update? })
+        Some(ChildKind { kind, version, update: update?, rolling })
+    }
+
+    fn rolling(&mut self, path: &str, map: &Map<String, Value>) -> Rolling {
+        let max_unavailable = map.get("maxUnavailable").and_then(|value| {
+            let wrong = || self.wrong(&format!("{path}.maxUnavailable"), found(Some(value)), rollout::MAX_UNAVAILABLE);
+            MaxUnavailable::read(value).or_else(wrong)
+        });
+        let ready = map.get("ready").and_then(|value| {
+            let path = format!("{path}.ready");
+            let checks = self.list(&path, value, |check, path, value| {
+                let wrong = || check.wrong(path, found(Some(value)), rollout::CHECK);
+                rollout::Check::read(value).or_else(wrong)
+            })?;
+            if checks.len() > rollout::CHECKS_MAX {
+                let (count, max) = (checks.len(), rollout::CHECKS_MAX);
+                return self.wrong(&path, format_args!("{count} conditions"), format_args!("at most {max}"));
+            }
+            Some(checks)
+        });
+        Rolling { max_unavailable: max_unavailable.unwrap_or_default(), ready: ready.unwrap_or_default() }
+    }
+
+    fn field_paths(&mut self, value: &Value) -> Vec<String> {
+        let path = "$.fieldPaths";
+        let paths = self.list(path, value, |check, path, value| {
+            let fits = |text: &&str| {
+                let mut fields = text.split('.');
+                !text.starts_with('.')
+                    && !["status", "metadata"].map(Some).contains(&fields.next())
+                    && fields.all(|it| !it.is_empty())
+            };
+            let wrong = || check.wrong(path, found(Some(value)), FIELD_PATH);
+            value.as_str().filter(|text| !text.is_empty()).filter(fits).map(str::to_owned).or_else(wrong)
+        });
+        let count = value.as_array().map(Vec::len).filter(|count| !(1..=rollout::FIELD_PATHS_MAX).contains(count));
+        if let Some(count) = count {
+            let allowed = format!("1 to {}", rollout::FIELD_PATHS_MAX);
+            self.wrong::<()>(path, format_args!("{count} fields"), allowed);
+        }
+        paths.unwrap_or_default()
     }
 
     fn read_kind(&mut self, path: &str, value: &Value) -> Option<ReadKind> {

@@ -8,6 +8,7 @@ use crate::{
     description::{Description, ReadKind},
     id::{GroupKind, Place},
     policy::Policy,
+    rollout,
 };
 
 /// In a policy's `elsewhere`: all namespaces.
@@ -51,11 +52,13 @@ pub enum Denied {
 impl Grants {
     /// What the description asks for and the policy grants.
     pub fn new(description: &Description, policy: &Policy) -> Self {
+        let rolls = description.children.iter().any(|child| policy.update_of(child).is_rolling());
+        let revisions = rolls.then(rollout::kind_of_revisions);
         Self {
             objects: description.objects.iter().map(|object| object.kind.clone()).collect(),
             reads: description.reads.clone(),
             granted_reads: policy.reads.clone(),
-            writes: description.children.iter().map(|child| child.kind.clone()).collect(),
+            writes: description.children.iter().map(|child| child.kind.clone()).chain(revisions).collect(),
             granted_writes: policy.writes.clone(),
             elsewhere: policy.elsewhere.clone(),
         }

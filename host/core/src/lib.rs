@@ -29,6 +29,7 @@ pub mod origin;
 pub mod ownership;
 pub mod plan;
 pub mod policy;
+pub mod rollout;
 pub mod route;
 pub mod schema;
 pub mod selector;

@@ -14,6 +14,9 @@ pub const PLUGIN_LABEL: &str = "trimtab.dev/plugin";
 pub const OWNER: &str = "trimtab.dev/owner";
 /// On a child: the hash of the intent that was applied last.
 pub const INTENT: &str = "trimtab.dev/intent";
+/// On a child of a kind that rolls: the name of the revision of its object that it
+/// was made from.
+pub const REVISION: &str = "trimtab.dev/revision";
 /// The prefix of all of them: annotations under it are kept beside the text.
 pub const PREFIX: &str = "trimtab.dev/";
 /// The prefix of what a decorator leaves on an object, followed by its lineage: as

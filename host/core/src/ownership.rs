@@ -82,9 +82,14 @@ impl Owner<'_> {
         }
     }
 
+    /// Whether an existing object is a child of this owner, made by its lineage.
+    pub fn owns(&self, child: &Meta) -> bool {
+        belongs_to(child, &self.meta.uid, self.lineage)
+    }
+
     /// Whether a child of ours is the host's to collect: it may not name its owner.
     pub fn collects(&self, child: &Meta) -> bool {
-        !self.meta.place.may_be_named_by(&child.place) && belongs_to(child, &self.meta.uid, self.lineage)
+        !self.meta.place.may_be_named_by(&child.place) && self.owns(child)
     }
 
     /// Whether a child names an owner of this kind, namespace and name.

@@ -1,6 +1,8 @@
 //! The plan: from what is observed and what should be to the list of writes
 //! that lead from one to the other. Empty when nothing differs.
 
+mod turns;
+
 use std::{
     cell::LazyCell,
     collections::{BTreeMap, HashSet},
@@ -9,17 +11,20 @@ use std::{
 
 use serde_json::{Map, Value, json};
 
+use self::turns::Turns;
 use crate::{
     answer::Desired,
     covers::covers,
     description::Update,
     fixed::{FixedPoints, child_intent},
+    hash::Hash,
     id::Place,
     intent::Intent,
     kind::Kind,
     marks,
     object::{Meta, Object},
     ownership::{Additions, Owner, Whose, is_free},
+    rollout::{Progress, Rolling, Rollout},
     schema::Schema,
     write::{Action, Seen, Write},
 };
@@ -33,6 +38,8 @@ pub struct ChildSpec {
     pub version: String,
     /// The method in force: the policy's, else the description's.
     pub update: Update,
+    /// How it rolls, where that is the method.
+    pub rolling: Rolling,
     /// Whether what lies at a desired place and belongs to nobody is taken over:
     /// the policy says so.
     pub adopt: bool,
@@ -63,6 +70,8 @@ pub struct Input<'a> {
     /// The owner goes, or is let go: what is not desired is deleted as ever, and
     /// nothing is made or changed.
     pub ending: bool,
+    /// The revisions, where a kind rolls.
+    pub rollout: Option<&'a Rollout>,
 }
 
 /// What is to be done, and what stands in the way of the rest.
@@ -74,6 +83,8 @@ pub struct Plan {
     pub conflicts: Vec<Conflict>,
     /// Desired places whose present object must be gone first.
     pub waiting: Vec<Waiting>,
+    /// How far the rollout is, where a kind rolls.
+    pub progress: Option<Progress>,
 }
 
 /// A desired place that someone else's object takes.
@@ -109,13 +120,21 @@ pub fn plan(input: &Input<'_>) -> Plan {
     let ours = own_children(input);
     let mut plan = Plan::default();
     let mut applies = Vec::new();
-    for desired in input.desired {
+    let children = input.desired.iter().map(|desired| {
         let may_name = input.owner.meta.place.may_be_named_by(&desired.place);
         let additions = if may_name { &named } else { &*elsewhere };
-        let child = Child { input, additions, desired, spec: &input.kinds[desired.kind] };
-        let step = match ours.get(&desired.place) {
-            Some((_, live)) => child.step_from_ours(live),
-            None => child.step_from((input.at)(child.spec, &desired.place).as_deref()),
+        Child { input, additions, desired, spec: &input.kinds[desired.kind] }
+    });
+    let children = children.collect::<Vec<_>>();
+    let turns = input.rollout.map(|rollout| Turns::of(rollout, &children, &ours)).unwrap_or_default();
+    plan.progress.clone_from(&turns.progress);
+    for child in &children {
+        let desired = child.desired;
+        let live = ours.get(&desired.place).map(|(_, live)| live);
+        let step = match (turns.held(&desired.place), live) {
+            (Some(held), live) => child.step_while_held(held, live.map(AsRef::as_ref)),
+            (None, Some(live)) => child.step_from_ours(live),
+            (None, None) => child.step_from((input.at)(child.spec, &desired.place).as_deref()),
         };
         match step {
             Step::Nothing => {}
@@ -163,6 +182,7 @@ fn write(owner: &Owner<'_>, spec: &ChildSpec, place: &Place, action: Action) -> 
 }
 
 /// One desired child, while its step is decided.
+#[derive(Clone, Copy)]
 struct Child<'a> {
     input: &'a Input<'a>,
     additions: &'a Additions,
@@ -206,6 +226,15 @@ impl Child<'_> {
         }
     }
 
+    /// Until its turn comes a child is only put right, as what it was made from.
+    fn step_while_held(&self, held: Option<&Desired>, live: Option<&Object>) -> Step {
+        let step = held.zip(live).map(|(desired, live)| Child { desired, ..*self }.step_from_ours(live));
+        match step {
+            Some(step @ Step::Apply(_)) => step,
+            _ => Step::Wait("its turn in the rollout has not come"),
+        }
+    }
+
     /// Takes over what belongs to nobody, or is inherited, where it lies, whatever the method: making
     /// it anew would be a loss. Where it is never updated it is only made ours, with
     /// no mark of an intent that it does not show.
@@ -213,42 +242,53 @@ impl Child<'_> {
         let seen = Seen::of(&live.meta);
         let body = match self.spec.update {
             Update::OnDelete => with_additions(named_only(&self.desired.body), self.additions),
-            Update::InPlace | Update::Recreate => self.body(),
+            _ => self.body(),
         };
         Step::Apply(write(self.input.owner, self.spec, &self.desired.place, Action::Apply { seen, body }))
     }
 
     fn update(&self, live: &Object) -> Step {
-        let intent = self.intent();
-        let text = intent.to_string();
-        if self.input.fixed.holds(&self.desired.place, child_intent(&text), live.body) {
+        if self.rests(live) {
             return Step::Nothing;
         }
-        let mark = live.meta.mark(marks::INTENT);
+        let (intent, mark) = (self.intent(), live.meta.mark(marks::INTENT));
         let covered = || self.covered_by(&live.value());
-        if mark == Some(&text) && covered() {
-            return Step::Nothing;
-        }
         let apply = || self.apply(|body| Action::Apply { seen: Seen::of(&live.meta), body });
         match self.spec.update {
             Update::OnDelete => Step::Nothing,
-            Update::InPlace => apply(),
+            Update::InPlace | Update::RollingInPlace => apply(),
             // What was made from this very wish is put right in place: whether
             // it reads differently because somebody edited it or because the
             // server writes it in another way, making it anew would not help.
-            Update::Recreate if mark.map_or_else(covered, |mark| intent.same_desired(mark)) => apply(),
-            Update::Recreate => Step::Recreate(delete(self.input.owner, self.spec, &live.meta)),
+            _ if mark.map_or_else(covered, |mark| intent.same_desired(mark)) => apply(),
+            Update::Recreate | Update::RollingRecreate => {
+                Step::Recreate(delete(self.input.owner, self.spec, &live.meta))
+            }
         }
     }
 
+    /// Whether nothing is to be done for it.
+    fn rests(&self, live: &Object) -> bool {
+        let text = self.intent().to_string();
+        self.input.fixed.holds(&self.desired.place, child_intent(&text), live.body)
+            || (live.meta.mark(marks::INTENT) == Some(&text) && self.covered_by(&live.value()))
+    }
+
     fn intent(&self) -> Intent {
-        Intent { desired: self.desired.hash, additions: self.additions.hash }
+        let additions = match &self.desired.revision {
+            Some(revision) => Hash::of([self.additions.hash.as_bytes(), revision.as_bytes()]),
+            None => self.additions.hash,
+        };
+        Intent { desired: self.desired.hash, additions }
     }
 
     /// Compared in two parts, so that a settled child is never put together.
     fn covered_by(&self, live: &Value) -> bool {
         let schema = &self.spec.schema;
-        covers(schema, live, &self.desired.body) && covers(schema, live, &self.additions.body)
+        let marked = |revision: &Arc<str>| live["metadata"]["annotations"][marks::REVISION] == **revision;
+        covers(schema, live, &self.desired.body)
+            && covers(schema, live, &self.additions.body)
+            && self.desired.revision.as_ref().is_none_or(marked)
     }
 
     fn apply(&self, action: impl FnOnce(Value) -> Action) -> Step {
@@ -259,7 +299,11 @@ impl Child<'_> {
     /// mark of both.
     fn body(&self) -> Value {
         let mut body = with_additions(self.desired.body.clone(), self.additions);
-        body["metadata"]["annotations"][marks::INTENT] = self.intent().to_string().into();
+        let annotations = &mut body["metadata"]["annotations"];
+        annotations[marks::INTENT] = self.intent().to_string().into();
+        if let Some(revision) = &self.desired.revision {
+            annotations[marks::REVISION] = (**revision).into();
+        }
         body
     }
 }

@@ -20,6 +20,7 @@ use crate::{
     instance::InstanceKey,
     limits::{Limits, MIB},
     origin::Origin,
+    rollout::{self, Check, MaxUnavailable, Rolling},
     selector::is_subdomain,
     work::Work,
 };
@@ -52,7 +53,19 @@ pub struct Policy {
     /// What is taken over from the controller that the plugin replaces.
     pub inherit: Inherit,
     /// Update strategies in place of those that the description names.
-    pub updates: BTreeMap<GroupKind, Update>,
+    pub updates: BTreeMap<GroupKind, UpdatePolicy>,
+}
+
+/// An update strategy in place of the one that a description names; what it leaves
+/// out is the description's.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct UpdatePolicy {
+    /// The method.
+    pub method: Option<Update>,
+    /// How many may be missing or not ready at once.
+    pub max_unavailable: Option<MaxUnavailable>,
+    /// Conditions that a child must have to be ready.
+    pub ready: Option<Vec<Check>>,
 }
 
 /// Why a text is no policy.
@@ -153,7 +166,14 @@ impl Policy {
 
     /// How a declared child is made equal: the policy goes before the plugin.
     pub fn update_of(&self, child: &ChildKind) -> Update {
-        self.updates.get(&child.kind).copied().unwrap_or(child.update)
+        self.updates.get(&child.kind).and_then(|update| update.method).unwrap_or(child.update)
+    }
+
+    /// How that is done a few at a time.
+    pub fn rolling_of(&self, child: &ChildKind) -> Rolling {
+        let over = self.updates.get(&child.kind).cloned().unwrap_or_default();
+        let Rolling { max_unavailable, ready } = child.rolling.clone();
+        Rolling { max_unavailable: over.max_unavailable.unwrap_or(max_unavailable), ready: over.ready.unwrap_or(ready) }
     }
 
     /// What tells one generation of a slot from the next: the module's content
@@ -289,15 +309,35 @@ fn namespaces(key: &str, value: Option<&Value>) -> Result<BTreeSet<String>, Poli
     items.iter().map(namespace).collect()
 }
 
-fn read_update((name, value): (&String, &Value)) -> Result<(GroupKind, Update), PolicyError> {
+fn read_update((name, value): (&String, &Value)) -> Result<(GroupKind, UpdatePolicy), PolicyError> {
     let key = format!("update.{name:?}");
     let Some(kind) = group_kind(name) else {
         return Err(PolicyError::Value { key, found: "a key that is no kind".into(), accepted: KIND.into() });
     };
-    match value.as_str().and_then(Update::named) {
-        Some(update) => Ok((kind, update)),
-        None => wrong(&key, value, Update::NAMES.map(|(name, _)| format!("{name:?}")).join(", ")),
-    }
+    let Some(table) = value.as_table() else {
+        return Ok((kind, UpdatePolicy { method: Some(method(&key, value)?), ..UpdatePolicy::default() }));
+    };
+    known_only(&key, table, &["method", "max_unavailable", "ready"])?;
+    let at = |name: &str| format!("{key}.{name}");
+    let max_unavailable = |value: &Value| {
+        let read = MaxUnavailable::read(&json(&key, value)?);
+        read.map_or_else(|| wrong(&at("max_unavailable"), value, rollout::MAX_UNAVAILABLE), Ok)
+    };
+    let ready = |value: &Value| {
+        let read = json(&key, value)?.as_array().and_then(|checks| checks.iter().map(Check::read).collect());
+        read.map_or_else(|| wrong(&at("ready"), value, format!("a list; each {}", rollout::CHECK)), Ok)
+    };
+    let update = UpdatePolicy {
+        method: table.get("method").map(|value| method(&at("method"), value)).transpose()?,
+        max_unavailable: table.get("max_unavailable").map(max_unavailable).transpose()?,
+        ready: table.get("ready").map(ready).transpose()?,
+    };
+    Ok((kind, update))
+}
+
+fn method(key: &str, value: &Value) -> Result<Update, PolicyError> {
+    let names = || Update::NAMES.map(|(name, _)| format!("{name:?}")).join(", ");
+    value.as_str().and_then(Update::named).map_or_else(|| wrong(key, value, names()), Ok)
 }
 
 /// TOML as JSON: dates become text, as JSON has none; infinite numbers are
@@ -373,6 +413,7 @@ mod tests {
             [update]
             "Deployment.apps" = "recreate"
             Service = "on-delete"
+            Pod = { method = "rolling-recreate", max_unavailable = "25%", ready = [{ type = "Ready" }] }
             "#,
         )
         .unwrap();
@@ -408,8 +449,17 @@ mod tests {
         assert_eq!(policy.adopt, [GroupKind::new("apps/v1", "Deployment")].into());
         assert_eq!(policy.inherit.children, [GroupKind::new("v1", "Service")].into());
         assert_eq!(policy.inherit.finalizers, ["example.com/site".to_owned()].into());
-        assert_eq!(policy.updates[&GroupKind::new("apps/v1", "Deployment")], Update::Recreate);
-        assert_eq!(policy.updates[&GroupKind::new("v1", "Service")], Update::OnDelete);
+        let child = |api_version, kind| {
+            let (kind, version) = (GroupKind::new(api_version, kind), "v1".to_owned());
+            ChildKind { kind, version, update: Update::InPlace, rolling: Rolling::default() }
+        };
+        assert_eq!(policy.update_of(&child("apps/v1", "Deployment")), Update::Recreate);
+        assert_eq!(policy.update_of(&child("v1", "Service")), Update::OnDelete);
+        assert_eq!(policy.rolling_of(&child("v1", "Service")), Rolling::default());
+        assert_eq!(policy.update_of(&child("v1", "Pod")), Update::RollingRecreate);
+        let ready = vec![Check::read(&serde_json::json!({"type": "Ready"})).unwrap()];
+        let rolling = Rolling { max_unavailable: MaxUnavailable::Percent(25), ready };
+        assert_eq!(policy.rolling_of(&child("v1", "Pod")), rolling);
     }
 
     #[test]
@@ -464,7 +514,19 @@ mod tests {
             ),
             (
                 "[update]\nService = \"rolling\"",
-                "update.\"Service\": found \"rolling\", accepted: \"in-place\", \"recreate\", \"on-delete\"",
+                "update.\"Service\": found \"rolling\", accepted: \"in-place\", \"recreate\", \"on-delete\", \"rolling-in-place\", \"rolling-recreate\"",
+            ),
+            (
+                "[update]\nService = { max_unavailable = 0 }",
+                "update.\"Service\".max_unavailable: found 0, accepted: a whole number from 1 to 10000, or a percentage from \"1%\" to \"100%\"",
+            ),
+            (
+                "[update]\nService = { method = 1 }",
+                "update.\"Service\".method: found 1, accepted: \"in-place\", \"recreate\", \"on-delete\", \"rolling-in-place\", \"rolling-recreate\"",
+            ),
+            (
+                "[update]\nService = { pace = 1 }",
+                "update.\"Service\".pace: unknown key, known are method, max_unavailable, ready",
             ),
         ] {
             assert_eq!(error(text), message);
@@ -508,7 +570,12 @@ mod tests {
 
     #[test]
     fn the_policys_update_strategy_goes_before_the_descriptions() {
-        let child = ChildKind { kind: GroupKind::new("v1", "Service"), version: "v1".into(), update: Update::InPlace };
+        let child = ChildKind {
+            kind: GroupKind::new("v1", "Service"),
+            version: "v1".into(),
+            update: Update::InPlace,
+            rolling: Rolling::default(),
+        };
         assert_eq!(Policy::default().update_of(&child), Update::InPlace);
         let policy = Policy::parse("[update]\nService = \"on-delete\"").unwrap();
         assert_eq!(policy.update_of(&child), Update::OnDelete);

@@ -24,12 +24,15 @@ use crate::{
     kind::Kind,
     object::Object,
     plan::Plan,
+    rollout::{Counts, Progress},
     schema::{Part, Schema, Shape},
     write::{Action, Seen, Write},
 };
 
 /// The type of the host's condition.
 pub const RECONCILED: &str = "Reconciled";
+/// The type of the one that it keeps beside, where children roll.
+pub const UPDATED: &str = "Updated";
 
 /// Longest message of the host's condition: what people read in one look. A
 /// plugin's failure may carry a page.
@@ -52,6 +55,12 @@ pub mod reason {
     pub const ANSWER_REFUSED: &str = "AnswerRefused";
     /// The server refused a write.
     pub const WRITE_FAILED: &str = "WriteFailed";
+    /// Of a rollout: it goes on when a child is ready.
+    pub const ROLLOUT_WAITING: &str = "RolloutWaiting";
+    /// Of a rollout: children are being moved.
+    pub const ROLLOUT_PROGRESSING: &str = "RolloutProgressing";
+    /// Of a rollout: all children are what is wanted now.
+    pub const ON_LATEST_REVISION: &str = "OnLatestRevision";
 }
 
 /// What the host has to say of a run.
@@ -64,11 +73,17 @@ pub struct Verdict {
     /// For people. Must be the same for the same state: a text that differs
     /// from run to run makes a write, and so another run, each time.
     pub message: String,
+    /// How far the rollout is, where children roll and the run knows.
+    pub progress: Option<Progress>,
 }
 
 impl Verdict {
     /// The verdict on a plan whose writes have all succeeded.
     pub fn of_plan(plan: &Plan) -> Self {
+        Self { progress: plan.progress.clone(), ..Self::of_children(plan) }
+    }
+
+    fn of_children(plan: &Plan) -> Self {
         let conflicts =
             plan.conflicts.iter().map(|conflict| format!("{} is not ours: {}", conflict.place, conflict.whose));
         let waiting = plan.waiting.iter().map(|waiting| format!("{}: {}", waiting.place, waiting.why));
@@ -77,13 +92,41 @@ impl Verdict {
         } else if !plan.waiting.is_empty() {
             Self::not(reason::WAITING, named(waiting))
         } else {
-            Self { reconciled: true, reason: reason::SETTLED, message: "all children are as desired".into() }
+            let message = "all children are as desired".into();
+            Self { reconciled: true, reason: reason::SETTLED, message, progress: None }
         }
     }
 
     /// The verdict on a run that did not get through.
     pub fn not(reason: &'static str, message: String) -> Self {
-        Self { reconciled: false, reason, message }
+        Self { reconciled: false, reason, message, progress: None }
+    }
+}
+
+/// A condition of the host's, in words.
+struct Said {
+    kind: &'static str,
+    holds: bool,
+    reason: &'static str,
+    message: String,
+}
+
+impl Said {
+    fn of(verdict: &Verdict) -> impl Iterator<Item = Self> {
+        let Verdict { reconciled, reason, message, progress } = verdict.clone();
+        let reconciled = Self { kind: RECONCILED, holds: reconciled, reason, message };
+        [reconciled].into_iter().chain(progress.as_ref().map(Self::of_rollout))
+    }
+
+    fn of_rollout(progress: &Progress) -> Self {
+        let Counts { all, latest, moving } = progress.counts;
+        let reached = format!("{latest} of {all} children are on the latest revision");
+        let (reason, message) = match &progress.waits_for {
+            _ if latest == all => (reason::ON_LATEST_REVISION, "all children are on the latest revision".into()),
+            Some(place) if moving == 0 => (reason::ROLLOUT_WAITING, format!("{reached}, {place} is not ready")),
+            _ => (reason::ROLLOUT_PROGRESSING, reached),
+        };
+        Self { kind: UPDATED, holds: latest == all, reason, message }
     }
 }
 
@@ -178,9 +221,11 @@ fn desired(input: &Input<'_>, live: &Value, owned: &Value) -> Map<String, Value>
     let condition = conditions_item(part);
     if let Some(item) = condition {
         let conditions = status.remove("conditions");
-        let theirs = conditions.iter().filter_map(Value::as_array).flatten().filter(|it| it["type"] != RECONCILED);
-        let ours = condition_of(input, item, live);
-        status.insert("conditions".into(), theirs.cloned().chain([ours]).collect());
+        let said = Said::of(input.verdict).collect::<Vec<_>>();
+        let is_ours = |it: &&Value| said.iter().any(|said| it["type"] == said.kind);
+        let theirs = conditions.iter().filter_map(Value::as_array).flatten().filter(|it| !is_ours(it));
+        let ours = said.iter().map(|said| condition_of(input, said, item, live));
+        status.insert("conditions".into(), theirs.cloned().chain(ours).collect());
     }
     // Without a condition to say so, a generation that failed must not pass
     // for one that is done.
@@ -212,16 +257,16 @@ fn conditions_item(status: Part<'_>) -> Option<Part<'_>> {
     }
 }
 
-/// The host's condition, of those fields that the schema declares.
-fn condition_of(input: &Input<'_>, item: Part<'_>, live: &Value) -> Value {
-    let status = if input.verdict.reconciled { "True" } else { "False" };
-    let live = live["conditions"].as_array().into_iter().flatten().find(|it| it["type"] == RECONCILED);
+/// A condition of the host's, of those fields that the schema declares.
+fn condition_of(input: &Input<'_>, said: &Said, item: Part<'_>, live: &Value) -> Value {
+    let status = if said.holds { "True" } else { "False" };
+    let live = live["conditions"].as_array().into_iter().flatten().find(|it| it["type"] == said.kind);
     let since = live.filter(|live| live["status"] == status).and_then(|live| live["lastTransitionTime"].as_str());
     let fields = [
-        ("type", json!(RECONCILED)),
+        ("type", json!(said.kind)),
         ("status", json!(status)),
-        ("reason", json!(input.verdict.reason)),
-        ("message", json!(shortened(&input.verdict.message))),
+        ("reason", json!(said.reason)),
+        ("message", json!(shortened(&said.message))),
         ("lastTransitionTime", json!(since.unwrap_or(input.now))),
         ("observedGeneration", json!(input.object.meta.generation)),
     ];

@@ -9,10 +9,10 @@ use trimtab_cluster::{
     store::Store,
 };
 use trimtab_core::{
-    description::{Description, ObjectKind, ReadKind, Role},
+    description::{Description, ObjectKind, ReadKind, Role, Update},
     grants::Grants,
     hash::Hash,
-    id::{Cluster, GroupKind, Key, Lineage, SlotId},
+    id::{Cluster, GroupKind, Key, Lineage, SlotId, split_api_version},
     instance::InstanceKey,
     kind::Kind,
     marks,
@@ -20,6 +20,7 @@ use trimtab_core::{
     ownership::is_made_by,
     plan::ChildSpec,
     policy::Policy,
+    rollout::{self, Rolling},
     schema::Schema,
     selector::Selector,
 };
@@ -63,8 +64,11 @@ pub struct Needs {
     pub instance_key: InstanceKey,
     /// The kinds of the objects, in the order of the description.
     pub objects: Vec<ObjectNeeds>,
-    /// The kinds of the children, in the order of the description.
+    /// The kinds of the children, in the order of the description; where one of
+    /// them rolls, after them that of the revisions.
     pub children: Vec<ChildSpec>,
+    /// Whether a kind of children rolls.
+    pub rolls: bool,
     /// The same as the plugin names them.
     pub child_refs: Vec<KindRef>,
     /// All watches, the objects' among them.
@@ -186,28 +190,37 @@ impl Needs {
                 kind,
                 version: child.version.clone(),
                 update: loaded.policy.update_of(child),
+                rolling: loaded.policy.rolling_of(child),
                 adopt: loaded.policy.adopt.contains(&child.kind),
                 inherit,
             });
+        }
+        let child_refs = children.iter().map(child_ref).collect();
+        let rolls = children.iter().any(|spec| spec.update.is_rolling());
+        if rolls {
+            let revisions = finder.revisions(&objects, &children).await?;
+            watches.extend(finder.watches(&revisions.kind, &revisions.version, Some(marks::PLUGIN_LABEL), None)?);
+            children.push(revisions);
         }
         let may_read = |read: &&ReadKind| loaded.grants.may_read(&read.kind, &read.version, read.namespace.as_deref());
         for read in loaded.description.reads.iter().filter(|read| may_read(read).is_ok()) {
             let kind = finder.kind(&read.kind, &read.version)?;
             watches.extend(finder.watches(&kind, &read.version, None, read.namespace.as_deref())?);
         }
-        Ok(Self {
-            instance_key: instance_key.clone(),
-            child_refs: children.iter().map(child_ref).collect(),
-            objects,
-            children,
-            watches,
-        })
+        Ok(Self { instance_key: instance_key.clone(), child_refs, rolls, objects, children, watches })
     }
 
     /// What is known of a kind of objects.
     pub fn object(&self, kind: &GroupKind) -> &ObjectNeeds {
         let object = self.objects.iter().find(|object| object.kind.id == *kind);
         object.expect("a key is routed to a generation by a kind that it reconciles")
+    }
+}
+
+impl Needs {
+    /// The kinds that the description declares as children.
+    pub fn declared(&self) -> &[ChildSpec] {
+        &self.children[..self.child_refs.len()]
     }
 }
 
@@ -263,6 +276,27 @@ impl Finder<'_> {
         }
         let schema = self.schema(&wanted.kind, &wanted.version).await?;
         Ok(ObjectNeeds { kind, version: wanted.version.clone(), schema, watches, filtered })
+    }
+
+    /// The kind that keeps the revisions of an object, as a child of the host's own.
+    async fn revisions(&self, objects: &[ObjectNeeds], declared: &[ChildSpec]) -> Result<ChildSpec, String> {
+        let (id, version) = (rollout::kind_of_revisions(), split_api_version(rollout::API_VERSION).1);
+        if let Some(object) = objects.iter().find(|object| !object.kind.namespaced) {
+            let kind = &object.kind.id;
+            return Err(format!("{kind} lies in no namespace, where its revisions could be kept: let no child roll"));
+        }
+        if declared.iter().any(|spec| spec.kind.id == id) {
+            return Err(format!("{id} is a kind of children: the host's own would be among them, let no child roll"));
+        }
+        Ok(ChildSpec {
+            kind: self.kind(&id, version)?,
+            version: version.to_owned(),
+            update: Update::InPlace,
+            rolling: Rolling::default(),
+            adopt: false,
+            inherit: false,
+            schema: self.schema(&id, version).await?,
+        })
     }
 
     async fn schema(&self, id: &GroupKind, version: &str) -> Result<Arc<Schema>, String> {

@@ -18,6 +18,7 @@ mod published;
 pub mod queue;
 mod readers;
 mod reconcile;
+mod revisions;
 mod serving;
 mod settings;
 mod slot;

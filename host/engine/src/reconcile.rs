@@ -16,6 +16,7 @@ use trimtab_core::{
     object::Object,
     ownership::{Owner, is_free},
     plan::{self, Conflict, Plan},
+    rollout::Rollout,
     status::{self, Verdict, reason},
     write::{Action, Seen, Write},
 };
@@ -64,7 +65,10 @@ impl Run<'_> {
             }
         }
         match self.answer().await {
-            Ok(answer) => self.act(answer).await,
+            Ok(mut answer) => {
+                let rollout = self.roll(&mut answer).await;
+                self.act(answer, rollout).await
+            }
             Err(trouble) => Err(self.unanswered(trouble).await),
         }
     }
@@ -76,10 +80,7 @@ impl Run<'_> {
         let mut answer = if going && !self.job.finalizing {
             Answer::finalized()
         } else {
-            let called = self.call().await;
-            self.shop.called(self.key, self.job, &called);
-            self.memory.looked_up = lookups::looked_up(called.looked_up);
-            self.check(called.outcome?)?
+            self.ask(self.job.object.text.clone()).await?
         };
         if self.job.leaving && answer.finalized && self.role() == Role::Decorator {
             answer.status = StatusIntent::Set(Map::new());
@@ -90,6 +91,14 @@ impl Run<'_> {
             answer.children.retain(|child| owner.may_be_named_by(&child.place));
         }
         Ok(answer)
+    }
+
+    /// Calls the plugin, with the object as it is or was, and checks what it says.
+    pub async fn ask(&mut self, object: Arc<str>) -> Result<Answer, Trouble> {
+        let called = self.call(object).await;
+        self.shop.called(self.key, self.job, &called);
+        self.memory.looked_up.extend(lookups::looked_up(called.looked_up));
+        self.check(called.outcome?)
     }
 
     /// A run without an answer writes nothing but why there is none.
@@ -140,8 +149,8 @@ impl Run<'_> {
         finalizer::decide(&object.meta, &self.needs().kind, &self.key.lineage, inherit, needed)
     }
 
-    async fn call(&self) -> Called<Response> {
-        let Job { generation, instance, object, children, finalizing, .. } = self.job;
+    async fn call(&self, object: Arc<str>) -> Called<Response> {
+        let Job { generation, instance, children, finalizing, .. } = self.job;
         let groups = generation.needs.children.iter().zip(&generation.needs.child_refs).map(|(spec, of)| {
             let mut objects = children.iter().filter(|child| child.meta.place.kind == spec.kind.id).collect::<Vec<_>>();
             objects.sort_by(|a, b| a.meta.place.cmp(&b.meta.place));
@@ -152,7 +161,7 @@ impl Run<'_> {
             instance_id: (!instance.is_default()).then(|| instance.as_str().into()),
             now: self.shop.now_text().into(),
             config: generation.loaded.config.clone(),
-            object: object.text.clone(),
+            object,
             children: groups.collect(),
             finalizing: *finalizing,
             extra: "{}".into(),
@@ -175,7 +184,7 @@ impl Run<'_> {
         let terms = Terms {
             role: self.role(),
             owner: &self.owner(),
-            kinds: &self.job.generation.needs.children,
+            kinds: self.job.generation.needs.declared(),
             grants: &self.job.generation.loaded.grants,
             namespaces: &self.shop.settings.namespaces,
             children_max: self.job.generation.loaded.policy.limits.children as usize,
@@ -186,7 +195,7 @@ impl Run<'_> {
     /// Plans and writes: deletes, creates and updates, the object's labels and
     /// annotations, and the status last. One failed write stops neither the others
     /// nor the status.
-    async fn act(mut self, mut answer: Answer) -> Result<Ended, Trouble> {
+    async fn act(mut self, mut answer: Answer, rollout: Option<Rollout>) -> Result<Ended, Trouble> {
         let owner = &self.job.object.meta.place;
         let elsewhere = answer.children.iter().any(|child| !owner.may_be_named_by(&child.place));
         if let Some(write) = elsewhere.then(|| self.finalizer(true)).flatten()
@@ -195,7 +204,7 @@ impl Run<'_> {
             return Ok(Ended::Wrote { requeue_after: None });
         }
         let unseen = mem::take(&mut self.memory.unseen);
-        let plan = self.plan(&answer, &unseen);
+        let plan = self.plan(&answer, &unseen, rollout.as_ref());
         let mut troubles = Vec::new();
         for write in &plan.writes {
             if let Err(trouble) = self.write(write).await {
@@ -270,7 +279,7 @@ impl Run<'_> {
         done.then(|| self.finalizer(false)).flatten()
     }
 
-    fn plan(&self, answer: &Answer, unseen: &Unseen) -> Plan {
+    fn plan(&self, answer: &Answer, unseen: &Unseen, rollout: Option<&Rollout>) -> Plan {
         let at = |spec: &plan::ChildSpec, place: &Place| self.at(&spec.version, place, unseen);
         plan::plan(&plan::Input {
             owner: &self.owner(),
@@ -280,6 +289,7 @@ impl Run<'_> {
             at: &at,
             fixed: &self.memory.fixed,
             ending: self.job.object.meta.deleting || self.job.leaving,
+            rollout,
         })
     }
 
@@ -371,7 +381,7 @@ impl Run<'_> {
         self.job.generation.loaded.description.role
     }
 
-    fn owner(&self) -> Owner<'_> {
+    pub fn owner(&self) -> Owner<'_> {
         Owner {
             cluster: &self.key.cluster,
             kind: &self.needs().kind,

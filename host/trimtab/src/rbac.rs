@@ -18,8 +18,9 @@ use trimtab_cluster::connect;
 use trimtab_core::{
     description::Description,
     grants::Grants,
-    id::{GroupKind, InstanceId, Lineage, join_api_version},
+    id::{GroupKind, InstanceId, Lineage, join_api_version, split_api_version},
     policy::Policy,
+    rollout,
 };
 use trimtab_engine::folder::{self, Folder};
 use trimtab_wasm::Wasm;
@@ -132,7 +133,11 @@ async fn plugins(
         let (description, _) = describe(wasm, &file, bytes, &policy).await?;
         let grants = Grants::new(&description, &policy);
         grants.may_reconcile().with_context(|| file.clone())?;
-        let resources = kinds.of(&description).await.with_context(|| file.clone())?;
+        let mut resources = kinds.of(&description).await.with_context(|| file.clone())?;
+        let revisions = rollout::kind_of_revisions();
+        if grants.may_write(&revisions).is_ok() {
+            resources.push(kinds.resource(&revisions, split_api_version(rollout::API_VERSION).1).await?);
+        }
         let (instance, lineage) = (slot.instance.clone(), slot.stem.lineage());
         plugins.push(Plugin { instance, lineage, description, grants, resources });
     }

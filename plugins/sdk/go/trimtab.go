@@ -24,7 +24,8 @@ type Composite struct {
 	// Children are the kinds that answers may contain: "apps/v1/Deployment".
 	Children []string
 	// Updates says for a kind of child how one that differs is made equal:
-	// "in-place", which needs no saying, "recreate" or "on-delete".
+	// "in-place", which needs no saying, "recreate", "on-delete", "rolling-in-place"
+	// or "rolling-recreate".
 	Updates map[string]string
 	// Reads are the kinds that look-ups may name.
 	Reads []string

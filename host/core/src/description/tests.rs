@@ -10,6 +10,7 @@ fn full() -> Value {
         "objects": [{"apiVersion": "example.com/v1", "kind": "Site", "labelSelector": "tier in (b,a)"}],
         "children": [{"apiVersion": "apps/v1", "kind": "Deployment", "update": "recreate"}, {"apiVersion": "v1", "kind": "ConfigMap"}],
         "reads": [{"apiVersion": "v1", "kind": "Secret", "namespace": "tls"}, {"apiVersion": "v1", "kind": "Secret"}],
+        "fieldPaths": ["spec.template"],
         "finalizes": true,
         "resyncSeconds": 60,
     })
@@ -32,6 +33,7 @@ fn all_that_the_schema_allows_is_read() {
     assert_eq!(description.child(&GroupKind::new("v1", "ConfigMap")).unwrap().update, Update::InPlace);
     assert_eq!(description.child(&GroupKind::new("v1", "Secret")), None);
     assert_eq!(description.reads[0].namespace.as_deref(), Some("tls"));
+    assert_eq!(description.field_paths, ["spec.template"]);
     assert!(description.finalizes);
     assert_eq!(description.resync, Some(Duration::from_secs(60)));
 }
@@ -81,7 +83,7 @@ fn each_broken_rule_names_the_place_what_was_found_and_what_is_allowed() {
         (
             "/children/0/update",
             json!("rolling"),
-            r#"$.children[0].update: found "rolling", allowed: "in-place", "recreate", "on-delete""#,
+            r#"$.children[0].update: found "rolling", allowed: "in-place", "recreate", "on-delete", "rolling-in-place", "rolling-recreate""#,
         ),
         (
             "/children/0",
@@ -103,6 +105,22 @@ fn each_broken_rule_names_the_place_what_was_found_and_what_is_allowed() {
             json!("A"),
             r#"$.reads[0].namespace: found "A", allowed: a namespace's name (a DNS label); leave it out for all namespaces"#,
         ),
+        (
+            "/children/0",
+            json!({"apiVersion": "v1", "kind": "Pod", "maxUnavailable": "0%"}),
+            r#"$.children[0].maxUnavailable: found "0%", allowed: a whole number from 1 to 10000, or a percentage from "1%" to "100%""#,
+        ),
+        (
+            "/children/0",
+            json!({"apiVersion": "v1", "kind": "Pod", "ready": [{"status": "True"}]}),
+            "$.children[0].ready[0]: found an object, allowed: a condition: {type, status, reason}, of which only the type must be there",
+        ),
+        (
+            "/fieldPaths",
+            json!(["metadata.generation"]),
+            r#"$.fieldPaths[0]: found "metadata.generation", allowed: a field such as "spec" or "spec.template", of neither metadata nor status"#,
+        ),
+        ("/fieldPaths", json!([]), "$.fieldPaths: found 0 fields, allowed: 1 to 16"),
         ("/finalizes", json!("yes"), r#"$.finalizes: found "yes", allowed: true or false"#),
         ("/resyncSeconds", json!(0), "$.resyncSeconds: found 0, allowed: a whole number of seconds from 1 to 604800"),
         (
@@ -192,9 +210,11 @@ fn the_rules_here_are_those_of_the_published_schema() {
     assert_eq!(properties["children"]["maxItems"], CHILDREN_MAX);
     assert_eq!(properties["reads"]["maxItems"], READS_MAX);
     assert_eq!(properties["resyncSeconds"]["maximum"], RESYNC_SECONDS_MAX);
+    assert_eq!(properties["fieldPaths"]["maxItems"], rollout::FIELD_PATHS_MAX);
+    assert_eq!(properties["children"]["items"]["properties"]["ready"]["maxItems"], rollout::CHECKS_MAX);
     let names = Update::NAMES.map(|(name, _)| name);
     assert_eq!(properties["children"]["items"]["properties"]["update"]["enum"], json!(names));
     let mut keys = properties.as_object().unwrap().keys().map(String::as_str).collect::<Vec<_>>();
     keys.sort_unstable();
-    assert_eq!(keys, ["children", "finalizes", "objects", "reads", "resyncSeconds", "role"]);
+    assert_eq!(keys, ["children", "fieldPaths", "finalizes", "objects", "reads", "resyncSeconds", "role"]);
 }

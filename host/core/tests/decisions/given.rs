@@ -15,6 +15,7 @@ use trimtab_core::{
     ownership::Owner,
     plan::ChildSpec,
     policy::Policy,
+    rollout::Rolling,
     schema::Schema,
 };
 
@@ -50,6 +51,7 @@ fn spec(api_version: &str, name: &str, namespaced: bool, update: Update) -> Chil
         version: kind.preferred().into(),
         kind: Arc::new(kind),
         update,
+        rolling: Rolling::default(),
         adopt: false,
         inherit: false,
         schema: Arc::new(Schema::unknown()),

@@ -4,5 +4,6 @@
 mod answer;
 mod given;
 mod plan;
+mod rolling;
 mod server;
 mod status;

@@ -42,6 +42,7 @@ fn planned(world: &World, server: &Server, children: &[Value], fixed: &FixedPoin
         at: &|spec, place| server.at(spec, place),
         fixed,
         ending: world.object.meta.deleting,
+        rollout: None,
     })
 }
 
@@ -422,6 +423,7 @@ fn arranged(spots: &[Spot]) -> Server {
                     at: &|_, _| None,
                     fixed: &fresh(),
                     ending: false,
+                    rollout: None,
                 });
                 carry_out(&plan, &mut server, &mut fresh());
             }

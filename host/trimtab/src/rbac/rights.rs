@@ -9,6 +9,7 @@ use trimtab_core::{
     description::Description,
     grants::Grants,
     id::{GroupKind, InstanceId, Lineage},
+    rollout,
 };
 
 /// What keeps the cache of a kind: a list, and what follows it.
@@ -103,8 +104,11 @@ impl Rights {
             self.add(&served, &target, ["get", "patch"]);
             self.add(&served, &status, ["patch"]);
         }
-        for child in children.iter().filter(|child| plugin.grants.may_write(&child.kind).is_ok()) {
-            let (target, _) = self.named(plugin, &child.kind, namespaces)?;
+        // Where children roll, the host writes their revisions like a child.
+        let revisions = rollout::kind_of_revisions();
+        let written = children.iter().map(|child| &child.kind).chain([&revisions]);
+        for kind in written.filter(|kind| plugin.grants.may_write(kind).is_ok()) {
+            let (target, _) = self.named(plugin, kind, namespaces)?;
             self.add(&served, &target, CACHED);
             self.add(&served, &target, WRITTEN);
         }
@@ -186,6 +190,7 @@ mod tests {
             ("example.dev/v1", "Zone", "zones", false),
             ("v1", "ConfigMap", "configmaps", true),
             ("v1", "Secret", "secrets", true),
+            ("apps/v1", "ControllerRevision", "controllerrevisions", true),
         ];
         let resources =
             all.map(|(version, kind, plural, inside)| named(&GroupKind::new(version, kind), plural, inside));
@@ -225,6 +230,17 @@ mod tests {
         let granted = "[grants]\nwrites = [\"Secret\"]";
         let granted = Rights::of(&[plugin("", description, granted)], &[]).unwrap();
         assert_eq!(verbs(&granted, "", "secrets"), ["get", "list", "watch", "create", "patch", "delete"]);
+    }
+
+    #[test]
+    fn where_children_roll_their_revisions_are_written() {
+        let mut description = site("v1");
+        description["children"] = json!([{ "apiVersion": "v1", "kind": "ConfigMap" }]);
+        let rights = |policy| Rights::of(&[plugin("", description.clone(), policy)], &[]).unwrap();
+        assert!(verbs(&rights(""), "apps", "controllerrevisions").is_empty());
+        let rolling = rights("[update]\nConfigMap = \"rolling-in-place\"");
+        let all = ["get", "list", "watch", "create", "patch", "delete"];
+        assert_eq!(verbs(&rolling, "apps", "controllerrevisions"), all);
     }
 
     #[test]

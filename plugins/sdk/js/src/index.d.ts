@@ -28,9 +28,12 @@ export interface Desired {
 /** `v1/Secret`, `apps/v1/Deployment` */
 export type Kind = `${string}/${string}`;
 
+/** How a child that differs is made equal; a few at a time, the plugin's policy says how many. */
+export type Update = 'in-place' | 'recreate' | 'on-delete' | 'rolling-in-place' | 'rolling-recreate';
+
 interface Shared<T, Status, Config> {
   /** The kinds that answers may contain. */
-  children?: (Kind | { kind: Kind; update?: 'in-place' | 'recreate' | 'on-delete' })[];
+  children?: (Kind | { kind: Kind; update?: Update })[];
   /** The kinds that `get` and `select` may name. */
   reads?: (Kind | { kind: Kind; namespace?: string })[];
   /** It is asked before an object goes. */

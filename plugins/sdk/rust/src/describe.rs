@@ -32,6 +32,11 @@ pub enum Update {
     Recreate,
     /// Not until someone deletes it.
     OnDelete,
+    /// By applying the difference, to a few at a time. How many, and when one is
+    /// ready, the plugin's policy says.
+    RollingInPlace,
+    /// By deleting it and making a new one, a few at a time.
+    RollingRecreate,
 }
 
 /// A kind that answers may contain.

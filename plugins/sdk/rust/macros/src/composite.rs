@@ -139,7 +139,13 @@ impl Parse for Strategy {
             "in-place" => quote!(InPlace),
             "recreate" => quote!(Recreate),
             "on-delete" => quote!(OnDelete),
-            _ => return Err(Error::new(name.span(), "expected \"in-place\", \"recreate\" or \"on-delete\"")),
+            "rolling-in-place" => quote!(RollingInPlace),
+            "rolling-recreate" => quote!(RollingRecreate),
+            _ => {
+                let expected =
+                    "expected \"in-place\", \"recreate\", \"on-delete\", \"rolling-in-place\" or \"rolling-recreate\"";
+                return Err(Error::new(name.span(), expected));
+            }
         };
         Ok(Self { update })
     }
