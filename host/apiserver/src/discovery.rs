@@ -51,8 +51,13 @@ impl Documents {
             return made;
         }
         let text = view::to_bytes(&make());
-        let hash = Sha256::digest(&text).iter().map(|byte| format!("{byte:02X}")).collect::<String>();
-        let made = (text, Arc::from(hash));
+        let hash = hex(&Sha256::digest(&text));
+        self.keep(name, builtin, text, hash)
+    }
+
+    /// Keeps a document that was made, with its hash.
+    pub fn keep(&mut self, name: &str, builtin: bool, text: Bytes, hash: Arc<str>) -> (Bytes, Arc<str>) {
+        let made = (text, hash);
         let into = if builtin { &mut *builtin_documents() } else { &mut self.made };
         into.insert(name.to_owned(), made.clone());
         made
@@ -66,6 +71,11 @@ impl Documents {
         }
         if builtin { builtin_documents().get(name).cloned() } else { self.made.get(name).cloned() }
     }
+}
+
+/// A digest as it is written in tags.
+pub(crate) fn hex(digest: &[u8]) -> Arc<str> {
+    Arc::from(digest.iter().map(|byte| format!("{byte:02X}")).collect::<String>())
 }
 
 fn builtin_documents() -> MutexGuard<'static, Made> {

@@ -17,7 +17,7 @@ use crate::status_error::{ApiError, Subject};
 use crate::table::PrinterColumn;
 
 /// The built-in kinds, written by `data/generate.py` from a real server.
-const BUILTIN: &str = include_str!("../data/builtin.json");
+pub(crate) const BUILTIN: &str = include_str!("../data/builtin.json");
 
 /// The component that describes every kind's metadata.
 const OBJECT_META: &str = "io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta";

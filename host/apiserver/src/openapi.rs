@@ -1,16 +1,20 @@
 //! `/openapi/v3`: an index with a hash for each group and version, and their
 //! documents: the components of the kinds, with the paths that lead to them.
 
-use std::sync::Arc;
+mod paths;
+
+use std::sync::{Arc, LazyLock};
 
 use bytes::Bytes;
 use serde_json::{Map, Value, json};
+use sha2::{Digest, Sha256};
 
-use crate::discovery::{Documents, group_version, tagged};
-use crate::kinds::{Kind, Registry};
+use crate::discovery::{Documents, group_version, hex, tagged};
+use crate::kinds::{BUILTIN, Kind, Registry};
 use crate::server::State;
 use crate::status_error::ApiError;
 use crate::verbs::{Answer, Call};
+use crate::view;
 
 /// The type in which kubectl asks for version 2, that in which it is answered,
 /// and a document of it that holds its own version number and nothing else.
@@ -39,8 +43,11 @@ fn index(documents: &mut Documents, registry: &Registry) -> (Bytes, Arc<str>) {
         return known;
     }
     let paths = versions(registry).into_iter().map(|(group, version)| {
-        let (_, hash) = of_version(documents, registry, &group, &version);
         let path = path_of(&group, &version);
+        let hash = match registry.is_builtin(Some((&group, &version))) {
+            true => builtin_hash(&path),
+            false => of_version(documents, registry, &group, &version).1,
+        };
         let url = format!("/openapi/v3/{path}?hash={hash}");
         (path, json!({ "serverRelativeURL": url }))
     });
@@ -50,8 +57,25 @@ fn index(documents: &mut Documents, registry: &Registry) -> (Bytes, Arc<str>) {
 
 /// The document of a group and version.
 fn of_version(documents: &mut Documents, registry: &Registry, group: &str, version: &str) -> (Bytes, Arc<str>) {
-    let builtin = registry.is_builtin(Some((group, version)));
-    documents.get(registry, &path_of(group, version), builtin, || document(registry, group, version))
+    let path = path_of(group, version);
+    if !registry.is_builtin(Some((group, version))) {
+        return documents.get(registry, &path, false, || document(registry, group, version));
+    }
+    let known = documents.known(registry, &path, true);
+    known.unwrap_or_else(|| {
+        let text = view::to_bytes(&document(registry, group, version));
+        documents.keep(&path, true, text, builtin_hash(&path))
+    })
+}
+
+/// The hash of a document of built-in kinds: of all that it is made from, so that
+/// the index, which each client asks for first, needs none of them made.
+fn builtin_hash(path: &str) -> Arc<str> {
+    static MADE_FROM: LazyLock<Sha256> = LazyLock::new(|| {
+        let sources = [BUILTIN, include_str!("openapi.rs"), include_str!("openapi/paths.rs")];
+        sources.iter().fold(Sha256::new(), |hash, source| hash.chain_update(source))
+    });
+    hex(&MADE_FROM.clone().chain_update(path).finalize())
 }
 
 /// `/openapi/v2`, for clients that look there when version 3 lacks a kind. In
@@ -98,6 +122,7 @@ fn path_of(group: &str, version: &str) -> String {
 fn document(registry: &Registry, group: &str, version: &str) -> Value {
     let mut schemas = Map::new();
     let mut paths = Map::new();
+    let root = format!("/{}", path_of(group, version));
     for kind in registry.in_version(group, version) {
         let (name, schema) = match (&kind.custom, &kind.builtin) {
             (Some(custom), _) => (component_name(kind), custom_schema(&custom.published)),
@@ -107,13 +132,9 @@ fn document(registry: &Registry, group: &str, version: &str) -> Value {
         collect(&schema, registry.components(), &mut schemas);
         let mut schema = schema;
         schema["x-kubernetes-group-version-kind"] = json!([type_of(kind)]);
+        paths.extend(paths::of_kind(kind, &root, &name));
         schemas.insert(format!("{name}List"), list_schema(kind, &name));
         schemas.insert(name, schema);
-        let prefix = path_of(group, version);
-        let scope = if kind.namespaced { "namespaces/{namespace}/" } else { "" };
-        let path = format!("/{prefix}/{scope}{}", kind.at.resource);
-        paths.insert(format!("{path}/{{name}}"), operations(kind, &["get", "put", "patch", "delete"]));
-        paths.insert(path, operations(kind, &["get", "post", "delete"]));
     }
     let title = "Kubernetes";
     json!({
@@ -154,23 +175,6 @@ fn list_schema(kind: &Kind, item: &str) -> Value {
         "x-kubernetes-group-version-kind":
             [{ "group": kind.at.group, "kind": kind.list_kind, "version": kind.version }],
     })
-}
-
-/// Clients read from these whether a write takes `fieldValidation` and `dryRun`.
-fn operations(kind: &Kind, methods: &[&str]) -> Value {
-    let parameter = |name: &str| json!({ "name": name, "in": "query", "schema": { "type": "string" } });
-    let write = ["dryRun", "fieldManager", "fieldValidation"].map(parameter);
-    let operation = |method: &str| {
-        let mut operation = json!({
-            "x-kubernetes-action": method, "x-kubernetes-group-version-kind": type_of(kind),
-            "responses": { "200": { "description": "OK" } },
-        });
-        if matches!(method, "put" | "patch" | "post") {
-            operation["parameters"] = json!(write);
-        }
-        operation
-    };
-    methods.iter().map(|method| ((*method).to_owned(), operation(method))).collect()
 }
 
 /// All components that a schema refers to, and those that they refer to.

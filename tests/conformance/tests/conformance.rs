@@ -2,6 +2,8 @@
 //! seeds (`make conformance` draws from others).
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod documents;
+
 use std::path::Path;
 
 use futures::StreamExt;
