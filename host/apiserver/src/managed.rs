@@ -373,7 +373,7 @@ struct Versions<'a> {
 
 impl Versions<'_> {
     /// An object in another version: the same one, if that version has a place
-    /// for all of it.
+    /// for all of it, and no item is there twice.
     fn convert<'o>(&self, object: &'o Value, version: &str) -> Result<(Cow<'o, Value>, &Schema), String> {
         if object["apiVersion"] == version {
             return Ok((Cow::Borrowed(object), self.writer.schema_of(self.own, version).unwrap_or(self.own)));
@@ -382,7 +382,7 @@ impl Versions<'_> {
         let schema = schema.ok_or_else(|| format!("no version {version}"))?;
         let mut object = object.clone();
         object["apiVersion"] = Value::from(version);
-        typed::check(schema, &object, Duplicates::Allowed).map_err(|misfits| misfits.to_string())?;
+        typed::check(schema, &object, Duplicates::Refused).map_err(|misfits| misfits.to_string())?;
         Ok((Cow::Owned(object), schema))
     }
 }

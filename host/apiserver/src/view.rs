@@ -75,12 +75,14 @@ fn is_as_stored(kind: &Kind) -> bool {
 }
 
 /// The object as it is stored: in the storage version, and only what that knows.
+/// A conversion leaves nothing of what is empty in the metadata.
 pub(crate) fn to_storage(kind: &Kind, mut value: Value) -> Value {
     if let Some(custom) = &kind.custom
         && kind.version != custom.storage_version
     {
         value["apiVersion"] = Value::from(format!("{}/{}", kind.at.group, custom.storage_version));
         custom.storage_schema.prune(&mut value);
+        custom.storage_schema.tidy_metadata(&mut value);
     }
     if kind.stored_at.is_some() {
         event_forms::to_stored(&mut value);

@@ -112,10 +112,10 @@ impl Schema {
     }
 
     /// What the items of a keyed list have in a key field that they leave out:
-    /// its default, or what a struct's field holds although it is not set.
+    /// its default, or what a struct's field shows although it is not set.
     pub(crate) fn key_default(&self, items: NodeId, key: &str) -> Option<Value> {
         let field = self.map_of(items)?.declared(key)?;
         let default = self.node(field).default.clone();
-        default.or_else(|| matches!(self.node(field).zero, Zero::Shown | Zero::Hidden).then(|| self.zero(field)))
+        default.or_else(|| (self.node(field).zero == Zero::Shown).then(|| self.zero(field)))
     }
 }

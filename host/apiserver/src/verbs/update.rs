@@ -119,16 +119,15 @@ impl Change<'_> {
         self.check_version(live, &new)?;
         meta::keep(&mut new, live);
         self.keep_other_half(live, &mut new);
+        let mut unlike_read = kind.schema.pass_protobuf(&mut new);
         self.count_generation(live, &mut new);
-        let mut unlike_read = false;
         if kind.custom.is_none() {
             builtin_rules::prepare_change(state, kind, &mut new, live)?;
-            unlike_read = writing::default_filled_in(kind, &mut new);
+            unlike_read |= writing::default_filled_in(kind, &mut new);
         }
         if crd::is_definition(&kind.at) && self.subresource.is_none() {
             crd::prepare(&mut new, Some(live));
         }
-        unlike_read |= kind.schema.pass_protobuf(&mut new);
         managed::keep_times(live, &mut new);
         let key = self.name.key();
         if !unlike_read && self.changes_nothing(state, live, &new) {
