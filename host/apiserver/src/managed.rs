@@ -344,7 +344,9 @@ fn take(
     let reachable = own.without(&FieldSet::of_fields(writer.reset_fields));
     let mut seen = BTreeMap::from([(writer.api_version.to_owned(), reachable)]);
     let mut conflicts = Vec::new();
-    for (id, owned) in managers.0.iter_mut().filter(|(id, _)| Some(*id) != but) {
+    let mut others: Vec<_> = managers.0.iter_mut().filter(|(id, _)| Some(*id) != but).collect();
+    others.sort_by_key(|(id, _)| id.place_among_conflicts());
+    for (id, owned) in others {
         let comparison = match seen.entry(owned.version.clone()) {
             Entry::Occupied(entry) => entry.into_mut(),
             Entry::Vacant(entry) => {

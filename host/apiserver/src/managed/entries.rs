@@ -30,6 +30,16 @@ pub(super) struct Identity {
     pub(super) subresource: String,
 }
 
+impl Identity {
+    /// Conflicts are told in the order of the managers' JSON, in which a comma
+    /// comes before a closing brace: one with a subresource before the same
+    /// without.
+    pub(super) fn place_among_conflicts(&self) -> impl Ord + use<> {
+        let Self { manager, operation, version, subresource } = self.clone();
+        (manager, operation, version, subresource.is_empty(), subresource)
+    }
+}
+
 /// As conflicts name it.
 impl fmt::Display for Identity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
