@@ -42,6 +42,11 @@ pub(crate) fn counts_empty(kind: &Kind) -> bool {
     kind.custom.is_none() && kinds.contains(&kind.kind.as_str())
 }
 
+/// Where it shows that a change is one that there may be something to say of.
+pub(crate) fn counted_at(kind: &Kind) -> &'static str {
+    if kind.custom.is_none() && kind.kind == "DaemonSet" { "/spec/template" } else { "/metadata/generation" }
+}
+
 /// Kinds whose deletion is answered with the object and not with a `Status`.
 pub(crate) fn answers_with_deleted(kind: &Kind) -> bool {
     let kinds = [

@@ -108,7 +108,8 @@ impl Change<'_> {
     /// Stores the new object, which is decoded, defaulted and has its managed fields.
     pub fn store(&self, state: &mut State, live: &Value, new: Value) -> Result<(u16, Written), ApiError> {
         let (code, mut written) = self.write(state, live, new)?;
-        let counted = written.object["metadata"]["generation"] != live["metadata"]["generation"];
+        let counted = builtin_rules::counted_at(self.kind);
+        let counted = written.object.pointer(counted) != live.pointer(counted);
         let wrote = if counted { Wrote::Counted } else { Wrote::Uncounted };
         written.warnings = builtin_rules::warnings(self.kind, &written.object, wrote);
         Ok((code, written))
