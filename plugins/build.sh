@@ -91,6 +91,7 @@ javascript bundle examples/bundle/bundle.js
 javascript service-per-pod examples/service-per-pod/service-per-pod.js
 javascript misbehave-js fixtures/misbehave/js/misbehave.ts
 python page-python examples/page/python/page.py
+python profile examples/profile/profiles.py
 python misbehave-python fixtures/misbehave/python/misbehave.py
 golang page-go examples/page/go
 golang misbehave-go fixtures/misbehave/go

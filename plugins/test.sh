@@ -14,7 +14,9 @@ sdk/js/node_modules/.bin/tsc --project sdk/js/test
 (
 	find_python
 	python3 -m unittest discover --start-directory sdk/python/tests
-	cd examples/page/python && python3 -m unittest
+	for example in page/python profile; do
+		(cd "examples/$example" && python3 -m unittest)
+	done
 )
 
 find_go

@@ -24,6 +24,9 @@ def main() -> int:
         parser.error("componentize-py is not installed; pip install componentize-py==0.25.1")
     if not options.plugin.is_file():
         parser.error(f"{options.plugin} is no file")
+    if options.plugin.stem in sys.stdlib_module_names:
+        # That one would be imported, and nobody would say so.
+        parser.error(f"Python has a module {options.plugin.stem!r} of its own; give {options.plugin.name} another name")
     output = options.output or options.plugin.with_suffix(".wasm")
     return build(compiler, options.plugin.resolve(), output.resolve(), options.path)
 
