@@ -167,7 +167,7 @@ fn common(path: &str) -> Value {
 }
 
 fn parameter(name: &str, place: &str, of: &str) -> Value {
-    let mut parameter = json!({ "name": name, "in": place, "schema": { "type": of, "uniqueItems": true } });
+    let mut parameter = json!({ "name": name, "in": place, "schema": { "type": of } });
     if place == "path" {
         parameter["required"] = Value::Bool(true);
     }
