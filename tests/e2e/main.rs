@@ -5,6 +5,7 @@
 mod bad_files;
 mod bridge;
 mod connecting;
+mod decorating;
 mod deletion;
 mod dev;
 mod elsewhere;

@@ -9,6 +9,7 @@
 
 mod adopting;
 mod case;
+mod decorating;
 mod elsewhere;
 mod found;
 mod refusals;

@@ -1,17 +1,17 @@
 //! What should be: the answer of a run.
 
-use std::{fmt, time::Duration};
+use std::{collections::BTreeMap, fmt, time::Duration};
 
-use serde::{Serialize, de::DeserializeOwned};
+use serde::Serialize;
 use serde_json::{Value, json};
 
-use crate::{Cx, Resource, Result, describe::Description, resource::to_json};
+use crate::{Cx, Resource, Result, describe::Description, object::Observed, resource::to_json};
 
-/// A plugin, known by the type of its status. The attribute
-/// [`composite`](crate::composite) implements it.
-pub trait Composite: Serialize + Sized {
+/// A plugin, known by the type of its status. The attributes
+/// [`composite`](crate::composite) and [`decorator`](crate::decorator) implement it.
+pub trait Plugin: Serialize + Sized {
     /// What it reconciles.
-    type Object: Resource + DeserializeOwned;
+    type Object: Observed;
     /// What it says of itself.
     const DESCRIPTION: Description;
 
@@ -22,10 +22,17 @@ pub trait Composite: Serialize + Sized {
 /// Implemented for a status type and each kind of child that its plugin declares.
 #[diagnostic::on_unimplemented(
     message = "`{C}` is not declared as a child",
-    label = "not among the `children(…)` of the attribute `trimtab::composite`",
-    note = "add it there: `#[trimtab::composite(children(…, {C}))]`"
+    label = "not among the `children(…)` of the plugin's attribute",
+    note = "add it there: `children(…, {C})`"
 )]
 pub trait Owns<C> {}
+
+/// Implemented for the status type of a decorator: it sets labels and annotations.
+#[diagnostic::on_unimplemented(
+    message = "only a decorator sets labels and annotations of its object",
+    note = "a composite's object belongs to whoever made it; see `trimtab::decorator`"
+)]
+pub trait Decorates {}
 
 /// Something that happened to the object, for those who describe it.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -44,6 +51,8 @@ pub struct Event {
 pub struct Answer<S> {
     pub(crate) children: Vec<String>,
     pub(crate) status: Option<S>,
+    pub(crate) labels: BTreeMap<String, Option<String>>,
+    pub(crate) annotations: BTreeMap<String, Option<String>>,
     pub(crate) events: Vec<Event>,
     pub(crate) requeue_after: Option<Duration>,
     pub(crate) finalized: bool,
@@ -52,9 +61,11 @@ pub struct Answer<S> {
 /// So that a test may expect an error; the status needs no `Debug` for that.
 impl<S> fmt::Debug for Answer<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { children, status: _, events, requeue_after, finalized } = self;
+        let Self { children, status: _, labels, annotations, events, requeue_after, finalized } = self;
         f.debug_struct("Answer")
             .field("children", children)
+            .field("labels", labels)
+            .field("annotations", annotations)
             .field("events", events)
             .field("requeue_after", requeue_after)
             .field("finalized", finalized)
@@ -64,7 +75,15 @@ impl<S> fmt::Debug for Answer<S> {
 
 /// An answer without children.
 pub fn answer<S>() -> Answer<S> {
-    Answer { children: Vec::new(), status: None, events: Vec::new(), requeue_after: None, finalized: false }
+    Answer {
+        children: Vec::new(),
+        status: None,
+        labels: BTreeMap::new(),
+        annotations: BTreeMap::new(),
+        events: Vec::new(),
+        requeue_after: None,
+        finalized: false,
+    }
 }
 
 impl<S> Answer<S> {
@@ -112,6 +131,42 @@ impl<S> Answer<S> {
     /// written each time.
     pub fn status(mut self, status: S) -> Self {
         self.status = Some(status);
+        self
+    }
+
+    /// A label of the object. What no answer sets any more is removed again.
+    pub fn label(mut self, name: impl Into<String>, value: impl Into<String>) -> Self
+    where
+        S: Decorates,
+    {
+        self.labels.insert(name.into(), Some(value.into()));
+        self
+    }
+
+    /// That the object has no such label.
+    pub fn without_label(mut self, name: impl Into<String>) -> Self
+    where
+        S: Decorates,
+    {
+        self.labels.insert(name.into(), None);
+        self
+    }
+
+    /// An annotation of the object. What no answer sets any more is removed again.
+    pub fn annotation(mut self, name: impl Into<String>, value: impl Into<String>) -> Self
+    where
+        S: Decorates,
+    {
+        self.annotations.insert(name.into(), Some(value.into()));
+        self
+    }
+
+    /// That the object has no such annotation.
+    pub fn without_annotation(mut self, name: impl Into<String>) -> Self
+    where
+        S: Decorates,
+    {
+        self.annotations.insert(name.into(), None);
         self
     }
 

@@ -1,5 +1,6 @@
 //! What a plugin says of itself, see description.schema.json of the contract.
-//! The attribute [`composite`](crate::composite) writes it.
+//! The attributes [`composite`](crate::composite) and
+//! [`decorator`](crate::decorator) write it.
 
 use serde::{Serialize, Serializer, ser::SerializeMap};
 
@@ -60,13 +61,38 @@ pub struct Read {
     pub namespace: Option<&'static str>,
 }
 
-/// The description of a composite.
+/// What a plugin is to its objects.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Role {
+    /// It owns their life and their status.
+    Composite,
+    /// It adds to what somebody else owns.
+    Decorator,
+}
+
+/// A kind that a plugin reconciles.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Object {
+    /// Which.
+    #[serde(flatten)]
+    pub of: KindRef,
+    /// Which of those, as `kubectl -l` takes it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub label_selector: Option<&'static str>,
+    /// The same for annotations.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub annotation_selector: Option<&'static str>,
+}
+
+/// The description of a plugin.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Description {
+    /// What it is to its objects.
+    pub role: Role,
     /// What it reconciles.
-    pub object: KindRef,
-    /// Which of those, as `kubectl -l` takes it.
-    pub selector: Option<&'static str>,
+    pub objects: &'static [Object],
     /// What it owns.
     pub children: &'static [Child],
     /// What it looks up.
@@ -79,18 +105,9 @@ pub struct Description {
 
 impl Serialize for Description {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        #[derive(Serialize)]
-        #[serde(rename_all = "camelCase")]
-        struct Object {
-            #[serde(flatten)]
-            of: KindRef,
-            #[serde(skip_serializing_if = "Option::is_none")]
-            label_selector: Option<&'static str>,
-        }
-
         let mut map = serializer.serialize_map(None)?;
-        map.serialize_entry("role", "composite")?;
-        map.serialize_entry("objects", &[Object { of: self.object, label_selector: self.selector }])?;
+        map.serialize_entry("role", &self.role)?;
+        map.serialize_entry("objects", self.objects)?;
         map.serialize_entry("children", self.children)?;
         map.serialize_entry("reads", self.reads)?;
         map.serialize_entry("finalizes", &self.finalizes)?;

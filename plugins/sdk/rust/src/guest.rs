@@ -9,7 +9,7 @@ use bindings::{
 };
 
 use crate::{
-    Answer, Composite, Cx, Error, Level, Outcome, Resource, Result,
+    Answer, Cx, Error, Level, Observed, Outcome, Plugin, Result,
     context::{Group, Host},
     describe::KindRef,
 };
@@ -30,7 +30,7 @@ pub use bindings::export;
 /// What the module exports for a plugin.
 pub struct Exported<P>(PhantomData<P>);
 
-impl<P: Composite> controller::Guest for Exported<P> {
+impl<P: Plugin> controller::Guest for Exported<P> {
     fn describe(_config: String) -> Result<String, String> {
         serde_json::to_string(&P::DESCRIPTION).map_err(|error| error.to_string())
     }
@@ -46,11 +46,8 @@ impl<P: Composite> controller::Guest for Exported<P> {
     }
 }
 
-fn run<P: Composite>(request: types::Request) -> Result<types::Response> {
-    let object: P::Object = serde_json::from_str(&request.object).map_err(|error| {
-        let KindRef { api_version, kind } = P::DESCRIPTION.object;
-        Error::terminal(format!("the object is no {kind} of {api_version}: {error}"))
-    })?;
+fn run<P: Plugin>(request: types::Request) -> Result<types::Response> {
+    let object = P::Object::read(&request.object)?;
     let cx = Cx {
         host: Box::new(Imports),
         cluster: request.cluster,
@@ -108,8 +105,8 @@ impl<S: serde::Serialize> TryFrom<Answer<S>> for types::Response {
         Ok(Self {
             children: answer.children,
             status: status.map_err(|error| Error::retry(format!("the status is no JSON: {error}")))?,
-            labels: Vec::new(),
-            annotations: Vec::new(),
+            labels: answer.labels.into_iter().collect(),
+            annotations: answer.annotations.into_iter().collect(),
             events: events
                 .map(|event| types::Event { warning: event.warning, reason: event.reason, message: event.message })
                 .collect(),

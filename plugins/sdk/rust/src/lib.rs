@@ -60,18 +60,20 @@ mod error;
 pub mod guest;
 #[cfg(feature = "k8s")]
 pub mod k8s;
+mod object;
 mod resource;
 #[cfg(not(target_family = "wasm"))]
 pub mod testing;
 
-pub use answer::{Answer, Composite, Event, Owns, answer};
+pub use answer::{Answer, Decorates, Event, Owns, Plugin, answer};
 pub use context::{Cx, Level};
 pub use error::{Error, OrWait, Outcome, Result};
+pub use object::{Object, Observed};
 pub use resource::{Metadata, Resource};
 pub use serde_json::{self, json};
-pub use trimtab_sdk_macros::{Resource, composite};
+pub use trimtab_sdk_macros::{Resource, composite, decorator};
 
 /// What a plugin usually names.
 pub mod prelude {
-    pub use crate::{Answer, Cx, Error, Level, Metadata, OrWait, Resource, Result, answer, json};
+    pub use crate::{Answer, Cx, Error, Level, Metadata, Object, OrWait, Resource, Result, answer, json};
 }

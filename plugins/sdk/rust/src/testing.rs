@@ -34,7 +34,7 @@ use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
 
 use crate::{
-    Answer, Composite, Cx, Event, Level, Resource,
+    Answer, Cx, Event, Level, Object, Observed, Plugin, Resource,
     context::{Group, Host},
     describe::KindRef,
     resource::to_json,
@@ -160,8 +160,15 @@ impl Host for Objects {
     }
 }
 
+impl Object {
+    /// What a decorator of several kinds is given for an object.
+    pub fn of<R: Resource + Serialize>(object: &R) -> Self {
+        Self::read(&to_json(object)).expect("to_json writes apiVersion, kind and metadata")
+    }
+}
+
 /// What a plugin says of itself: `description::<SiteStatus>()`.
-pub fn description<P: Composite>() -> Value {
+pub fn description<P: Plugin>() -> Value {
     serde_json::to_value(P::DESCRIPTION).expect("a description is made of strings, lists and numbers")
 }
 
@@ -187,6 +194,16 @@ impl<S> Answer<S> {
     /// The desired status.
     pub fn desired_status(&self) -> Option<&S> {
         self.status.as_ref()
+    }
+
+    /// The labels that are to be set, or removed.
+    pub fn desired_labels(&self) -> &BTreeMap<String, Option<String>> {
+        &self.labels
+    }
+
+    /// The annotations that are to be set, or removed.
+    pub fn desired_annotations(&self) -> &BTreeMap<String, Option<String>> {
+        &self.annotations
     }
 
     /// The events.

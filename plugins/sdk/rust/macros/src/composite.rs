@@ -1,5 +1,5 @@
-//! `#[composite]`: the description from the attribute, the proof that only
-//! declared kinds are children, and the exports of the module.
+//! `#[composite]` and `#[decorator]`: the description from the attribute, the proof
+//! that only declared kinds are children, and the exports of the module.
 
 use proc_macro2::TokenStream;
 use quote::quote;
@@ -16,12 +16,24 @@ const KINDS_MAX: usize = 32;
 /// The description's schema allows no longer one: a week.
 const RESYNC_SECONDS_MAX: u32 = 604_800;
 
-pub fn expand(options: TokenStream, item: TokenStream) -> Result<TokenStream> {
+/// What the plugin is to its objects.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    Composite,
+    Decorator,
+}
+
+pub fn expand(role: Role, options: TokenStream, item: TokenStream) -> Result<TokenStream> {
     let options: Options = syn::parse2(options)?;
     let function: ItemFn = syn::parse2(item)?;
     let object = object_type(&function)?;
     let status = status_type(&function)?;
     let name = &function.sig.ident;
+    let objects = objects(role, &options, &function, object)?;
+    let (role, decorates) = match role {
+        Role::Composite => (quote!(Composite), None),
+        Role::Decorator => (quote!(Decorator), Some(quote!(impl ::trimtab::Decorates for #status {}))),
+    };
 
     let children = options.children.iter().map(|Declared { of, value }| {
         let update = value.as_ref().map_or_else(|| quote!(InPlace), |value| value.update.clone());
@@ -34,7 +46,6 @@ pub fn expand(options: TokenStream, item: TokenStream) -> Result<TokenStream> {
         let namespace = optional(value.as_ref());
         quote!(::trimtab::describe::Read { of: ::trimtab::describe::KindRef::of::<#of>(), namespace: #namespace })
     });
-    let selector = optional(options.selector.as_ref());
     let resync = optional(options.resync.as_ref());
     let finalizes = options.finalizes;
     let owned = options.children.iter().map(|child| &child.of);
@@ -44,11 +55,13 @@ pub fn expand(options: TokenStream, item: TokenStream) -> Result<TokenStream> {
 
         #(impl ::trimtab::Owns<#owned> for #status {})*
 
-        impl ::trimtab::Composite for #status {
+        #decorates
+
+        impl ::trimtab::Plugin for #status {
             type Object = #object;
             const DESCRIPTION: ::trimtab::describe::Description = ::trimtab::describe::Description {
-                object: ::trimtab::describe::KindRef::of::<#object>(),
-                selector: #selector,
+                role: ::trimtab::describe::Role::#role,
+                objects: &[#(#objects),*],
                 children: &[#(#children),*],
                 reads: &[#(#reads),*],
                 finalizes: #finalizes,
@@ -63,7 +76,7 @@ pub fn expand(options: TokenStream, item: TokenStream) -> Result<TokenStream> {
         // Natively only tests call it; that is no reason to call it unused.
         #[cfg(not(target_family = "wasm"))]
         const _: fn(#object, &::trimtab::Cx) -> ::trimtab::Result<::trimtab::Answer<#status>> =
-            <#status as ::trimtab::Composite>::reconcile;
+            <#status as ::trimtab::Plugin>::reconcile;
 
         #[cfg(target_family = "wasm")]
         const _: () = {
@@ -71,6 +84,44 @@ pub fn expand(options: TokenStream, item: TokenStream) -> Result<TokenStream> {
             ::trimtab::guest::export!(Exported with_types_in ::trimtab::guest::bindings);
         };
     })
+}
+
+/// The kinds that it reconciles: that of the function's parameter, or those that
+/// the attribute of a decorator lists.
+fn objects(role: Role, options: &Options, function: &ItemFn, object: &Type) -> Result<Vec<TokenStream>> {
+    let described = |of: &Type, labels: Option<&LitStr>, annotations: Option<&LitStr>| {
+        let (labels, annotations) = (optional(labels), optional(annotations));
+        quote!(::trimtab::describe::Object {
+            of: ::trimtab::describe::KindRef::of::<#of>(),
+            label_selector: #labels,
+            annotation_selector: #annotations,
+        })
+    };
+    let Options { objects, annotated, selector, .. } = options;
+    if role == Role::Composite {
+        if let Some(Declared { of, .. }) = objects.iter().chain(annotated).next() {
+            return Err(Error::new(of.span(), "a composite reconciles the kind of its function's first parameter"));
+        }
+        return Ok(vec![described(object, selector.as_ref(), None)]);
+    }
+    if let Some(selector) = selector {
+        return Err(Error::new(selector.span(), "a decorator selects for each kind: `objects(Kind = \"tier=web\")`"));
+    }
+    if objects.is_empty() {
+        return Err(Error::new(function.sig.span(), "a decorator names its kinds: `objects(Kind, …)`"));
+    }
+    if let Some(stray) =
+        annotated.iter().find(|annotated| !objects.iter().any(|object| same(&object.of, &annotated.of)))
+    {
+        return Err(Error::new(stray.of.span(), "this kind is not among the `objects(…)`"));
+    }
+    let annotations = |of: &Type| annotated.iter().find(|annotated| same(&annotated.of, of))?.value.as_ref();
+    Ok(objects.iter().map(|Declared { of, value }| described(of, value.as_ref(), annotations(of))).collect())
+}
+
+/// Whether two types are written alike.
+fn same(one: &Type, other: &Type) -> bool {
+    quote!(#one).to_string() == quote!(#other).to_string()
 }
 
 fn optional(value: Option<&impl quote::ToTokens>) -> TokenStream {
@@ -82,7 +133,7 @@ fn optional(value: Option<&impl quote::ToTokens>) -> TokenStream {
 
 /// The type of the first parameter.
 fn object_type(function: &ItemFn) -> Result<&Type> {
-    let shape = "a composite is `fn reconcile(object: Object, cx: &Cx) -> Result<Answer<Status>>`";
+    let shape = "a plugin is `fn reconcile(object: Object, cx: &Cx) -> Result<Answer<Status>>`";
     if function.sig.inputs.len() != 2 {
         return Err(Error::new(function.sig.span(), shape));
     }
@@ -95,11 +146,11 @@ fn object_type(function: &ItemFn) -> Result<&Type> {
 /// `Status` of `Result<Answer<Status>>`.
 fn status_type(function: &ItemFn) -> Result<&Type> {
     let ReturnType::Type(_, returned) = &function.sig.output else {
-        return Err(Error::new(function.sig.span(), "a composite returns `Result<Answer<Status>>`"));
+        return Err(Error::new(function.sig.span(), "a plugin returns `Result<Answer<Status>>`"));
     };
     argument(returned, "Result")
         .and_then(|answer| argument(answer, "Answer"))
-        .ok_or_else(|| Error::new(returned.span(), "a composite returns `Result<Answer<Status>>`"))
+        .ok_or_else(|| Error::new(returned.span(), "a plugin returns `Result<Answer<Status>>`"))
 }
 
 /// `T` of `NAME<T>`.
@@ -153,6 +204,8 @@ impl Parse for Strategy {
 
 #[derive(Default)]
 struct Options {
+    objects: Vec<Declared<LitStr>>,
+    annotated: Vec<Declared<LitStr>>,
     children: Vec<Declared<Strategy>>,
     reads: Vec<Declared<LitStr>>,
     selector: Option<LitStr>,
@@ -166,13 +219,16 @@ impl Parse for Options {
         while !input.is_empty() {
             let option: Ident = input.parse()?;
             match option.to_string().as_str() {
+                "objects" => options.objects = list(input)?,
+                "annotated" => options.annotated = list(input)?,
                 "children" => options.children = list(input)?,
                 "reads" => options.reads = list(input)?,
                 "selector" => options.selector = Some(assigned(input)?),
                 "resync" => options.resync = Some(seconds(&assigned(input)?)?),
                 "finalizes" => options.finalizes = true,
                 _ => {
-                    let expected = "expected `children(…)`, `reads(…)`, `selector = …`, `resync = …` or `finalizes`";
+                    let expected = "expected `children(…)`, `reads(…)`, `selector = …`, `resync = …` or `finalizes`, \
+                                    and for a decorator `objects(…)` or `annotated(…)`";
                     return Err(Error::new(option.span(), expected));
                 }
             }
@@ -226,7 +282,22 @@ mod tests {
         let function = quote!(
             fn reconcile(site: Site, cx: &Cx) -> Result<Answer<SiteStatus>> {}
         );
-        expand(options, function).map(|_| ()).expect_err("the attribute has a fault").to_string()
+        expand(Role::Composite, options, function).map(|_| ()).expect_err("the attribute has a fault").to_string()
+    }
+
+    #[test]
+    fn a_decorator_names_its_kinds_and_a_composite_none() {
+        let decorator = |options: TokenStream| {
+            let function = quote!(
+                fn decorate(object: Object, cx: &Cx) -> Result<Answer<Nothing>> {}
+            );
+            expand(Role::Decorator, options, function).map(|_| ()).map_err(|error| error.to_string())
+        };
+        assert_eq!(decorator(quote!(objects(Pod = "a", Service), annotated(Service = "b"))), Ok(()));
+        assert!(decorator(quote!(children(A))).unwrap_err().contains("names its kinds"));
+        assert!(decorator(quote!(objects(Pod), annotated(Service = "b"))).unwrap_err().contains("not among"));
+        assert!(decorator(quote!(objects(Pod), selector = "a")).unwrap_err().contains("for each kind"));
+        assert!(refusal(quote!(objects(Pod))).contains("first parameter"));
     }
 
     #[test]
@@ -276,11 +347,11 @@ mod tests {
             ),
         ];
         for shape in shapes {
-            assert!(expand(TokenStream::new(), shape.clone()).is_err(), "{shape}");
+            assert!(expand(Role::Composite, TokenStream::new(), shape.clone()).is_err(), "{shape}");
         }
         let qualified = quote!(
             fn f(site: a::Site, cx: &Cx) -> trimtab::Result<trimtab::Answer<a::Status>> {}
         );
-        assert!(expand(TokenStream::new(), qualified).is_ok());
+        assert!(expand(Role::Composite, TokenStream::new(), qualified).is_ok());
     }
 }

@@ -1,4 +1,4 @@
-//! The attribute `composite` and the derive `Resource` of `trimtab-sdk`, where
+//! The attributes `composite` and `decorator` and the derive `Resource` of `trimtab-sdk`, where
 //! they are documented.
 #![forbid(unsafe_code)]
 
@@ -6,6 +6,8 @@ use proc_macro::TokenStream;
 
 mod composite;
 mod resource;
+
+use composite::Role;
 
 /// Makes a function the plugin: what it owns and reads is said in the attribute,
 /// what it reconciles is the type of its first parameter.
@@ -26,7 +28,30 @@ mod resource;
 /// checks that an answer has no children but the declared ones.
 #[proc_macro_attribute]
 pub fn composite(options: TokenStream, item: TokenStream) -> TokenStream {
-    composite::expand(options.into(), item.into()).unwrap_or_else(syn::Error::into_compile_error).into()
+    composite::expand(Role::Composite, options.into(), item.into())
+        .unwrap_or_else(syn::Error::into_compile_error)
+        .into()
+}
+
+/// Makes a function a plugin that adds to objects which somebody else owns: to
+/// those of several kinds, each with a selector by label and one by annotation.
+///
+/// ```text
+/// #[trimtab::decorator(
+///     objects(Namespace = "team", Service),  // Services whatever their labels
+///     annotated(Service = "example.dev/on"), // and with this annotation
+///     children(ConfigMap),                   // and the rest as for `composite`
+/// )]
+/// fn decorate(object: Object, cx: &Cx) -> Result<Answer<TeamStatus>>
+/// ```
+///
+/// A decorator of one kind may take that type instead of `Object`. One that has no
+/// status to write has an empty struct in its place.
+#[proc_macro_attribute]
+pub fn decorator(options: TokenStream, item: TokenStream) -> TokenStream {
+    composite::expand(Role::Decorator, options.into(), item.into())
+        .unwrap_or_else(syn::Error::into_compile_error)
+        .into()
 }
 
 /// Makes a struct with a field `metadata: Metadata` an object of a kind:
