@@ -45,12 +45,12 @@ async fn a_namespace_is_decorated_by_two_as_long_as_it_matches_and_then_left_as_
     assert_eq!(both.await["metadata"]["finalizers"], json!(["trimtab.dev/audit"]));
 
     // A later hand has the last word, and a new wish is followed.
-    scene.api.merge(&namespace, &json!({ "metadata": { "labels": { "example.dev/audited": "by hand" } } })).await;
+    scene.api.merge(&namespace, &json!({ "metadata": { "labels": { "example.dev/audited": "by-hand" } } })).await;
     scene.api.merge(&namespace, &json!({ "metadata": { "labels": { "team": "green" } } })).await;
     let green = scene.sees("the new team is billed", &namespace, |it| {
         (label(it, "example.dev/billed-to") == Some("green")).then(|| it.clone())
     });
-    assert_eq!(label(&green.await, "example.dev/audited"), Some("by hand"));
+    assert_eq!(label(&green.await, "example.dev/audited"), Some("by-hand"));
 
     let matches_no_more =
         json!({ "labels": { "team": null, "example.dev/audited": null }, "annotations": { "audit": null } });

@@ -18,6 +18,7 @@ mod outages;
 mod process;
 mod rbac;
 mod refusals;
+mod release;
 mod restart;
 mod rolling;
 mod story;

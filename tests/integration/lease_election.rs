@@ -10,7 +10,7 @@ use serde_json::Value;
 use support::{SOON, TestEnv};
 use tokio::{sync::watch, task::JoinHandle, time::Instant};
 use tokio_util::sync::CancellationToken;
-use trimtab_cluster::lease::{Candidate, LeaseState};
+use trimtab_cluster::lease::{Candidate, LeaseState, Recorded};
 use trimtab_core::{
     election::Timings,
     env::Env,
@@ -76,7 +76,7 @@ async fn leader(control_plane: &ControlPlane) -> (String, Running) {
 /// Another one, which has read what the leader recorded.
 async fn standby_that_knows(control_plane: &ControlPlane, namespace: &str, first: &Running) -> (Running, Incumbents) {
     let site = BTreeMap::from([(GroupKind::new("demo.dev/v1", "Site"), Lineage::new("site").unwrap())]);
-    first.candidate.record(site.clone());
+    first.candidate.record(Recorded { incumbents: site.clone(), ..Recorded::default() });
     let mut second = Running::new(control_plane, namespace, "second").await;
     second.standing_by("first").await;
     let recorded = async || (second.candidate.incumbents() == site).then_some(());
@@ -94,7 +94,7 @@ async fn a_release_hands_over_within_a_second_and_what_was_recorded_stays() {
     let control_plane = ControlPlane::shared().await;
     let (namespace, first) = leader(control_plane).await;
     let (mut second, site) = standby_that_knows(control_plane, &namespace, &first).await;
-    second.candidate.record(BTreeMap::new());
+    second.candidate.record(Recorded::default());
     control_plane.kubectl(&["annotate", "lease", first.candidate.name(), "-n", &namespace, "someone=else"]);
     assert!(first.leads() && !second.leads());
 

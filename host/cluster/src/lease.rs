@@ -24,7 +24,10 @@ use trimtab_core::{
 };
 
 use self::object::Lease;
-pub use self::{object::name, sightings::Sightings};
+pub use self::{
+    object::{LINEAGES, Recorded, name},
+    sightings::Sightings,
+};
 use crate::request::{self, RequestError};
 
 /// News that wait for the elector while a request of its own is under way. A
@@ -71,7 +74,7 @@ pub struct Candidate {
     /// What the Lease was seen or written as last; also after it was deleted.
     last: Mutex<Option<Lease>>,
     /// What the leader wants to be recorded in it.
-    recorded: Mutex<Option<BTreeMap<GroupKind, Lineage>>>,
+    recorded: Mutex<Option<Recorded>>,
 }
 
 /// What a watch saw.
@@ -133,11 +136,11 @@ impl Candidate {
         self.last().as_ref().map(Lease::incumbents).unwrap_or_default()
     }
 
-    /// Says which lineage has which kind: written with the next renewal of a
-    /// Lease that is held. Taking one leaves what the last holder recorded, so
+    /// Says which lineages there are, and which has which kind: written with the
+    /// next renewal of a Lease that is held. Taking one leaves what the last holder recorded, so
     /// that it can be read before it is replaced.
-    pub fn record(&self, incumbents: BTreeMap<GroupKind, Lineage>) {
-        *self.recorded.lock().unwrap_or_else(PoisonError::into_inner) = Some(incumbents);
+    pub fn record(&self, recorded: Recorded) {
+        *self.recorded.lock().unwrap_or_else(PoisonError::into_inner) = Some(recorded);
     }
 
     /// Stands for the Lease until `stop`, then releases it.
@@ -284,7 +287,7 @@ impl Candidate {
             proposal,
             lease: self.timings.lease,
             now: self.env.wall(),
-            incumbents: recorded,
+            recorded,
         };
         Some(change.of(last))
     }

@@ -20,6 +20,7 @@ use serde_json::{Map, Value, json};
 use crate::{
     hash::Hash,
     id::Lineage,
+    inherit::Inherit,
     kind::Kind,
     object::{Meta, Object},
     write::{Action, Seen, Write},
@@ -101,12 +102,10 @@ pub fn decide(object: &Object, kind: &Kind, lineage: &Lineage, wanted: &Decorati
 }
 
 /// The one write that takes away all that a lineage has left in the metadata of
-/// an object, its finalizer among it, if there is anything.
-pub fn release(object: &Object, kind: &Kind, lineage: &Lineage) -> Option<Write> {
+/// an object, its finalizer and those that it inherits among it, if there is
+/// anything.
+pub fn release(object: &Object, kind: &Kind, lineage: &Lineage, inherit: &Inherit) -> Option<Write> {
     let meta = &object.meta;
-    if !holds(meta, lineage) {
-        return None;
-    }
     let (mark, finalizer) = (lineage.decorator_mark(), lineage.finalizer());
     let (left, live) = (record(meta, lineage), Live::of(object));
     let nothing = Keys::new();
@@ -114,7 +113,8 @@ pub fn release(object: &Object, kind: &Kind, lineage: &Lineage) -> Option<Write>
     let mut annotations = step(&nothing, &left.annotations, &live.annotations).patch;
     labels.extend(meta.label(&mark).map(|_| (mark.clone(), Value::Null)));
     annotations.extend(meta.mark(&mark).map(|_| (mark, Value::Null)));
-    let kept = meta.finalizers.iter().filter(|held| ***held != *finalizer).collect::<Vec<_>>();
+    let stays = |held: &str| held != finalizer && !inherit.finalizers.contains(held);
+    let kept = meta.finalizers.iter().filter(|held| stays(held)).collect::<Vec<_>>();
     let mut patch = Map::new();
     if kept.len() < meta.finalizers.len() {
         patch.insert("finalizers".into(), json!(kept));
@@ -124,7 +124,7 @@ pub fn release(object: &Object, kind: &Kind, lineage: &Lineage) -> Option<Write>
             patch.insert(field.into(), keys.into());
         }
     }
-    Some(write(meta, kind, lineage, patch))
+    (!patch.is_empty()).then(|| write(meta, kind, lineage, patch))
 }
 
 fn write(object: &Meta, kind: &Kind, lineage: &Lineage, patch: Map<String, Value>) -> Write {

@@ -13,14 +13,14 @@ use tokio_util::sync::CancellationToken;
 use trimtab_cluster::{
     Client,
     gate::Lock,
-    lease::{Candidate, LeaseState},
+    lease::{Candidate, LeaseState, Recorded},
     store::Store,
     watches::Watches,
 };
 use trimtab_core::{
     claim::Seat,
     env::Env,
-    id::{InstanceId, Lineage},
+    id::{InstanceId, Lineage, SlotId},
 };
 
 use crate::{
@@ -65,13 +65,17 @@ impl Leading {
         self.settings.dry_run || self.deadline(instance).is_some_and(|deadline| self.env.elapsed() < deadline)
     }
 
-    /// Which instances are wanted from now on, and which lineage has which kind
-    /// in them: that goes into the Leases, so that restarts and leaders agree.
-    pub fn set(&self, instances: BTreeSet<InstanceId>, holders: &BTreeMap<Seat, Lineage>) {
+    /// Which instances are wanted from now on, with the slots that the folder has,
+    /// and which lineage has which kind in them: that goes into the Leases, so that
+    /// restarts and leaders agree.
+    pub fn set(&self, slots: &BTreeSet<SlotId>, holders: &BTreeMap<Seat, Lineage>) {
         for (id, instance) in &*self.read() {
             let kinds = holders.iter().filter(|((of, _), _)| of == id);
-            instance.candidate.record(kinds.map(|((_, kind), lineage)| (kind.clone(), lineage.clone())).collect());
+            let incumbents = kinds.map(|((_, kind), lineage)| (kind.clone(), lineage.clone())).collect();
+            let lineages = slots.iter().filter(|slot| slot.instance == *id).map(|slot| slot.stem.lineage()).collect();
+            instance.candidate.record(Recorded { incumbents, lineages });
         }
+        let instances = slots.iter().map(|slot| slot.instance.clone()).collect::<BTreeSet<_>>();
         self.wanted.send_if_modified(|wanted| std::mem::replace(wanted, instances.clone()) != instances);
     }
 

@@ -24,7 +24,7 @@ use trimtab_wasm::{Called, Group, Request, Response};
 
 use crate::{
     gather::Job,
-    generation::ObjectNeeds,
+    generation::{Loaded, ObjectNeeds},
     lookups::{self, StoreLookup},
     memory::{Remembered, Unseen},
     trouble::Trouble,
@@ -270,12 +270,13 @@ impl Run<'_> {
     /// What lets the object go, or takes the finalizer from one that needs it no
     /// more, once all else is done.
     fn last(&self, finalized: bool, needed: bool) -> Option<Write> {
-        let Job { object, leaving, .. } = self.job;
-        if object.meta.deleting || *leaving {
-            let release = || decorate::release(object, &self.needs().kind, &self.key.lineage);
+        let Job { object, generation, leaving, .. } = self.job;
+        let Loaded { description, policy, .. } = &*generation.loaded;
+        if *leaving {
+            let release = || decorate::release(object, &self.needs().kind, &self.key.lineage, &policy.inherit);
             return finalized.then(release).flatten();
         }
-        let done = !needed && !self.job.generation.loaded.description.finalizes;
+        let done = if object.meta.deleting { finalized } else { !needed && !description.finalizes };
         done.then(|| self.finalizer(false)).flatten()
     }
 

@@ -352,8 +352,8 @@ impl Slots {
         let settling = self.slots.keys().filter_map(|id| self.settling(id)).collect();
         self.published.serving.store(Arc::new(Serving { table, generations, settling }));
         self.rooms.queue.limit(self.concurrency());
-        let instances = self.slots.keys().map(|id| id.instance.clone()).collect();
-        self.rooms.leading.set(instances, &self.claims().holders);
+        let slots = self.slots.keys().cloned().collect();
+        self.rooms.leading.set(&slots, &self.claims().holders);
     }
 
     /// How many objects of a lineage are worked on at once: where its files say

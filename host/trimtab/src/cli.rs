@@ -38,6 +38,8 @@ pub enum Command {
     /// Move controllers of another host here.
     #[command(subcommand)]
     Migrate(Migrate),
+    /// Take away the finalizers of plugins that no host serves any more.
+    Release(ReleaseArgs),
     /// Say whether a file is a plugin, what it says of itself and what it would be allowed.
     Check(CheckArgs),
     /// Compile a plugin; the host runs this as a child process, so that a bad file harms nobody.
@@ -181,6 +183,23 @@ pub struct MigrateArgs {
     /// The controllers, and the CustomResourceDefinitions of their kinds: files, and folders of them.
     #[arg(required = true, value_name = "FILE|DIR")]
     pub files: Vec<PathBuf>,
+}
+
+/// Flags of `trimtab release`.
+#[derive(Args, Debug)]
+pub struct ReleaseArgs {
+    /// Only this lineage, repeatable; by default all that no Lease names.
+    #[arg(long = "lineage", value_name = "LINEAGE")]
+    pub lineages: Vec<String>,
+    /// Take away what decorators have set on objects, too: labels, annotations and marks.
+    #[arg(long)]
+    pub marks: bool,
+    /// Say what would be done, and do nothing.
+    #[arg(long)]
+    pub dry_run: bool,
+    /// The kubeconfig; without it KUBECONFIG, ~/.kube/config or the pod's own account.
+    #[arg(long, value_name = "FILE")]
+    pub kubeconfig: Option<PathBuf>,
 }
 
 /// Flags of `trimtab demo`.

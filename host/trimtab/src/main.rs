@@ -13,6 +13,7 @@ mod migrate;
 mod os_env;
 mod plural;
 mod rbac;
+mod release;
 mod run;
 mod screen;
 mod signals;
@@ -45,6 +46,7 @@ fn main() -> ExitCode {
         cli::Command::Migrate(cli::Migrate::Metacontroller(args)) => migrate::main(args),
         cli::Command::Demo(args) => demo::main(args),
         cli::Command::Test(args) => return test::main(&args),
+        cli::Command::Release(args) => release::main(args),
         cli::Command::Check(args) => check::main(args),
         cli::Command::Compile(args) => {
             return trimtab_wasm::compile(&args.input, &args.output, CompileLimits::default());

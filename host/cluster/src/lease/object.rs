@@ -1,7 +1,10 @@
 //! The Lease as an object: its name, what is read out of it, and what a write
 //! changes. Fields and annotations that are not ours stay as they are.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use serde_json::{Map, Value, json};
 use trimtab_core::{
@@ -16,6 +19,9 @@ use crate::time::micro_time;
 const INSTANCE: &str = "trimtab.dev/instance-id";
 /// Which lineage has which kind: JSON, `{"Site.demo.dev": "site"}`.
 const INCUMBENTS: &str = "trimtab.dev/incumbents";
+/// All lineages that have a file in the instance's folder: a JSON list. Whose
+/// finalizers may be taken away is decided by it.
+pub const LINEAGES: &str = "trimtab.dev/lineages";
 
 /// `trimtab-<installation>`; other instances than the default one are told
 /// apart by a hash, since an id may hold what a name may not.
@@ -70,6 +76,15 @@ impl Lease {
     }
 }
 
+/// What the leader of an instance records.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Recorded {
+    /// Which lineage has which kind.
+    pub incumbents: BTreeMap<GroupKind, Lineage>,
+    /// All lineages that have a file.
+    pub lineages: BTreeSet<Lineage>,
+}
+
 /// What a write changes.
 pub struct Change<'a> {
     /// The Lease's name.
@@ -83,7 +98,7 @@ pub struct Change<'a> {
     /// The wall clock, for people to read.
     pub now: Duration,
     /// To be recorded; none: as it was.
-    pub incumbents: Option<&'a BTreeMap<GroupKind, Lineage>>,
+    pub recorded: Option<&'a Recorded>,
 }
 
 impl Change<'_> {
@@ -109,7 +124,9 @@ impl Change<'_> {
     fn annotate(&self, metadata: &mut Value) {
         let annotations = fields(&mut metadata["annotations"]);
         annotations.insert(INSTANCE.into(), json!(self.instance.as_str()));
-        if let Some(incumbents) = self.incumbents {
+        if let Some(Recorded { incumbents, lineages }) = self.recorded {
+            let lineages = lineages.iter().map(Lineage::as_str).collect::<Vec<_>>();
+            annotations.insert(LINEAGES.into(), json!(json!(lineages).to_string()));
             let recorded = incumbents.iter().map(|(kind, lineage)| (kind.to_string(), lineage.as_str()));
             let recorded = recorded.collect::<BTreeMap<_, _>>();
             annotations.insert(INCUMBENTS.into(), json!(json!(recorded).to_string()));
@@ -145,15 +162,11 @@ fn fields(value: &mut Value) -> &mut Map<String, Value> {
 mod tests {
     use super::*;
 
-    fn change_of(
-        proposal: &Proposal,
-        incumbents: Option<&BTreeMap<GroupKind, Lineage>>,
-        last: Option<&Lease>,
-    ) -> Value {
+    fn change_of(proposal: &Proposal, recorded: Option<&Recorded>, last: Option<&Lease>) -> Value {
         let instance = InstanceId::new("canary").expect("an id");
         let now = Duration::from_millis(1_000_000_000_007);
         let lease = Duration::from_secs(15);
-        Change { name: "l", instance: &instance, proposal, lease, now, incumbents }.of(last)
+        Change { name: "l", instance: &instance, proposal, lease, now, recorded }.of(last)
     }
 
     fn proposal(on: Option<u64>, holder: &str) -> Proposal {
@@ -190,10 +203,12 @@ mod tests {
     fn incumbents_are_read_as_they_were_written_also_after_a_deletion() {
         let kinds = [("demo.dev/v1", "Site"), ("v1", "Pod")].map(|(version, kind)| GroupKind::new(version, kind));
         let incumbents = kinds.into_iter().map(|kind| (kind, Lineage::new("site").expect("a lineage"))).collect();
-        let mut written = change_of(&proposal(None, "me"), Some(&incumbents), None);
+        let recorded = Recorded { incumbents, lineages: [Lineage::new("team").expect("a lineage")].into() };
+        let mut written = change_of(&proposal(None, "me"), Some(&recorded), None);
+        assert_eq!(written["metadata"]["annotations"][LINEAGES], r#"["team"]"#);
         written["metadata"]["resourceVersion"] = json!("8");
         let stored = Lease::of(written).expect("a Lease");
-        assert_eq!(stored.incumbents(), incumbents);
+        assert_eq!(stored.incumbents(), recorded.incumbents);
         let again = change_of(&proposal(None, "me"), None, Some(&stored));
         assert!(again["metadata"].get("resourceVersion").is_none());
         assert_eq!(again["metadata"]["annotations"], stored.object["metadata"]["annotations"]);

@@ -107,9 +107,9 @@ fn release_takes_all_that_is_ours_and_nothing_else() {
     assert_eq!(hold(&held.meta, &kind(), &lineage("team")), None);
     let (set, ..) = decorated(held, "team", &labels([("a", Some("1"))]));
     let (set, ..) = decorated(set, "other", &labels([("b", Some("1"))]));
-    let released = patched(&set, &release(&set, &kind(), &lineage("team")).unwrap());
+    let released = patched(&set, &release(&set, &kind(), &lineage("team"), &Inherit::default()).unwrap());
     assert!(!holds(&released.meta, &lineage("team")) && holds(&released.meta, &lineage("other")));
-    assert_eq!(release(&released, &kind(), &lineage("team")), None);
+    assert_eq!(release(&released, &kind(), &lineage("team"), &Inherit::default()), None);
     let metadata = &released.value()["metadata"];
     assert_eq!((&metadata["finalizers"], &metadata["labels"]), (&json!(["other"]), &json!({"x": "y", "b": "1"})));
 }
@@ -148,7 +148,7 @@ proptest! {
         }
         for at in 0..wishes.len() {
             let lineage = lineage(&format!("d{at}"));
-            if let Some(write) = release(&object, &kind(), &lineage) {
+            if let Some(write) = release(&object, &kind(), &lineage, &Inherit::default()) {
                 object = patched(&object, &write);
             }
             prop_assert!(!holds(&object.meta, &lineage));
