@@ -121,7 +121,7 @@ async fn children(world: &World) -> Result<Vec<Value>, Box<dyn Error>> {
 /// Disturbs each write of a run in each way.
 fn disturb(end: End) {
     let writes = run(end, None);
-    for what in [What::CrashBefore, What::CrashAfter, What::AnswerLost, What::Late] {
+    for what in [What::CrashAfter, What::AnswerLost, What::Late] {
         for write in 1..=writes {
             run(end, Some(Fault { when: When::Write(write), what: what.clone() }));
         }
