@@ -4,7 +4,8 @@
 //!   last renewal has reached the API within the deadline, and no other host
 //!   has taken the Lease since.
 //! - What is not ours keeps all but its status and its metadata. What belongs to
-//!   nobody may become ours, where a policy says that its kind is adopted.
+//!   nobody may become ours, where a policy says that its kind is adopted, and what
+//!   another controller made under an owner of ours, where it is inherited.
 
 use std::{
     collections::BTreeMap,
@@ -56,6 +57,8 @@ pub(crate) struct Accepted<'a> {
     pub body: &'a Value,
     /// Whether a policy adopts what is of its kind.
     pub adopted: bool,
+    /// Whether a policy inherits what is of its kind.
+    pub inherited: bool,
     /// What was there before.
     pub before: Option<&'a Value>,
     /// What is there now.
@@ -158,10 +161,14 @@ fn spares_others(write: &Accepted<'_>) -> Result<(), String> {
     let Some(after) = write.after else {
         // Whoever takes the last finalizer away ends what somebody else has asked for.
         let asked_for = before["metadata"]["deletionTimestamp"].is_string();
-        return if asked_for { Ok(()) } else { Err("it was not ours to delete".to_owned()) };
+        let inherited = write.inherited && controller(before).is_some();
+        return if asked_for || inherited { Ok(()) } else { Err("it was not ours to delete".to_owned()) };
     };
-    let free = !before["metadata"]["ownerReferences"].as_array().is_some_and(|owners| owners.iter().any(is_controller));
-    if write.adopted && free && is_marked(after) {
+    let taken = match controller(before) {
+        None => write.adopted,
+        owner => write.inherited && owner == controller(after),
+    };
+    if taken && is_marked(after) {
         return Ok(());
     }
     let fields = [before, after].into_iter().filter_map(Value::as_object).flat_map(serde_json::Map::keys);
@@ -172,8 +179,10 @@ fn spares_others(write: &Accepted<'_>) -> Result<(), String> {
     }
 }
 
-fn is_controller(owner: &Value) -> bool {
-    owner["controller"] == true
+/// The uid of an object's controller.
+fn controller(object: &Value) -> Option<&Value> {
+    let mut owners = object["metadata"]["ownerReferences"].as_array()?.iter();
+    owners.find(|owner| owner["controller"] == true).map(|owner| &owner["uid"])
 }
 
 /// Whether an object says that a plugin made it.
@@ -206,6 +215,7 @@ mod tests {
             leases: &leases,
             body: &body,
             adopted: false,
+            inherited: false,
             before,
             after,
         });

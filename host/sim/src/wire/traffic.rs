@@ -1,7 +1,7 @@
 //! What all wires of a world share: the API at their other end, the log, what
 //! is still to go wrong, and the rules.
 
-use std::{convert::Infallible, sync::Arc, time::Duration};
+use std::{collections::BTreeSet, convert::Infallible, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use http::{Request, Response};
@@ -166,13 +166,15 @@ impl Traffic {
             self.audit.lease_written(process, &body, self.clock.elapsed());
         } else if asked.is_audited() {
             let after = self.read(asked.place()).await;
+            let object = before.as_ref().unwrap_or(&body);
             self.audit.accepted(&Accepted {
                 process,
                 place: asked.place(),
                 sent: sent.at,
                 leases: &sent.leases,
                 body: &body,
-                adopted: self.adopts(&body),
+                adopted: self.takes_over(object, |policy| &policy.adopt),
+                inherited: self.takes_over(object, |policy| &policy.inherit.children),
                 before: before.as_ref(),
                 after: after.as_ref(),
             });
@@ -181,12 +183,12 @@ impl Traffic {
     }
 
     /// Whether a policy in the folder takes over what is of an object's kind.
-    fn adopts(&self, object: &Value) -> bool {
+    fn takes_over(&self, object: &Value, kinds: fn(&Policy) -> &BTreeSet<GroupKind>) -> bool {
         let text = |field: &str| object[field].as_str().unwrap_or_default();
         let kind = GroupKind::new(text("apiVersion"), text("kind"));
         let folder = self.folder.get();
         let mut policies = folder.slots.values().filter_map(|source| Policy::parse(source.policy.as_deref()?).ok());
-        policies.any(|policy| policy.adopt.contains(&kind))
+        policies.any(|policy| kinds(&policy).contains(&kind))
     }
 
     /// What is there now; nothing is awaited meanwhile.
