@@ -152,6 +152,9 @@ fn apiserver_args(address: SocketAddr, etcd: &str) -> Vec<String> {
         &format!("--etcd-servers={etcd}"),
         &format!("--secure-port={}", address.port()),
         &format!("--bind-address={}", address.ip()),
+        // Nobody's (RFC 5737): a machine without a route has no other, and one of the
+        // loopback is refused every ten seconds where the server writes it down.
+        "--advertise-address=192.0.2.1",
         "--cert-dir=certificates",
         "--token-auth-file=tokens.csv",
         "--authorization-mode=RBAC",
