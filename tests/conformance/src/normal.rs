@@ -31,6 +31,8 @@ static VERSION: LazyLock<Regex> = LazyLock::new(|| {
 static OLDEST: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"(<version> \()\d+").expect("a literal pattern"));
 static ALLOTTED_ADDRESS: LazyLock<Regex> =
     LazyLock::new(|| Regex::new(r"^10\.\d+\.\d+\.\d+$").expect("a literal pattern"));
+/// What stands before an object that is quoted, with its first two characters.
+const QUOTED: &str = "Invalid value: \"{";
 /// What a server draws for the end of a generated name.
 const SUFFIX_LENGTH: usize = 5;
 /// A time that is no further off than this is the time of the test.
@@ -136,11 +138,8 @@ impl Normal {
         }
         // Entries are sorted by time first, so their order depends on when a
         // second begins.
-        if let Some(Value::Array(entries)) = metadata.get_mut("managedFields") {
-            let field = |entry: &Value, name: &str| entry[name].as_str().unwrap_or_default().to_owned();
-            entries.sort_by_key(|entry| {
-                ["operation", "manager", "apiVersion", "subresource"].map(|name| field(entry, name))
-            });
+        if let Some(entries) = metadata.get_mut("managedFields") {
+            sort_managers(entries);
         }
     }
 
@@ -149,7 +148,7 @@ impl Normal {
     }
 
     fn text(&mut self, text: &str) -> String {
-        let mut text = text.to_owned();
+        let mut text = sort_quoted_managers(text);
         for (name, token) in &self.generated {
             text = text.replace(name, token);
         }
@@ -159,6 +158,26 @@ impl Normal {
         TIME.replace_all(&text, |found: &Captures<'_>| if is_now(&found[0]) { "<now>" } else { &found[0] }.to_owned())
             .into_owned()
     }
+}
+
+fn sort_managers(entries: &mut Value) {
+    let field = |entry: &Value, name: &str| entry[name].as_str().unwrap_or_default().to_owned();
+    let key = |entry: &Value| ["operation", "manager", "apiVersion", "subresource"].map(|name| field(entry, name));
+    entries.as_array_mut().into_iter().for_each(|entries| entries.sort_by_key(key));
+}
+
+/// A refusal may quote the whole object, entries and all.
+fn sort_quoted_managers(text: &str) -> String {
+    let Some(start) = text.find(QUOTED) else { return text.to_owned() };
+    let (before, quoted) = text.split_at(start + QUOTED.len() - 2);
+    let mut values = serde_json::Deserializer::from_str(quoted).into_iter::<String>();
+    let Some(Ok(object)) = values.next() else { return text.to_owned() };
+    let rest = &quoted[values.byte_offset()..];
+    let Ok(mut object) = serde_json::from_str::<Value>(&object) else { return text.to_owned() };
+    if let Some(entries) = object.pointer_mut("/metadata/managedFields") {
+        sort_managers(entries);
+    }
+    format!("{before}{}{rest}", Value::from(object.to_string()))
 }
 
 /// The real server goes through maps in random order, and so are its causes.
@@ -203,6 +222,18 @@ mod tests {
         assert_eq!(normal.normalise(json!({ "a": now })), json!({ "a": "<now>" }));
         let old = json!({ "a": "2020-01-01T00:00:00Z" });
         assert_eq!(normal.normalise(old.clone()), old);
+    }
+
+    #[test]
+    fn managers_in_a_quoted_object_stand_in_one_order() {
+        let quoted = |managers: [&str; 2]| {
+            let entries = managers.map(|manager| json!({ "manager": manager, "operation": "Update" }));
+            let object = json!({ "metadata": { "managedFields": entries } }).to_string();
+            json!({ "message": format!("patch: Invalid value: {}: wrong", Value::from(object)) })
+        };
+        let [one, other] = [["a", "b"], ["b", "a"]].map(|managers| Normal::default().normalise(quoted(managers)));
+        assert_eq!(one, other);
+        assert_eq!(one, quoted(["a", "b"]));
     }
 
     #[test]
