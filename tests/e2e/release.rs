@@ -19,7 +19,7 @@ fn release(scene: &Scene, flags: &[&str]) -> (bool, String) {
 
 #[tokio::test]
 async fn what_a_plugin_holds_that_is_gone_is_released_and_not_before() {
-    let scene = Scene::new().await;
+    let scene = Scene::alone().await;
     scene.define(MISBEHAVE);
     scene.copy("misbehave", "held.wasm");
     scene.write("held.toml", "[config]\ndescribe = \"finalizes\"\n");

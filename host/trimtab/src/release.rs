@@ -49,7 +49,7 @@ pub fn main(args: ReleaseArgs) -> anyhow::Result<()> {
         .context("connecting to the cluster")?;
         let discovery = Discovery::new(connection.client.clone());
         let release = Release { api: Local::new(connection.client), marks: args.marks, dry_run: args.dry_run };
-        let served = release.served().await?;
+        let served = release.served(!wanted.is_empty()).await?;
         if let Some((lineage, holder)) = wanted.iter().find_map(|lineage| served.get_key_value(lineage)) {
             bail!("{lineage} is served by {holder}: take its file out of the plugins folder, or stop that host, first");
         }
@@ -78,18 +78,32 @@ struct Release {
 }
 
 impl Release {
-    /// The lineages that are served, and by whom, as the Leases of all hosts say.
-    async fn served(&self) -> anyhow::Result<BTreeMap<Lineage, String>> {
+    /// The lineages that are served, and by whom, as the Leases of all hosts say. A
+    /// host that has just let go of its Lease may be back soon, so it counts, unless
+    /// the lineages to release are `named`.
+    async fn served(&self, named: bool) -> anyhow::Result<BTreeMap<Lineage, String>> {
         let leases = self.api.get(LEASES).await?.context("the server serves no Leases")?;
         let now = Timestamp::now();
-        let live = leases["items"].as_array().into_iter().flatten().filter(|lease| is_held(lease, now));
-        let lineages = live.flat_map(|lease| {
-            let text = lease["metadata"]["annotations"][LINEAGES].as_str().unwrap_or("[]");
-            let names = serde_json::from_str::<Vec<String>>(text).unwrap_or_default();
+        let ours = |lease: &&Value| lease["metadata"]["annotations"][marks::INSTANCE_LABEL].is_string();
+        let leases = leases["items"].as_array().into_iter().flatten().filter(ours);
+        let mut lineages = BTreeMap::new();
+        for lease in leases.filter(|lease| is_recent(lease, now)) {
             let holder = lease["spec"]["holderIdentity"].as_str().unwrap_or_default();
-            names.into_iter().filter_map(|name| Some((Lineage::new(&name).ok()?, holder.to_owned())))
-        });
-        Ok(lineages.collect())
+            if named && holder.is_empty() {
+                continue;
+            }
+            let said = lease["metadata"]["annotations"][LINEAGES].as_str().map(serde_json::from_str::<Vec<String>>);
+            let Some(Ok(names)) = said else {
+                let name = lease["metadata"]["name"].as_str().unwrap_or_default();
+                bail!(
+                    "the Lease {name} does not say yet which lineages {holder} serves: run this again in some seconds"
+                );
+            };
+            let names = names.iter().filter_map(|name| Lineage::new(name).ok());
+            let holder = if holder.is_empty() { "a host that stopped within the last minutes" } else { holder };
+            lineages.extend(names.map(|lineage| (lineage, holder.to_owned())));
+        }
+        Ok(lineages)
     }
 
     /// Looks at the objects of all kinds.
@@ -187,13 +201,11 @@ fn holders(object: &Meta) -> BTreeSet<Lineage> {
     finalizers.chain(decorators).filter_map(|name| Lineage::new(name).ok()).collect()
 }
 
-/// Whether somebody holds a Lease. A host that died holds it for a while yet, and a
+/// Whether a Lease was renewed not long ago. A host that died may come back, and a
 /// clock may be wrong, so it is given more time than by another host.
-fn is_held(lease: &Value, now: Timestamp) -> bool {
-    let spec = &lease["spec"];
-    let renewed = spec["renewTime"].as_str().and_then(|time| time.parse::<Timestamp>().ok());
-    let is_recent = |renewed: Timestamp| now.duration_since(renewed).unsigned_abs() < GONE;
-    spec["holderIdentity"].as_str().is_some_and(|holder| !holder.is_empty()) && renewed.is_some_and(is_recent)
+fn is_recent(lease: &Value, now: Timestamp) -> bool {
+    let renewed = lease["spec"]["renewTime"].as_str().and_then(|time| time.parse::<Timestamp>().ok());
+    renewed.is_some_and(|renewed| now.duration_since(renewed) < GONE.try_into().expect("minutes fit"))
 }
 
 /// The path of a kind's objects, in a namespace or in all.
@@ -211,13 +223,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_lease_is_held_until_its_holder_has_been_silent_for_long() {
+    fn a_lease_counts_until_its_holder_has_been_silent_for_long_and_by_a_clock_that_is_ahead_too() {
         let now: Timestamp = "2026-01-01T00:10:00Z".parse().unwrap();
-        let lease = |holder: &str, renewed: &str| json!({ "spec": { "holderIdentity": holder, "renewTime": renewed } });
-        assert!(is_held(&lease("host", "2026-01-01T00:09:00.000000Z"), now));
-        assert!(!is_held(&lease("host", "2026-01-01T00:04:00.000000Z"), now));
-        assert!(!is_held(&lease("", "2026-01-01T00:09:00.000000Z"), now));
-        assert!(!is_held(&json!({}), now));
+        let renewed_at = |time: &str| is_recent(&json!({ "spec": { "renewTime": time } }), now);
+        assert!(renewed_at("2026-01-01T00:09:00.000000Z"));
+        assert!(renewed_at("2026-01-01T00:20:00.000000Z"));
+        assert!(!renewed_at("2026-01-01T00:04:00.000000Z"));
+        assert!(!is_recent(&json!({}), now));
     }
 
     #[test]
