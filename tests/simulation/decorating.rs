@@ -102,6 +102,9 @@ async fn play(world: &mut World) -> Result<(), Box<dyn Error>> {
     expect("finalizers", keys(&json!({ "has": decorated["metadata"]["finalizers"] })), ["has"])?;
     let status = ["conditions", "observed", "one", "two"];
     expect("status", keys(&decorated["status"]), status)?;
+    if decorated["status"]["observed"] != 1 {
+        return Err(format!("the composite is given {} children and has one", decorated["status"]["observed"]).into());
+    }
 
     let matches_no_more = json!({ "metadata": { "labels": { "team": null }, "annotations": { "team": null } } });
     api.merge(OBJECT, &matches_no_more).await?;

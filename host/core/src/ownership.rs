@@ -67,6 +67,7 @@ impl Owner<'_> {
             namespace: (*place.namespace).into(),
             name: (*place.name).into(),
             uid: self.meta.uid.as_str().into(),
+            lineage: self.lineage.as_str().into(),
         }
     }
 
@@ -117,7 +118,8 @@ impl Owner<'_> {
 /// if both are: then the object gets back what it lost. A reference to another
 /// owner outweighs every mark, since the server's garbage collector acts on it.
 pub fn belongs_to(child: &Meta, owner: &Uid, lineage: &Lineage) -> bool {
-    let marked = || owner_mark(child).is_some_and(|mark| mark.uid == owner.as_str());
+    let names_both = |mark: OwnerMark| mark.uid == owner.as_str() && mark.lineage == lineage.as_str();
+    let marked = || owner_mark(child).is_some_and(names_both);
     let label = child.label(marks::PLUGIN_LABEL);
     let made_here = label.map_or_else(marked, |label| label == lineage.as_str());
     let owned = match child.controller() {
@@ -194,6 +196,8 @@ pub struct OwnerMark {
     pub name: String,
     /// The owner's uid.
     pub uid: String,
+    /// Who made the child: several lineages may serve one object.
+    pub lineage: String,
 }
 
 impl OwnerMark {
@@ -320,6 +324,14 @@ mod tests {
         let mut controlled = child(json!({}), mark, reference("b", "u2"));
         controlled.place.namespace = "m".into();
         assert_eq!(collected_for(&controlled), None);
+    }
+
+    #[test]
+    fn what_another_lineage_made_for_the_same_owner_is_not_ours_though_its_label_is_lost() {
+        let mark = json!({marks::OWNER: with_owner("", |owner| {
+            OwnerMark { lineage: "blog".into(), ..owner.mark() }.to_string()
+        })});
+        assert!(matches!(whose_is(json!({}), mark, reference("a", "u1")), Whose::Other(_)));
     }
 
     #[test]

@@ -11,8 +11,8 @@ use trimtab_core::{
     hash::Hash,
     id::{InstanceId, Key},
     marks,
-    object::Object,
-    ownership::belongs_to,
+    object::{Meta, Object},
+    ownership::{belongs_to, is_unmarked},
     route::Unserved,
 };
 
@@ -163,8 +163,15 @@ impl Sources<'_> {
                 .iter()
                 .any(|spec| spec.kind.id == child.meta.place.kind && spec.version == *child.meta.version)
         };
+        // Others may have made some for the same object, and look after those themselves.
+        let loaded = &generation.loaded;
+        let inherited = |child: &Meta| {
+            let controls = child.controller().is_some_and(|controller| controller.uid == owner.meta.uid);
+            loaded.policy.inherit.children.contains(&child.place.kind) && is_unmarked(child) && controls
+        };
+        let its = |child: &Meta| belongs_to(child, &owner.meta.uid, &loaded.lineage) || inherited(child);
         let mut children = self.store.children(&owner.meta.uid);
-        children.retain(|child| declared(child));
+        children.retain(|child| declared(child) && its(&child.meta));
         children
     }
 }
