@@ -31,13 +31,15 @@ impl Permit for RouteAndGrants {
         let generation = serving.generations.get(&ticket.generation).ok_or_else(gone)?;
         let place = &ticket.key.place;
         let grants = &generation.loaded.grants;
-        if collects(ticket, write) {
+        let version = &generation.loaded.description.object(&place.kind).ok_or_else(gone)?.version;
+        let object = self.store.get(&place.kind, version, &place.namespace, &place.name);
+        let object = object.filter(|object| object.meta.uid == ticket.uid);
+        if object.is_none() && collects(ticket, write) {
             return grants.may_write(&write.place.kind).map_err(|denied| denied.to_string());
         }
-        let version = &generation.loaded.description.object(&place.kind).ok_or_else(gone)?.version;
-        let object = self.store.get(&place.kind, version, &place.namespace, &place.name).ok_or_else(gone)?;
+        let object = object.ok_or_else(gone)?;
         let now = serving.find(&object, &ticket.key.lineage).map_err(|why| why.to_string())?;
-        if object.meta.uid != ticket.uid || now.generation.number != ticket.generation {
+        if now.generation.number != ticket.generation {
             return Err(gone());
         }
         if !now.selected && matches!(write.action, Action::Create { .. } | Action::Apply { .. }) {
@@ -55,8 +57,8 @@ impl Permit for RouteAndGrants {
     }
 }
 
-/// Whether a child is deleted that only the host collects. Its owner may be gone,
-/// and there is nothing to route by; what is no longer granted is deleted as well.
+/// Whether a child is deleted that only the host collects. Where its owner is gone,
+/// there is nothing to route by.
 fn collects(ticket: &Ticket, write: &Write) -> bool {
     matches!(write.action, Action::Delete { .. }) && !ticket.key.place.may_be_named_by(&write.place)
 }
