@@ -357,13 +357,16 @@ impl Slots {
     }
 
     /// How many objects of a lineage are worked on at once: where its files say
-    /// different, the least of it.
+    /// different, the least of it. One that may wait for others' answers leaves
+    /// half of the workers to the rest.
     fn concurrency(&self) -> HashMap<Lineage, usize> {
         let mut limits = HashMap::<Lineage, usize>::new();
         for serving in self.slots.values().filter_map(|slot| slot.serving.as_ref()) {
-            let Some(concurrency) = serving.loaded.policy.work.concurrency else { continue };
+            let policy = &serving.loaded.policy;
+            let half = (!policy.http.is_empty()).then(|| (self.rooms.settings.workers / 2).max(1));
+            let Some(concurrency) = policy.work.concurrency.map(|most| most as usize).or(half) else { continue };
             let limit = limits.entry(serving.loaded.lineage.clone()).or_insert(usize::MAX);
-            *limit = (*limit).min(concurrency as usize);
+            *limit = (*limit).min(concurrency);
         }
         limits
     }
