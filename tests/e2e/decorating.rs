@@ -11,7 +11,7 @@ fn label<'a>(object: &'a Value, name: &str) -> Option<&'a str> {
 
 #[tokio::test]
 async fn a_namespace_is_decorated_by_two_as_long_as_it_matches_and_then_left_as_it_was() {
-    let scene = Scene::new().await;
+    let scene = Scene::alone().await;
     let namespace = format!("/api/v1/namespaces/{}", scene.namespace);
     let team = scene.config_map(&format!("{}-team", scene.namespace));
     let before = scene.api.fetch(&namespace).await;

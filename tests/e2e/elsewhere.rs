@@ -16,7 +16,7 @@ children = [{ apiVersion = "v1", kind = "ConfigMap" }, { apiVersion = "v1", kind
 
 #[tokio::test]
 async fn children_in_other_namespaces_and_in_none_go_with_their_owner_even_by_force() {
-    let scene = Scene::new().await;
+    let scene = Scene::alone().await;
     scene.define(MIRROR);
     let shared = scene.plane().namespace().await;
     let (made, other) = (format!("{}-made", scene.namespace), format!("/api/v1/namespaces/{shared}/configmaps/other"));
