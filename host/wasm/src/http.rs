@@ -147,6 +147,7 @@ fn handle(
         None => Err(ErrorCode::HttpRequestUriInvalid),
     };
     if let Err(denied) = admitted {
+        state.wasi.table().delete(request)?;
         return Ok((Err(denied),));
     }
     match outgoing_handler::Host::handle(&mut state.http(), request, options) {

@@ -110,13 +110,14 @@ pub fn children(config: &Config, answer: &Value, parent: &Value) -> Result<Vec<S
     let children = match &answer["children"] {
         Value::Null => &Vec::new(),
         Value::Array(children) => children,
-        other => return Err(format!("the hook answers children that are no list: {other}").into()),
+        other => return Err(format!("the hook answers children that are no list but {}", what(other)).into()),
     };
     let uid = &parent["metadata"]["uid"];
     let child = |child: &Value| {
         let mut child = child.clone();
         // Metacontroller, should it come back, knows its children by this label.
-        if config.spec.generate_selector && child["metadata"].is_object() {
+        let labels = &child["metadata"]["labels"];
+        if config.spec.generate_selector && child["metadata"].is_object() && (labels.is_null() || labels.is_object()) {
             child["metadata"]["labels"]["controller-uid"] = uid.clone();
         }
         child.to_string()
@@ -134,7 +135,19 @@ pub fn status(answer: &Value, parent: &Value) -> Result<Value, Failure> {
             status.insert("observedGeneration".to_owned(), parent["metadata"]["generation"].clone());
             Ok(Value::Object(status))
         }
-        other => Err(format!("the hook answers a status that is no object: {other}").into()),
+        other => Err(format!("the hook answers a status that is no object but {}", what(other)).into()),
+    }
+}
+
+/// What a value is, and nothing of what it says: that may be a secret.
+pub fn what(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "null",
+        Value::Bool(_) => "a boolean",
+        Value::Number(_) => "a number",
+        Value::String(_) => "a text",
+        Value::Array(_) => "a list",
+        Value::Object(_) => "an object",
     }
 }
 

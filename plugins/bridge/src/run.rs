@@ -64,7 +64,7 @@ pub fn run(
     });
     let answer = hook::ask(name, asked, &request, post)?;
     if !answer.is_object() {
-        return Err(format!("the {name} hook answers {answer}: it is to answer an object").into());
+        return Err(format!("the {name} hook answers {}: it is to answer an object", hook::what(&answer)).into());
     }
     Ok(Answer {
         children: hook::children(config, &answer, &parent)?,
