@@ -5,7 +5,7 @@
 use std::collections::BTreeSet;
 
 use crate::{
-    id::GroupKind,
+    id::{GroupKind, Uid},
     marks,
     object::Meta,
     ownership::{Owner, is_unmarked},
@@ -41,11 +41,16 @@ impl Inherit {
 }
 
 impl Owner<'_> {
-    /// Whether a child is one that another controller made under this very owner,
-    /// and that no plugin has marked.
+    /// Whether a child may be inherited for this owner, see [`inherits`].
     pub fn inherits(&self, child: &Meta) -> bool {
-        is_unmarked(child) && child.controller().is_some_and(|controller| controller.uid == self.meta.uid)
+        inherits(child, &self.meta.uid)
     }
+}
+
+/// Whether a child is one that another controller made under the owner with that
+/// uid, and that no plugin has marked.
+pub fn inherits(child: &Meta, owner: &Uid) -> bool {
+    is_unmarked(child) && child.controller().is_some_and(|controller| controller.uid == *owner)
 }
 
 #[cfg(test)]

@@ -10,9 +10,10 @@ use trimtab_core::{
     fingerprint::{Fingerprint, Look, fingerprint},
     hash::Hash,
     id::{InstanceId, Key},
+    inherit::inherits,
     marks,
     object::{Meta, Object},
-    ownership::{belongs_to, is_unmarked},
+    ownership::belongs_to,
     route::Unserved,
 };
 
@@ -165,11 +166,10 @@ impl Sources<'_> {
         };
         // Others may have made some for the same object, and look after those themselves.
         let loaded = &generation.loaded;
-        let inherited = |child: &Meta| {
-            let controls = child.controller().is_some_and(|controller| controller.uid == owner.meta.uid);
-            loaded.policy.inherit.children.contains(&child.place.kind) && is_unmarked(child) && controls
-        };
-        let its = |child: &Meta| belongs_to(child, &owner.meta.uid, &loaded.lineage) || inherited(child);
+        let uid = &owner.meta.uid;
+        let inherited =
+            |child: &Meta| loaded.policy.inherit.children.contains(&child.place.kind) && inherits(child, uid);
+        let its = |child: &Meta| belongs_to(child, uid, &loaded.lineage) || inherited(child);
         let mut children = self.store.children(&owner.meta.uid);
         children.retain(|child| declared(child) && its(&child.meta));
         children
