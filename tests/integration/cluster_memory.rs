@@ -63,7 +63,7 @@ fn child(number: usize) -> String {
             "labels": {"app": "site", "trimtab.dev/plugin": "site", "trimtab.dev/instance-id": "canary"},
             "annotations": {
                 "trimtab.dev/intent": "0123456789abcdef0123456789abcdef",
-                "trimtab.dev/owner": format!(r#"{{"cluster":"","group":"demo","kind":"Site","namespace":"team-1","name":"site-{number}","uid":"owner-{number}"}}"#)},
+                "trimtab.dev/owner": format!(r#"{{"cluster":"","group":"demo","kind":"Site","namespace":"team-1","name":"site-{number}","uid":"owner-{number}","lineage":"site"}}"#)},
             "ownerReferences": [{"apiVersion": "demo/v1", "kind": "Site", "name": format!("site-{number}"),
                 "uid": format!("owner-{number}"), "controller": true, "blockOwnerDeletion": false}],
         },

@@ -109,7 +109,7 @@ impl Scene {
 
     async fn create(&self, name: &str) -> Result<(), WriteError> {
         let mark = json!({"cluster": "", "group": "", "kind": "ConfigMap", "namespace": "default", "name": "owner",
-            "uid": "owner-uid"});
+            "uid": "owner-uid", "lineage": "site"});
         let metadata = json!({"name": name, "namespace": "default", "labels": {"trimtab.dev/plugin": "site"},
             "annotations": {"trimtab.dev/owner": mark.to_string()}});
         let body = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata});

@@ -209,7 +209,7 @@ impl Bench {
     /// The intent of a child with our marks, and `rest` merged into it.
     pub fn child(&self, api_version: &str, kind: &str, name: &str, rest: &Value) -> Value {
         let mark = json!({"cluster": "", "group": "", "kind": "ConfigMap", "namespace": self.namespace,
-            "name": "owner", "uid": "owner-uid"});
+            "name": "owner", "uid": "owner-uid", "lineage": "site"});
         let mut body = json!({
             "apiVersion": api_version,
             "kind": kind,

@@ -37,11 +37,15 @@ func (r *reconciler) Reconcile(ctx context.Context, request ctrl.Request) (ctrl.
 		return ctrl.Result{}, nil
 	}
 	if owner.DeletionTimestamp != nil {
-		if controllerutil.RemoveFinalizer(&owner, finalizer) {
-			r.told <- owner.Name + " is let go"
-			return ctrl.Result{}, r.Update(ctx, &owner)
+		if !controllerutil.RemoveFinalizer(&owner, finalizer) {
+			return ctrl.Result{}, nil
 		}
-		return ctrl.Result{}, nil
+		// Told once it is done: a cache that is behind has it tried again.
+		err := r.Update(ctx, &owner)
+		if err == nil {
+			r.told <- owner.Name + " is let go"
+		}
+		return ctrl.Result{}, err
 	}
 	if controllerutil.AddFinalizer(&owner, finalizer) {
 		return ctrl.Result{}, r.Update(ctx, &owner)
