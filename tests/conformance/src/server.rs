@@ -80,12 +80,13 @@ impl Server {
         answer.with_context(|| format!("no answer to {line}"))?.with_context(|| format!("no answer to {line}"))
     }
 
-    /// Comes again while the real server takes up a changed schema, for which it
-    /// says 429. An eviction is refused with the same code for good, and with a cause.
+    /// Comes again while the real server takes up a new or changed schema, for which
+    /// it says 429, or 503 of the store that it is about to replace. An eviction is
+    /// refused with 429 for good, and with a cause.
     async fn patiently(&self, request: Request<Vec<u8>>) -> kube::Result<Response<Body>> {
         loop {
             let response = self.0.send(request.clone().map(Body::from)).await?;
-            if response.status() != StatusCode::TOO_MANY_REQUESTS {
+            if !matches!(response.status(), StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE) {
                 return Ok(response);
             }
             let (head, body) = response.into_parts();
