@@ -8,6 +8,7 @@
 //! for long has its own tests, `refusals`.
 
 mod adopting;
+mod beside;
 mod case;
 mod decorating;
 mod elsewhere;

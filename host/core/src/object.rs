@@ -193,6 +193,11 @@ impl Meta {
         self.marks.get(name)
     }
 
+    /// Whether people have asked that nobody serves it for now.
+    pub fn is_paused(&self) -> bool {
+        self.mark(marks::PAUSED) == Some("true")
+    }
+
     /// What the status manager of a lineage wrote last.
     pub fn status_of(&self, lineage: &Lineage) -> Option<&StatusWritten> {
         let manager = lineage.status_manager();

@@ -11,7 +11,6 @@ use trimtab_core::{
     hash::Hash,
     id::{InstanceId, Key},
     inherit::inherits,
-    marks,
     object::{Meta, Object},
     ownership::belongs_to,
     route::Unserved,
@@ -103,7 +102,7 @@ impl Sources<'_> {
         if self.store.behind(&place.kind, version, &place.namespace, &place.name) {
             return Err(Idle::Behind);
         }
-        if object.meta.mark(marks::PAUSED) == Some("true") {
+        if object.meta.is_paused() {
             return Err(Idle::Paused);
         }
         if !self.leading.leads(&instance) {

@@ -282,30 +282,39 @@ impl Slots {
         claim::settle(&self.rooms.leading.incumbents(), &claims.collect::<Vec<_>>(), &unknown)
     }
 
+    /// The slots of the same lineage and instance.
+    fn beside(&self, id: &SlotId) -> impl Iterator<Item = &Slot> {
+        let is_beside = move |other: &SlotId| {
+            other != id && other.instance == id.instance && other.stem.lineage() == id.stem.lineage()
+        };
+        self.slots.iter().filter(move |(other, _)| is_beside(other)).map(|(_, slot)| slot)
+    }
+
     /// The version that a lineage serves alone in a slot's instance.
     fn alone(&self, id: &SlotId) -> Option<String> {
-        let lineage = id.stem.lineage();
-        let beside = self
-            .slots
-            .iter()
-            .filter(|(other, _)| *other != id && other.instance == id.instance && other.stem.lineage() == lineage);
-        let mut serving = beside.filter_map(|(_, slot)| slot.serving.as_ref());
+        let mut serving = self.beside(id).filter_map(|slot| slot.serving.as_ref());
         let alone = serving.next()?;
         let version = alone.loaded.description.composite_version().filter(|_| serving.next().is_none());
         version.map(str::to_owned)
     }
 
     /// Whether objects of the version that served alone still lack their marks.
-    /// The workers write them, see [`Serving::settling`].
+    /// Its own workers write them, see [`Serving::settling`], so that only what
+    /// these act on is waited for: it is selected and not paused.
     fn unmarked(&self, id: &SlotId, candidate: &Generation) -> Option<String> {
         let settling = self.settling(id)?;
-        let objects = candidate.needs.objects.iter().flat_map(|object| &object.watches);
-        let objects = objects.flat_map(|spec| self.rooms.store.list(spec));
-        let lacks = |object: &Object| {
-            candidate.needs.instance_key.of(object) == id.instance.as_str()
+        let mut serving = self.beside(id).filter_map(|slot| slot.serving.as_ref());
+        let alone = serving.find(|it| it.loaded.description.composite_version() == Some(&settling.alone))?;
+        let waits = |object: &Object| {
+            let kind = alone.loaded.description.object(&object.meta.place.kind);
+            kind.is_some_and(|kind| kind.selects(object))
+                && alone.needs.instance_key.of(object) == id.instance.as_str()
+                && !object.meta.is_paused()
+                && !object.meta.deleting
                 && route::settling_mark(&object.meta, &settling.lineage, &settling.alone, &settling.arriving).is_some()
         };
-        let count = objects.filter(|object| !object.meta.deleting && lacks(object)).count();
+        let objects = candidate.needs.objects.iter().flat_map(|object| &object.watches);
+        let count = objects.flat_map(|spec| self.rooms.store.list(spec)).filter(|object| waits(object)).count();
         (count > 0 && !self.rooms.settings.dry_run)
             .then(|| format!("{count} objects wait for the mark that keeps them on version {}", settling.alone))
     }
