@@ -196,3 +196,41 @@ async fn pending(host: &crate::support::Host, slot: &str, what: &str) -> String 
     })
     .await
 }
+
+#[tokio::test]
+async fn a_kind_that_is_granted_and_not_declared_is_watched_from_the_first_look_up_on() {
+    let scene = Scene::new().await;
+    scene.define(MISBEHAVE);
+    scene.copy("misbehave", "misbehave.wasm");
+    scene.write("misbehave.toml", "[grants]\nreads = [\"Deployment.apps\"]\n");
+    scene.create_misbehave("anna", "").await;
+    let host = scene.host().await;
+    scene.sees("it is served", &scene.config_map("anna"), |_| Some(())).await;
+    let watched = || {
+        let watches = host.logged("watching").into_iter().filter_map(|line| Some(line["watch"].as_str()?.to_owned()));
+        watches.filter(|watch| watch.starts_with("Deployment.apps ")).count()
+    };
+    assert_eq!(watched(), 0, "nobody has asked for it");
+
+    let anna = scene.misbehave("anna");
+    scene.api.merge(&anna, &json!({ "spec": { "mode": "select:apps/v1/Deployment", "name": "tier=web" } })).await;
+    let sees = async |names: Value| {
+        scene.sees(&format!("{names} are selected"), &anna, |it| (it["status"]["found"] == names).then_some(())).await;
+    };
+    sees(json!([])).await;
+    assert_eq!(watched(), 1);
+    let labels = json!({ "tier": "web" });
+    let template =
+        json!({ "metadata": { "labels": labels }, "spec": { "containers": [{ "name": "a", "image": "a" }] } });
+    let spec = json!({ "replicas": 0, "selector": { "matchLabels": labels }, "template": template });
+    let deployment = json!({ "metadata": { "name": "web", "labels": labels }, "spec": spec });
+    scene.api.create(&scene.at("apps/v1", "deployments", ""), &deployment).await;
+    sees(json!(["web"])).await;
+
+    // Of what nobody serves it is told, and others are served beside it.
+    scene.api.merge(&anna, &json!({ "spec": { "mode": "select:apps/v9/Deployment" } })).await;
+    let waiting = scene.condition(&anna, "Waiting").await;
+    assert!(waiting["message"].as_str().is_some_and(|why| why.contains("not as v9")), "{waiting}");
+    scene.create_misbehave("bert", "").await;
+    scene.sees("another is served", &scene.config_map("bert"), |_| Some(())).await;
+}

@@ -65,13 +65,17 @@ impl Grants {
     }
 
     /// Whether a look-up may name this kind in this namespace (none for what
-    /// is cluster-scoped).
+    /// is cluster-scoped): a kind that the description declares as it is declared
+    /// there, another one wherever the policy grants it.
     pub fn may_read(&self, kind: &GroupKind, version: &str, namespace: Option<&str>) -> Result<(), Denied> {
         let declared = |read: &ReadKind| {
             read.kind == *kind
                 && read.version == version
                 && read.namespace.as_deref().is_none_or(|only| namespace == Some(only))
         };
+        if self.is_granted_undeclared(kind) {
+            return Ok(());
+        }
         if !self.reads.iter().any(declared) {
             let inside = namespace.map(|namespace| format!(" in namespace {namespace}")).unwrap_or_default();
             return Err(Denied::NotDeclared { what: format!("{kind} at version {version}{inside}"), list: "reads" });
@@ -80,6 +84,17 @@ impl Grants {
             return Err(Denied::NotGranted { kind: kind.clone(), key: "reads" });
         }
         Ok(())
+    }
+
+    /// Whether the policy grants to read a kind of which the description does not
+    /// speak: it is watched from its first look-up on.
+    pub fn is_granted_undeclared(&self, kind: &GroupKind) -> bool {
+        self.granted_reads.contains(kind) && !self.reads.iter().any(|read| read.kind == *kind)
+    }
+
+    /// The kinds that may be read though the description does not speak of them.
+    pub fn granted_undeclared(&self) -> impl Iterator<Item = &GroupKind> {
+        self.granted_reads.iter().filter(|kind| self.is_granted_undeclared(kind))
     }
 
     /// Whether an answer may contain a child of this kind.
@@ -237,6 +252,17 @@ mod tests {
             pod.to_string(),
             "Pod at version v1 in namespace a is not among the reads of the description: declare it there"
         );
+    }
+
+    #[test]
+    fn a_kind_that_is_granted_and_not_declared_may_be_read_and_a_declared_one_only_as_declared() {
+        let grants = grants("[grants]\nreads = [\"Pod\", \"ConfigMap\"]");
+        let [pod, config_map, secret] = ["Pod", "ConfigMap", "Secret"].map(|kind| GroupKind::new("v1", kind));
+        assert_eq!(grants.may_read(&pod, "v1", Some("a")), Ok(()));
+        assert_eq!(grants.may_read(&config_map, "v1", Some("shared")), Ok(()));
+        assert!(grants.may_read(&config_map, "v1", Some("other")).is_err(), "it is declared for one namespace");
+        assert!(grants.may_read(&secret, "v1", Some("a")).is_err());
+        assert_eq!(grants.granted_undeclared().collect::<Vec<_>>(), [&pod]);
     }
 
     #[test]

@@ -52,7 +52,6 @@ pub struct Parts {
 pub struct Engine {
     client: Client,
     workshop: Arc<Workshop>,
-    discovery: Arc<Discovery>,
     watches: Arc<Watches>,
     wasm: Arc<Wasm>,
     folder: watch::Receiver<Arc<Folder>>,
@@ -75,9 +74,21 @@ impl Engine {
         let gate = Gate::new(client.clone(), discovery.kinds(), store.clone(), leading.clone(), permit, env.clone());
         let events = Events::new(client.clone(), leading.clone(), env.clone(), &settings.identity);
         let pace = Pace::default();
-        let workshop =
-            Arc::new(Workshop { settings, env, store, queue, memory, pace, published, leading, gate, events, metrics });
-        Arc::new(Self { client, workshop, discovery, watches, wasm, folder })
+        let workshop = Arc::new(Workshop {
+            settings,
+            env,
+            store,
+            discovery,
+            queue,
+            memory,
+            pace,
+            published,
+            leading,
+            gate,
+            events,
+            metrics,
+        });
+        Arc::new(Self { client, workshop, watches, wasm, folder })
     }
 
     /// Serves until `stop`, then stops in order. Give it a limit in time from outside.
@@ -107,7 +118,7 @@ impl Engine {
         let rooms = Rooms {
             settings: shop.settings.clone(),
             wasm: self.wasm.clone(),
-            discovery: self.discovery.clone(),
+            discovery: self.workshop.discovery.clone(),
             store: shop.store.clone(),
             watches: self.watches.clone(),
             queue: shop.queue.clone(),
@@ -115,7 +126,7 @@ impl Engine {
             metrics: shop.metrics.clone(),
         };
         let slots = Slots::new(rooms, self.folder.clone(), shop.published.clone());
-        let (discovery, watches) = (self.discovery.clone(), self.watches.clone());
+        let (discovery, watches) = (self.workshop.discovery.clone(), self.watches.clone());
         let (events, leading) = (shop.events.clone(), shop.leading.clone());
         let follow = Follow {
             watches: watches.clone(),
@@ -149,7 +160,7 @@ impl Engine {
         let Settings { lease_namespace, installation, .. } = &*settings;
         let leases = Sightings::new(client.clone(), env.clone(), lease_namespace, installation);
         let marked = Store::new(Arc::new(()));
-        let watches = Watches::of_metadata(client, marked.clone(), self.discovery.kinds(), env.clone());
+        let watches = Watches::of_metadata(client, marked.clone(), self.workshop.discovery.kinds(), env.clone());
         Unserved {
             settings,
             env,

@@ -26,7 +26,7 @@ use trimtab_core::{
 };
 use trimtab_wasm::{KindRef, Plugin, Wasm};
 
-use crate::{folder::Source, settings::Settings, triggers::owner_key};
+use crate::{first_use::FirstUses, folder::Source, settings::Settings, triggers::owner_key};
 
 /// A file that passed every check that needs no cluster.
 pub struct Loaded {
@@ -46,6 +46,8 @@ pub struct Loaded {
     pub config: Arc<str>,
     /// What it may read and write.
     pub grants: Grants,
+    /// What it has looked up without having declared it.
+    pub first_uses: FirstUses,
 }
 
 /// A loaded generation whose kinds have been found in the cluster.
@@ -123,6 +125,7 @@ impl Loaded {
             policy,
             config,
             grants,
+            first_uses: FirstUses::default(),
         })
     }
 }
@@ -208,6 +211,18 @@ impl Needs {
             watches.extend(finder.watches(&kind, &read.version, None, read.namespace.as_deref())?);
         }
         Ok(Self { instance_key: instance_key.clone(), child_refs, rolls, objects, children, watches })
+    }
+
+    /// The watches that show all of a kind. The error says why there can be none.
+    pub fn watches_of(
+        id: &GroupKind,
+        version: &str,
+        discovery: &Discovery,
+        settings: &Settings,
+    ) -> Result<Vec<WatchSpec>, String> {
+        let kinds = discovery.kinds();
+        let finder = Finder { kinds: &kinds.borrow(), discovery, settings };
+        finder.watches(&*finder.kind(id, version)?, version, None, None)
     }
 
     /// What is known of a kind of objects.

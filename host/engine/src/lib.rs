@@ -5,6 +5,7 @@
 
 mod collect;
 mod engine;
+mod first_use;
 pub mod folder;
 mod gather;
 mod generation;

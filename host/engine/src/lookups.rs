@@ -6,7 +6,7 @@ use std::{
     sync::Arc,
 };
 
-use trimtab_cluster::{spec::WatchSpec, store::Store};
+use trimtab_cluster::{discovery::Discovery, spec::WatchSpec, store::Store};
 use trimtab_core::{
     fingerprint::{self, Look},
     hash::Hash,
@@ -15,32 +15,44 @@ use trimtab_core::{
 };
 use trimtab_wasm::{LookUp, Lookup, Refusal, Wanted};
 
-use crate::{generation::Generation, readers::Trigger};
+use crate::{
+    generation::{Generation, Needs},
+    published::Published,
+    readers::Trigger,
+    settings::Settings,
+};
 
 /// The look-ups of one call.
 pub struct StoreLookup {
-    store: Arc<Store>,
-    generation: Arc<Generation>,
+    /// What is known of the cluster.
+    pub store: Arc<Store>,
+    /// Who asks.
+    pub generation: Arc<Generation>,
+    /// Which kinds there are.
+    pub discovery: Arc<Discovery>,
+    /// Which of it is served.
+    pub settings: Arc<Settings>,
+    /// The owner of the slots, who has what is needed for the first time watched.
+    pub published: Arc<Published>,
 }
 
 impl StoreLookup {
-    /// For one call of a generation.
-    pub fn new(store: Arc<Store>, generation: Arc<Generation>) -> Arc<Self> {
-        Arc::new(Self { store, generation })
-    }
-
     /// The watches that show all of what is asked for: of them, each must be synced.
-    fn watches<'a>(
-        &'a self,
-        kind: &'a GroupKind,
-        version: &'a str,
-        asked: &'a LookUp,
-    ) -> impl Iterator<Item = &'a WatchSpec> {
+    fn watches(&self, kind: &GroupKind, version: &str, asked: &LookUp) -> Result<Vec<WatchSpec>, Refusal> {
         let all_served = asked.namespace.is_none() && matches!(asked.wanted, Wanted::Selected { .. });
-        self.generation.needs.watches.iter().filter(move |spec| {
+        let shows = |spec: &WatchSpec| {
             let covers = spec.namespace.is_none() || spec.namespace == asked.namespace || all_served;
             spec.kind == *kind && &*spec.version == version && spec.labels.is_none() && covers
-        })
+        };
+        let Generation { loaded, needs, .. } = &*self.generation;
+        if !loaded.grants.is_granted_undeclared(kind) {
+            return Ok(needs.watches.iter().filter(|spec| shows(spec)).cloned().collect());
+        }
+        let watches = Needs::watches_of(kind, version, &self.discovery, &self.settings).map_err(Refusal::NotReady)?;
+        if loaded.first_uses.need(&watches) {
+            self.published.changed.notify_one();
+        }
+        Ok(watches.into_iter().filter(shows).collect())
     }
 }
 
@@ -50,11 +62,12 @@ impl Lookup for StoreLookup {
         let namespace = asked.namespace.as_deref();
         let granted = self.generation.loaded.grants.may_read(&kind, version, namespace);
         granted.map_err(|denied| Refusal::Denied(denied.to_string()))?;
-        let mut healths = self.watches(&kind, version, asked).map(|spec| (spec, self.store.health(spec))).peekable();
-        if healths.peek().is_none() {
+        let watches = self.watches(&kind, version, asked)?;
+        if watches.is_empty() {
             let inside = namespace.map_or_else(|| "without a namespace".into(), |name| format!("in namespace {name}"));
             return Err(Refusal::Denied(format!("{kind} {inside} is not served by this host")));
         }
+        let mut healths = watches.iter().map(|spec| (spec, self.store.health(spec)));
         if let Some((spec, health)) = healths.find(|(_, health)| !health.is_synced()) {
             return Err(Refusal::NotReady(format!("the watch of {spec} is not ready: {health}")));
         }

@@ -166,7 +166,13 @@ impl Run<'_> {
             finalizing: *finalizing,
             extra: "{}".into(),
         };
-        let lookup = StoreLookup::new(self.shop.store.clone(), generation.clone());
+        let lookup = Arc::new(StoreLookup {
+            store: self.shop.store.clone(),
+            generation: generation.clone(),
+            discovery: self.shop.discovery.clone(),
+            settings: self.shop.settings.clone(),
+            published: self.shop.published.clone(),
+        });
         generation.loaded.plugin.reconcile(request, lookup, &generation.loaded.policy.limits).await
     }
 

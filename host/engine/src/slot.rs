@@ -120,8 +120,9 @@ impl Slot {
     }
 
     /// The watches that are wanted for it.
-    pub fn watches(&self) -> impl Iterator<Item = &WatchSpec> {
-        self.serving.iter().chain(self.syncing()).flat_map(|generation| &generation.needs.watches)
+    pub fn watches(&self) -> impl Iterator<Item = WatchSpec> {
+        let generations = self.serving.iter().chain(self.syncing());
+        generations.flat_map(|it| it.needs.watches.iter().cloned().chain(it.loaded.first_uses.watches()))
     }
 
     /// The candidate serves from now on.

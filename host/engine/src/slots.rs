@@ -102,7 +102,7 @@ impl Slots {
         let mut woken = self.take_folder();
         self.start_loads();
         self.start_finds();
-        self.rooms.watches.set(self.slots.values().flat_map(Slot::watches).cloned().collect());
+        self.rooms.watches.set(self.slots.values().flat_map(Slot::watches).collect());
         for id in self.slots.keys().cloned().collect::<Vec<_>>() {
             // One at a time: what one swap serves may be in the way of the next.
             match self.blocked(&id, &self.claims()) {

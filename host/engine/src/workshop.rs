@@ -4,6 +4,7 @@
 use std::{sync::Arc, time::Duration};
 
 use trimtab_cluster::{
+    discovery::Discovery,
     events::{Events, Note},
     gate::{Gate, WriteError},
     store::Store,
@@ -36,6 +37,7 @@ pub struct Workshop {
     pub settings: Arc<Settings>,
     pub env: Arc<dyn Env>,
     pub store: Arc<Store>,
+    pub discovery: Arc<Discovery>,
     pub queue: Arc<Queue>,
     pub memory: Arc<Memory>,
     pub pace: Pace,

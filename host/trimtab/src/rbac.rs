@@ -134,6 +134,9 @@ async fn plugins(
         let grants = Grants::new(&description, &policy);
         grants.may_reconcile().with_context(|| file.clone())?;
         let mut resources = kinds.of(&description).await.with_context(|| file.clone())?;
+        for kind in grants.granted_undeclared() {
+            resources.push(kinds.resource(kind, &kinds.version(kind).await?).await?);
+        }
         let revisions = rollout::kind_of_revisions();
         if grants.may_write(&revisions).is_ok() {
             resources.push(kinds.resource(&revisions, split_api_version(rollout::API_VERSION).1).await?);
@@ -175,6 +178,18 @@ impl Kinds {
             resources.push(self.resource(kind, version).await?);
         }
         Ok(resources)
+    }
+
+    /// A version that has the kind; any one where none is known, as the name is guessed then.
+    async fn version(&self, kind: &GroupKind) -> anyhow::Result<String> {
+        let group = self.api.get(&format!("/apis/{}", kind.group)).await?.filter(|_| !kind.group.is_empty());
+        let versions = group.iter().flat_map(|group| group["versions"].as_array()).flatten();
+        for version in versions.filter_map(|version| version["version"].as_str()) {
+            if !self.resource(kind, version).await?.guessed {
+                return Ok(version.to_owned());
+            }
+        }
+        Ok("v1".to_owned())
     }
 
     async fn resource(&self, kind: &GroupKind, version: &str) -> anyhow::Result<Resource> {

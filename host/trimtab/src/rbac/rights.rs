@@ -124,6 +124,10 @@ impl Rights {
                 None => self.add(&served, &target, CACHED),
             }
         }
+        for kind in plugin.grants.granted_undeclared() {
+            let (target, _) = self.named(plugin, kind, namespaces)?;
+            self.add(&served, &target, CACHED);
+        }
         Ok(())
     }
 
@@ -230,6 +234,13 @@ mod tests {
         let granted = "[grants]\nwrites = [\"Secret\"]";
         let granted = Rights::of(&[plugin("", description, granted)], &[]).unwrap();
         assert_eq!(verbs(&granted, "", "secrets"), ["get", "list", "watch", "create", "patch", "delete"]);
+    }
+
+    #[test]
+    fn a_kind_that_only_the_policy_names_may_be_read_and_not_written() {
+        let granted = |kind| format!("[grants]\nreads = [\"{kind}\"]");
+        let rights = Rights::of(&[plugin("", site("v1"), &granted("ConfigMap"))], &[]).unwrap();
+        assert_eq!(verbs(&rights, "", "configmaps"), CACHED);
     }
 
     #[test]
