@@ -3,7 +3,7 @@
 //! the decorators have added, and nothing else.
 #![allow(clippy::unwrap_used, reason = "in a test a panic is the message")]
 
-use std::{collections::BTreeSet, error::Error, time::Duration};
+use std::{collections::BTreeSet, error::Error, sync::Arc, time::Duration};
 
 use serde_json::{Value, json};
 use trimtab_core::marks;
@@ -13,6 +13,7 @@ use trimtab_sim::{
     fault::{Fault, What, When},
     simulate,
 };
+use trimtab_wasm::Wasm;
 
 use crate::{
     SEED,
@@ -145,4 +146,59 @@ fn decorators_and_a_composite_share_an_object_and_only_theirs_goes_when_it_match
             run(Some(Fault { when: When::Write(write), what: what.clone() }));
         }
     }
+}
+
+/// A world with one object that a decorator of its own serves.
+async fn decorated_by(wasm: Arc<Wasm>, policy: &str, object: &Value) -> World {
+    let mut world = World::new(SEED, None, wasm);
+    let definition = serde_saphyr::from_str::<Value>(DEFINITION).unwrap();
+    world.api.create(DEFINITIONS, &definition).await.unwrap();
+    world.api.create(MIRRORS, object).await.unwrap();
+    let slots = [STAGE.slot("", "one", "mirror.wasm", Some(policy))].into();
+    world.put_folder(Folder { slots, read: true, ..Folder::default() });
+    world.start_host();
+    world
+}
+
+#[test]
+fn a_decorator_that_takes_its_object_out_of_its_own_selector_is_refused_and_writes_no_more() {
+    let deselects = |keys: Value| {
+        let mut object = object();
+        object["metadata"]["annotations"]["one"] = keys.to_string().into();
+        let wasm = STAGE.wasm();
+        simulate(async {
+            let mut world = decorated_by(wasm, FINALIZES, &object).await;
+            world.pass(Duration::from_secs(600)).await.unwrap();
+            let to_object = world.log().writes_since(Duration::ZERO).into_iter();
+            let to_object = to_object.filter(|entry| entry.path.starts_with(OBJECT)).count();
+            assert_eq!(to_object, 2, "its label and its finalizer\n{}", last_writes(&world));
+            let events = world.api.get("/apis/events.k8s.io/v1/namespaces/default/events").await.unwrap();
+            let notes = events["items"].as_array().unwrap().iter().map(|event| event["note"].as_str().unwrap());
+            assert!(notes.into_iter().any(|note| note.contains("no longer be selected")), "{events}");
+            let metrics = world.metrics().concat();
+            let failed = metrics.lines().find(|line| line.contains("reconcile_total{") && line.contains("\"error\""));
+            let failures = failed.unwrap().rsplit(' ').next().unwrap().parse::<u32>().unwrap();
+            assert!((5..20).contains(&failures), "it backs off: {failures}");
+        });
+    };
+    deselects(json!({ "labels": { "team": null } }));
+    deselects(json!({ "labels": { "other": "x", "team": null }, "children": [config_map("one")] }));
+}
+
+#[test]
+fn a_last_status_that_meets_another_managers_field_is_told_and_holds_no_object() {
+    let policy = FINALIZES.replace("config.wish = \"one\"", "");
+    let wasm = STAGE.wasm();
+    simulate(async {
+        let mut world = decorated_by(wasm, &policy, &object()).await;
+        world.settle().await.unwrap();
+        world.api.merge(&format!("{OBJECT}/status"), &json!({ "status": { "observed": 99 } })).await.unwrap();
+        world.settle().await.unwrap();
+        world.api.delete(OBJECT).await.unwrap();
+        world.settle().await.unwrap();
+        assert_eq!(world.api.get(OBJECT).await.map_err(|refused| refused.status()), Err(404));
+        let events = world.api.get("/apis/events.k8s.io/v1/namespaces/default/events").await.unwrap();
+        let last = |event: &Value| event["note"].as_str().unwrap().starts_with("its last status is not written");
+        assert!(events["items"].as_array().unwrap().iter().any(last), "{events}");
+    });
 }

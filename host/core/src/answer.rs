@@ -187,6 +187,11 @@ pub enum AnswerError {
     HostsKey { part: &'static str, key: String },
     #[error("the answer sets the {part} {key:?} to {value:?}: {rule}")]
     BadKey { part: &'static str, key: String, value: String, rule: &'static str },
+    #[error(
+        "the answer sets labels or annotations by which the object would no longer be selected: \
+         let the description select it by others"
+    )]
+    Deselects,
     #[error("the answer has {found} events: at most {EVENTS_MAX} are taken, log the rest")]
     TooManyEvents { found: usize },
     #[error("the event reason {found:?} is not usable: CamelCase letters and digits, at most 128 bytes")]

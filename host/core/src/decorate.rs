@@ -12,12 +12,16 @@
 //! A label of the host's makes what is held visible to a watch that selects by
 //! it, when the object no longer carries the labels that the plugin selects by.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    borrow::Cow,
+    collections::{BTreeMap, BTreeSet},
+};
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use crate::{
+    description::ObjectKind,
     hash::Hash,
     id::Lineage,
     inherit::Inherit,
@@ -39,6 +43,23 @@ pub struct Decoration {
     pub labels: Keys,
     /// Annotations to set, or to remove.
     pub annotations: Keys,
+}
+
+impl Decoration {
+    /// Whether an object that looks as is wanted would still be selected. One that
+    /// would not is let go as soon as it is decorated, loses what it was given, is
+    /// selected again, and so on.
+    pub fn keeps_selected(&self, object: &Object, kind: &ObjectKind) -> bool {
+        let label = |name: &str| match self.labels.get(name) {
+            Some(wanted) => wanted.as_deref(),
+            None => object.meta.label(name),
+        };
+        let annotation = |name: &str| match self.annotations.get(name) {
+            Some(wanted) => wanted.as_deref().map(Cow::Borrowed),
+            None => object.annotation(name),
+        };
+        kind.matches(label, annotation)
+    }
 }
 
 /// What is to be done for a decoration, and what is not.

@@ -153,9 +153,17 @@ impl Description {
 impl ObjectKind {
     /// Whether labels and annotations of an object are those that are wanted.
     pub fn selects(&self, object: &Object) -> bool {
-        let labels = |selector: &Selector| selector.matches(|name| object.meta.label(name));
-        let annotations = |selector: &Selector| selector.matches(|name| object.annotation(name));
-        self.selector.as_ref().is_none_or(labels) && self.annotations.as_ref().is_none_or(annotations)
+        self.matches(|name| object.meta.label(name), |name| object.annotation(name))
+    }
+
+    /// Whether an object with these labels and annotations is.
+    pub fn matches<L: AsRef<str>, A: AsRef<str>>(
+        &self,
+        label: impl Fn(&str) -> Option<L>,
+        annotation: impl Fn(&str) -> Option<A>,
+    ) -> bool {
+        self.selector.as_ref().is_none_or(|selector| selector.matches(label))
+            && self.annotations.as_ref().is_none_or(|selector| selector.matches(annotation))
     }
 }
 

@@ -3,6 +3,7 @@
 //! `wasm` calls and `cluster` watches and writes.
 #![forbid(unsafe_code)]
 
+mod ask;
 mod collect;
 mod engine;
 mod first_use;

@@ -7,7 +7,7 @@ use std::{mem, sync::Arc, time::Duration};
 use serde_json::{Map, json};
 use trimtab_cluster::gate::{Ticket, WriteError};
 use trimtab_core::{
-    answer::{self, Answer, Given, StatusIntent, Terms},
+    answer::{self, Answer, StatusIntent},
     decorate,
     description::Role,
     finalizer,
@@ -20,14 +20,12 @@ use trimtab_core::{
     status::{self, Verdict, reason},
     write::{Action, Seen, Write},
 };
-use trimtab_wasm::{Called, Group, Request, Response};
 
 use crate::{
     gather::Job,
     generation::{Loaded, ObjectNeeds},
-    lookups::{self, StoreLookup},
     memory::{Remembered, Unseen},
-    trouble::Trouble,
+    trouble::{Again, Trouble},
     workshop::Workshop,
 };
 
@@ -76,8 +74,8 @@ impl Run<'_> {
     /// What is wanted: by the plugin, or, where it is not asked before its object
     /// goes, by the host.
     async fn answer(&mut self) -> Result<Answer, Trouble> {
-        let going = self.job.object.meta.deleting || self.job.leaving;
-        let mut answer = if going && !self.job.finalizing {
+        let ending = self.is_ending();
+        let mut answer = if ending && !self.job.finalizing {
             Answer::finalized()
         } else {
             self.ask(self.job.object.text.clone()).await?
@@ -85,20 +83,12 @@ impl Run<'_> {
         if self.job.leaving && answer.finalized && self.role() == Role::Decorator {
             answer.status = StatusIntent::Set(Map::new());
         }
-        if going && answer.finalized {
+        if ending && answer.finalized {
             // The finalizer holds what the host collects, too: that goes first.
             let owner = &self.job.object.meta.place;
             answer.children.retain(|child| owner.may_be_named_by(&child.place));
         }
         Ok(answer)
-    }
-
-    /// Calls the plugin, with the object as it is or was, and checks what it says.
-    pub async fn ask(&mut self, object: Arc<str>) -> Result<Answer, Trouble> {
-        let called = self.call(object).await;
-        self.shop.called(self.key, self.job, &called);
-        self.memory.looked_up.extend(lookups::looked_up(called.looked_up));
-        self.check(called.outcome?)
     }
 
     /// A run without an answer writes nothing but why there is none.
@@ -149,55 +139,6 @@ impl Run<'_> {
         finalizer::decide(&object.meta, &self.needs().kind, &self.key.lineage, inherit, needed)
     }
 
-    async fn call(&self, object: Arc<str>) -> Called<Response> {
-        let Job { generation, instance, children, finalizing, .. } = self.job;
-        let groups = generation.needs.children.iter().zip(&generation.needs.child_refs).map(|(spec, of)| {
-            let mut objects = children.iter().filter(|child| child.meta.place.kind == spec.kind.id).collect::<Vec<_>>();
-            objects.sort_by(|a, b| a.meta.place.cmp(&b.meta.place));
-            Group { of: of.clone(), objects: objects.into_iter().map(|child| child.text.clone()).collect() }
-        });
-        let request = Request {
-            cluster: self.key.cluster.as_str().into(),
-            instance_id: (!instance.is_default()).then(|| instance.as_str().into()),
-            now: self.shop.now_text().into(),
-            config: generation.loaded.config.clone(),
-            object,
-            children: groups.collect(),
-            finalizing: *finalizing,
-            extra: "{}".into(),
-        };
-        let lookup = Arc::new(StoreLookup {
-            store: self.shop.store.clone(),
-            generation: generation.clone(),
-            discovery: self.shop.discovery.clone(),
-            settings: self.shop.settings.clone(),
-            published: self.shop.published.clone(),
-        });
-        generation.loaded.plugin.reconcile(request, lookup, &generation.loaded.policy.limits).await
-    }
-
-    fn check(&self, response: Response) -> Result<Answer, Trouble> {
-        let given = Given {
-            children: &response.children,
-            status: response.status.as_deref(),
-            labels: response.labels,
-            annotations: response.annotations,
-            events: response.events.into_iter().map(event).collect(),
-            requeue_after_ms: response.requeue_after_ms,
-            finalized: response.finalized,
-            extra: response.extra.as_deref(),
-        };
-        let terms = Terms {
-            role: self.role(),
-            owner: &self.owner(),
-            kinds: self.job.generation.needs.declared(),
-            grants: &self.job.generation.loaded.grants,
-            namespaces: &self.shop.settings.namespaces,
-            children_max: self.job.generation.loaded.policy.limits.children as usize,
-        };
-        answer::check(given, &terms).map_err(Trouble::Answer)
-    }
-
     /// Plans and writes: deletes, creates and updates, the object's labels and
     /// annotations, and the status last. One failed write stops neither the others
     /// nor the status.
@@ -235,6 +176,12 @@ impl Run<'_> {
         let verdict = worst.as_ref().map_or_else(|| Verdict::of_plan(&plan), Trouble::verdict);
         let wrote_status = match self.status(&answer.status, &verdict).await {
             Ok(wrote) => wrote,
+            // A last word that nobody takes holds no object for ever.
+            Err(unheard) if self.is_ending() && unheard.again() == Again::OnChange => {
+                let message = format!("its last status is not written: {unheard}");
+                answer.events.push(answer::Event { warning: true, reason: unheard.reason().into(), message });
+                false
+            }
             Err(unreported) => return Err(unreported.beside(worst)),
         };
         self.shop.tell(self.key, self.job, answer.events);
@@ -295,7 +242,7 @@ impl Run<'_> {
             children: &self.job.children,
             at: &at,
             fixed: &self.memory.fixed,
-            ending: self.job.object.meta.deleting || self.job.leaving,
+            ending: self.is_ending(),
             rollout,
         })
     }
@@ -384,7 +331,12 @@ impl Run<'_> {
         self.job.generation.needs.object(&self.key.place.kind)
     }
 
-    fn role(&self) -> Role {
+    /// Whether the object goes, or is let go.
+    pub fn is_ending(&self) -> bool {
+        self.job.object.meta.deleting || self.job.leaving
+    }
+
+    pub fn role(&self) -> Role {
         self.job.generation.loaded.description.role
     }
 
@@ -398,8 +350,4 @@ impl Run<'_> {
             instance_key: &self.job.generation.needs.instance_key,
         }
     }
-}
-
-fn event(event: trimtab_wasm::Event) -> answer::Event {
-    answer::Event { warning: event.warning, reason: event.reason, message: event.message }
 }
