@@ -80,8 +80,8 @@ async fn children_are_moved_to_the_next_revision_as_those_before_become_ready() 
     }
 
     scene.api.merge(&anna, &json!({ "spec": spec("two") })).await;
-    // The last one was never ready, but is of the earlier revision: it holds up nothing.
-    releases(&scene, "misbehaves", &["two", "two", "one", "one"]).await;
+    // The last one was never ready: it goes first, and holds up nothing.
+    releases(&scene, "misbehaves", &["two", "one", "one", "two"]).await;
     releases(&scene, "pods", &["two", "one"]).await;
     let updated = |reason: &'static str| {
         move |object: &Value| {
@@ -95,17 +95,18 @@ async fn children_are_moved_to_the_next_revision_as_those_before_become_ready() 
     assert_eq!(scene.api.list(&revisions).await.len(), 2, "both are in use");
 
     let uid = async |name| scene.api.fetch(&path(&scene, "misbehaves", name)).await["metadata"]["uid"].clone();
-    let before = uid("m2").await;
+    let before = uid("m1").await;
     for (plural, name) in [("misbehaves", "m0"), ("pods", "p0")] {
         is_ready(&scene, plural, name).await;
     }
-    releases(&scene, "misbehaves", &["two", "two", "two", "one"]).await;
+    releases(&scene, "misbehaves", &["two", "two", "one", "two"]).await;
     releases(&scene, "pods", &["two", "two"]).await;
-    assert_eq!(uid("m2").await, before, "it was changed where it lies");
+    assert_eq!(uid("m1").await, before, "it was changed where it lies");
+    is_ready(&scene, "misbehaves", "m3").await;
+    releases(&scene, "misbehaves", &["two"; 4]).await;
     for (plural, name) in [("misbehaves", "m1"), ("misbehaves", "m2"), ("pods", "p1")] {
         is_ready(&scene, plural, name).await;
     }
-    releases(&scene, "misbehaves", &["two"; 4]).await;
     scene.sees("the rollout is done", &anna, updated("OnLatestRevision")).await;
     eventually("the earlier revision is deleted", SOON, async || {
         (scene.api.list(&revisions).await.len() == 1).then_some(())

@@ -119,9 +119,11 @@ impl Rolling {
 /// A child, as far as a rollout is concerned.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum State {
-    /// It is what an earlier answer wanted. Whether it is ready is not asked: a
-    /// broken one must not hold up what mends it.
-    Earlier,
+    /// It is what an earlier answer wanted.
+    Earlier {
+        /// And has arrived.
+        ready: bool,
+    },
     /// It is what the latest answer wants.
     Moved {
         /// And has arrived.
@@ -131,11 +133,20 @@ pub enum State {
     Missing,
 }
 
-/// How many children may start to move now: as many as keep those that are on
-/// their way within the limit.
-pub fn moves(states: &[State], max: usize) -> usize {
+/// Which children may start to move now, by their places in `states`: as many as
+/// keep those that are on their way within the limit. Earlier ones that are broken
+/// go first and at once, since a broken one must not hold up what mends it; ready
+/// ones only while no more than `max` are missing or broken in all.
+pub fn moves(states: &[State], max: usize) -> BTreeSet<usize> {
     let away = |state: &&State| matches!(state, State::Missing | State::Moved { ready: false });
-    max.saturating_sub(states.iter().filter(away).count())
+    let away = states.iter().filter(away).count();
+    let earlier = |is: bool| {
+        let places = states.iter().enumerate();
+        places.filter(move |(_, state)| **state == State::Earlier { ready: is }).map(|(place, _)| place)
+    };
+    let broken = earlier(false).count();
+    let ready = earlier(true).take(max.saturating_sub(away + broken));
+    earlier(false).take(max.saturating_sub(away)).chain(ready).collect()
 }
 
 /// One value of the fields that make a revision.
@@ -337,6 +348,16 @@ mod tests {
     }
 
     #[test]
+    fn broken_children_move_before_ready_ones() {
+        let [ready, broken, moved] =
+            [State::Earlier { ready: true }, State::Earlier { ready: false }, State::Moved { ready: false }];
+        assert_eq!(moves(&[ready, broken, ready], 1), [1].into());
+        assert_eq!(moves(&[ready, broken, ready], 2), [0, 1].into());
+        assert_eq!(moves(&[ready, broken, moved], 1), [].into(), "one is on its way");
+        assert_eq!(moves(&[broken, broken, ready], 1), [0].into());
+    }
+
+    #[test]
     fn an_object_is_restored_field_by_field() {
         let paths = ["spec.template".to_owned(), "metadata.labels".to_owned()];
         let fields = json!({"spec.template": {"image": "old"}});
@@ -353,25 +374,29 @@ mod tests {
     proptest! {
         #[test]
         fn never_more_than_allowed_are_on_their_way_and_all_arrive(
-            children in 1usize..12, max in 1usize..5, events in prop::collection::vec((0usize..12, any::<bool>()), 0..80),
+            children in 1usize..12, broken: u16, max in 1usize..5, events in prop::collection::vec((0usize..12, any::<bool>()), 0..80),
         ) {
-            let mut states = vec![State::Earlier; children];
+            let mut states = (0..children).map(|at| State::Earlier { ready: broken & (1 << at) == 0 }).collect::<Vec<_>>();
             let away = |states: &[State]| states.iter().filter(|it| matches!(it, State::Missing | State::Moved { ready: false })).count();
             // What happens to children, then children that all become ready in the end.
-            let calm = (0..2 * children).map(|at| (at % children, true));
+            let calm = (0..2 * children * children).map(|at| (at % children, true));
             for (at, ready) in events.into_iter().chain(calm) {
-                let mut start = moves(&states, max);
-                for state in &mut states {
-                    if *state == State::Earlier && start > 0 {
-                        (*state, start) = (State::Moved { ready: false }, start - 1);
-                    }
+                let is_ready = |state: &State| matches!(state, State::Earlier { ready: true } | State::Moved { ready: true });
+                let before = states.iter().filter(|state| is_ready(state)).count();
+                for place in moves(&states, max) {
+                    let is_earlier = matches!(states[place], State::Earlier { .. });
+                    prop_assert!(is_earlier);
+                    states[place] = State::Moved { ready: false };
                 }
                 prop_assert!(away(&states) <= max);
+                let still = states.iter().filter(|state| is_ready(state)).count();
+                prop_assert!(still >= before.min(children.saturating_sub(max)), "{before} became {still}");
                 if let Some(State::Moved { ready: is }) = states.get_mut(at).filter(|_| ready) {
                     *is = true;
                 }
             }
-            prop_assert!(!states.contains(&State::Earlier));
+            let is_left = states.iter().any(|state| matches!(state, State::Earlier { .. }));
+            prop_assert!(!is_left);
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Whose turn it is in a rolling update. A child has moved once it was made from
 //! what is wanted now, whatever changed that: its object, the plugin or its config.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Child, Ours};
 use crate::{
@@ -22,7 +22,7 @@ pub(super) struct Turns<'a> {
 }
 
 impl<'a> Turns<'a> {
-    /// Gives each child of a kind that rolls its turn, in the order of the answer.
+    /// Gives each child of a kind that rolls its turn, in the order of the answer; broken ones come first.
     pub(super) fn of(rollout: &'a Rollout, children: &[Child<'a>], ours: &Ours<'a>) -> Self {
         let mut turns = Self::default();
         let mut progress = Progress { counts: Counts::default(), waits_for: None };
@@ -33,8 +33,8 @@ impl<'a> Turns<'a> {
             let of_kind = of_kind.map(|(child, live)| (child, live, child.state(live))).collect::<Vec<_>>();
             let states = of_kind.iter().map(|(.., state)| *state).collect::<Vec<_>>();
             let max = spec.rolling.max_unavailable.of(states.len());
-            let mut start = if rollout.kept { moves(&states, max) } else { 0 };
-            for (child, live, state) in of_kind {
+            let start = if rollout.kept { moves(&states, max) } else { BTreeSet::new() };
+            for (at, (child, live, state)) in of_kind.into_iter().enumerate() {
                 let place = &child.desired.place;
                 progress.counts.all += 1;
                 match state {
@@ -46,11 +46,8 @@ impl<'a> Turns<'a> {
                     }
                     State::Missing if live.is_some() => _ = progress.waits_for.get_or_insert_with(|| place.clone()),
                     State::Missing if rollout.kept => progress.counts.moving += 1,
-                    State::Earlier if start > 0 => {
-                        start -= 1;
-                        progress.counts.moving += 1;
-                    }
-                    State::Missing | State::Earlier => {
+                    State::Earlier { .. } if start.contains(&at) => progress.counts.moving += 1,
+                    State::Missing | State::Earlier { .. } => {
                         turns.held.insert(place, live.and_then(|live| made_from(rollout, live)));
                     }
                 }
@@ -76,10 +73,11 @@ impl Child<'_> {
     fn state(&self, live: Option<&Object>) -> State {
         let Some(live) = live.filter(|live| !live.meta.deleting) else { return State::Missing };
         let mark = live.meta.mark(marks::INTENT);
+        let ready = self.spec.rolling.is_ready(&live.value());
         if is_made_from(mark, self.desired.hash) {
-            State::Moved { ready: self.rests(live) && self.spec.rolling.is_ready(&live.value()) }
+            State::Moved { ready: ready && self.rests(live) }
         } else {
-            State::Earlier
+            State::Earlier { ready }
         }
     }
 }
