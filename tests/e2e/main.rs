@@ -14,6 +14,7 @@ mod init;
 mod leases;
 mod misbehaving;
 mod missing;
+mod moving;
 mod outages;
 mod process;
 mod rbac;
