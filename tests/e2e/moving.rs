@@ -30,7 +30,7 @@ fn size(variable: &str, otherwise: usize) -> usize {
 fn copy_builds(scene: &Scene, other_way_round: bool) {
     for (instance, build) in INSTANCES {
         let plugin = if (build == "1") == other_way_round { "site-next" } else { "site" };
-        scene.copy(plugin, &format!("{instance}/site.wasm").trim_start_matches('/').to_owned());
+        scene.copy(plugin, format!("{instance}/site.wasm").trim_start_matches('/'));
     }
 }
 
