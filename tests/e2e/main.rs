@@ -4,6 +4,7 @@
 
 mod bad_files;
 mod bridge;
+mod configs;
 mod connecting;
 mod decorating;
 mod deletion;

@@ -15,7 +15,7 @@ use trimtab_harness::{ControlPlane, Options, eventually};
 use crate::support::{Host, MISBEHAVE, SITE, SOON, Scene, source};
 
 /// What the printed rights need of a folder, as flags.
-fn printed(scene: &Scene, more: &[&str]) -> String {
+pub fn printed(scene: &Scene, more: &[&str]) -> String {
     let account = format!("{}/host", scene.namespace);
     let definitions = source(SITE);
     let mut command = Command::new(env!("CARGO_BIN_EXE_trimtab"));
@@ -27,7 +27,7 @@ fn printed(scene: &Scene, more: &[&str]) -> String {
 }
 
 /// Gives the rights, and starts a host that has no others.
-async fn host_with_rights(scene: &Scene, rights: &str, flags: &[&str]) -> Host {
+pub async fn host_with_rights(scene: &Scene, rights: &str, flags: &[&str]) -> Host {
     let file = scene.folder().join("rights.yaml");
     fs::write(&file, rights).expect("the folder is ours");
     scene.plane().kubectl(&["apply", "-f", file.to_str().expect("its path is text")]);
@@ -41,7 +41,7 @@ fn as_account(scene: &Scene) -> PathBuf {
     scene.plane().kubeconfig_as(&name, &["system:serviceaccounts", "system:authenticated"])
 }
 
-fn assert_never_forbidden(host: &Host) {
+pub fn assert_never_forbidden(host: &Host) {
     let refused = host.printed().into_iter().filter(|line| line.contains("orbidden"));
     // Definitions are watched where that is allowed, and polled for all the same.
     let refused = refused.filter(|line| !line.contains("customresourcedefinitions")).collect::<Vec<_>>();

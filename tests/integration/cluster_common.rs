@@ -144,6 +144,7 @@ pub fn spec(api_version: &str, kind: &str, namespace: &str, labels: Option<&str>
         version: split_api_version(api_version).1.into(),
         namespace: Some(namespace.into()),
         labels: labels.map(Into::into),
+        name: None,
     }
 }
 

@@ -85,6 +85,7 @@ fn a_cached_object_of_5600_bytes_costs_at_most_7000() {
         version: "v1".into(),
         namespace: None,
         labels: labels.map(Into::into),
+        name: None,
     };
     // Two watches hold each object, as where a look-up is of a child's kind.
     let intakes = [store.open(&spec(None)), store.open(&spec(Some("trimtab.dev/plugin")))];

@@ -180,7 +180,8 @@ impl Bench {
     pub fn watched(&self, api_version: &str, kind: &str) -> Intake {
         let kind = GroupKind::new(api_version, kind);
         let version = trimtab_core::id::split_api_version(api_version).1.into();
-        let spec = WatchSpec { kind, version, namespace: Some(self.namespace.as_str().into()), labels: None };
+        let spec =
+            WatchSpec { kind, version, namespace: Some(self.namespace.as_str().into()), labels: None, name: None };
         let intake = self.store.open(&spec);
         intake.begin();
         intake.dated(1).unwrap();

@@ -10,6 +10,7 @@
 mod adopting;
 mod beside;
 mod case;
+mod configs;
 mod decorating;
 mod elsewhere;
 mod found;

@@ -6,7 +6,7 @@ use std::{fmt, sync::Arc};
 use trimtab_core::id::GroupKind;
 
 /// One watch: a kind in one version, in one namespace or in all, and of those
-/// the objects that a label selector takes.
+/// the objects that a label selector takes, or the one of a name.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
 pub struct WatchSpec {
     /// The group and kind. Its plural and its scope are looked up in discovery
@@ -19,6 +19,8 @@ pub struct WatchSpec {
     /// A label selector as the API takes it, see
     /// [`trimtab_core::selector::Selector`].
     pub labels: Option<Arc<str>>,
+    /// Only the object of this name.
+    pub name: Option<Arc<str>>,
 }
 
 impl fmt::Display for WatchSpec {
@@ -29,6 +31,9 @@ impl fmt::Display for WatchSpec {
         }
         if let Some(labels) = &self.labels {
             write!(f, " with {labels}")?;
+        }
+        if let Some(name) = &self.name {
+            write!(f, " of the name {name}")?;
         }
         Ok(())
     }

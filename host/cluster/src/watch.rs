@@ -169,6 +169,7 @@ impl Watch {
         let selecting = self.selecting();
         let params = WatchParams {
             label_selector: selecting.label_selector,
+            field_selector: selecting.field_selector,
             timeout: Some(seconds),
             bookmarks: true,
             ..WatchParams::default()
@@ -234,7 +235,10 @@ impl Watch {
     }
 
     fn selecting(&self) -> ListParams {
-        ListParams { label_selector: self.intake.spec().labels.as_deref().map(Into::into), ..ListParams::default() }
+        let WatchSpec { labels, name, .. } = self.intake.spec();
+        // With this selector, a right to one object by its name is enough.
+        let field_selector = name.as_ref().map(|name| format!("metadata.name={name}"));
+        ListParams { label_selector: labels.as_deref().map(Into::into), field_selector, ..ListParams::default() }
     }
 
     fn report(&self, failure: &Failure) {

@@ -7,6 +7,7 @@ pub mod answer;
 pub mod api_error;
 pub mod backoff;
 pub mod claim;
+pub mod config;
 pub mod covers;
 pub mod decorate;
 pub mod description;

@@ -12,6 +12,7 @@ use serde_json::{Map, Number, Value as Json};
 use toml::{Table, Value};
 
 use crate::{
+    config::ConfigFrom,
     description::{ChildKind, Update, is_kind},
     grants::EVERYWHERE,
     hash::Hash,
@@ -33,6 +34,8 @@ pub struct Policy {
     pub module: Option<String>,
     /// The `config` table as JSON text, given to the plugin as it is.
     pub config: String,
+    /// Where the rest of the config lies, which goes over it.
+    pub config_from: Option<ConfigFrom>,
     /// Where objects say which instance serves them, if not where the host's own
     /// setting says.
     pub instance_key: Option<InstanceKey>,
@@ -99,7 +102,8 @@ pub enum PolicyError {
     },
 }
 
-const KEYS: &[&str] = &["config", "module", "instance_key", "limits", "work", "grants", "adopt", "inherit", "update"];
+const KEYS: &[&str] =
+    &["config", "config_from", "module", "instance_key", "limits", "work", "grants", "adopt", "inherit", "update"];
 const KIND: &str = "a kind as \"Kind\" (core group) or \"Kind.group\", such as \"Deployment.apps\"";
 const FINALIZER: &str = "another controller's finalizer, such as \"metacontroller.io/compositecontroller-site\"";
 const ORIGIN: &str = "\"http://host:port\" or \"https://host:port\"";
@@ -109,6 +113,7 @@ impl Default for Policy {
         Self {
             module: None,
             config: "{}".into(),
+            config_from: None,
             instance_key: None,
             limits: Limits::DEFAULT,
             work: Work::default(),
@@ -132,6 +137,9 @@ impl Policy {
         let mut policy = Self { module, ..Self::default() };
         if let Some(config) = table.get("config") {
             policy.config = json("config", &Value::Table(sub_table("config", config)?.clone()))?.to_string();
+        }
+        if let Some(from) = table.get("config_from") {
+            policy.config_from = Some(ConfigFrom::read(sub_table("config_from", from)?)?);
         }
         policy.instance_key = table.get("instance_key").map(instance_key).transpose()?;
         if let Some(limits) = table.get("limits") {
@@ -204,7 +212,7 @@ fn group_kind(text: &str) -> Option<GroupKind> {
     (is_kind(kind) && group_fits).then(|| GroupKind { group: group.into(), kind: kind.into() })
 }
 
-fn wrong<T>(key: &str, value: &Value, accepted: impl Into<String>) -> Result<T, PolicyError> {
+pub(crate) fn wrong<T>(key: &str, value: &Value, accepted: impl Into<String>) -> Result<T, PolicyError> {
     let found = match value {
         Value::Table(_) => "a table".into(),
         Value::Array(_) => "a list".into(),
@@ -213,7 +221,7 @@ fn wrong<T>(key: &str, value: &Value, accepted: impl Into<String>) -> Result<T, 
     Err(PolicyError::Value { key: key.into(), found, accepted: accepted.into() })
 }
 
-fn known_only(table_key: &str, table: &Table, known: &[&str]) -> Result<(), PolicyError> {
+pub(crate) fn known_only(table_key: &str, table: &Table, known: &[&str]) -> Result<(), PolicyError> {
     match table.keys().find(|key| !known.contains(&key.as_str())) {
         None => Ok(()),
         Some(key) => {

@@ -16,6 +16,7 @@ use trimtab_core::{
 use trimtab_wasm::Wasm;
 
 use crate::{
+    configs::Configs,
     folder::Folder,
     leading::{Follow, Leading},
     memory::{Counts, Memory},
@@ -53,6 +54,7 @@ pub struct Engine {
     client: Client,
     workshop: Arc<Workshop>,
     watches: Arc<Watches>,
+    configs: Arc<Configs>,
     wasm: Arc<Wasm>,
     folder: watch::Receiver<Arc<Folder>>,
 }
@@ -69,6 +71,8 @@ impl Engine {
         let store = Store::new(Triggers::new(queue.clone(), memory.clone(), published.clone()));
         let discovery = Discovery::new(client.clone());
         let watches = Watches::new(client.clone(), store.clone(), discovery.kinds(), env.clone());
+        let configs =
+            Configs::new(client.clone(), &discovery, env.clone(), published.clone(), &settings.lease_namespace);
         let leading = Leading::new(client.clone(), env.clone(), settings.clone());
         let permit = RouteAndGrants::new(store.clone(), published.clone());
         let gate = Gate::new(client.clone(), discovery.kinds(), store.clone(), leading.clone(), permit, env.clone());
@@ -88,7 +92,7 @@ impl Engine {
             events,
             metrics,
         });
-        Arc::new(Self { client, workshop, watches, wasm, folder })
+        Arc::new(Self { client, workshop, watches, configs, wasm, folder })
     }
 
     /// Serves until `stop`, then stops in order. Give it a limit in time from outside.
@@ -119,6 +123,7 @@ impl Engine {
             settings: shop.settings.clone(),
             wasm: self.wasm.clone(),
             discovery: self.workshop.discovery.clone(),
+            configs: self.configs.clone(),
             store: shop.store.clone(),
             watches: self.watches.clone(),
             queue: shop.queue.clone(),
@@ -141,6 +146,8 @@ impl Engine {
         tasks.start("unserved", async move { unserved.run(ended).await });
         let ended = stop.clone();
         tasks.start("watches of marks", async move { marked.run(ended).await });
+        let (configs, ended) = (self.configs.watches.clone(), stop.clone());
+        tasks.start("watches of configs", async move { configs.run(ended).await });
         let ended = stop.clone();
         tasks.start("discovery", async move { discovery.run(ended).await });
         let ended = stop.clone();

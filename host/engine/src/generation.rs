@@ -94,7 +94,13 @@ pub struct ObjectNeeds {
 
 impl Loaded {
     /// Loads a file and asks it what it is. The error names the file and what to do.
-    pub async fn new(wasm: &Arc<Wasm>, slot: SlotId, source: &Source) -> Result<Self, String> {
+    /// `outside` is what holds the rest of its config.
+    pub async fn new(
+        wasm: &Arc<Wasm>,
+        slot: SlotId,
+        source: &Source,
+        outside: Option<&Object>,
+    ) -> Result<Self, String> {
         let policy = match &source.policy {
             Some(text) => Policy::parse(text).map_err(|error| format!("{slot}.toml: {error}"))?,
             None => Policy::default(),
@@ -103,7 +109,13 @@ impl Loaded {
         let file = source.module.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let plugin = wasm.load(&file, bytes).await.map_err(|error| error.to_string())?;
         let plugin = plugin.with_http(&policy.http).map_err(|error| format!("{slot}.toml: grants.http: {error}"))?;
-        let config: Arc<str> = policy.config.as_str().into();
+        let mut identity = policy.generation(source.content);
+        let mut config: Arc<str> = policy.config.as_str().into();
+        if let Some((from, object)) = policy.config_from.as_ref().zip(outside) {
+            let merged = from.merge(&policy.config, object);
+            config = merged.map_err(|error| format!("{}: {error}", object.meta.place))?.into();
+            identity = Hash::of([identity.as_bytes(), from.identity(&config, object).as_bytes()]);
+        }
         let described = plugin.describe(config.clone(), &policy.limits).await.outcome;
         let described = described.map_err(|error| format!("{file}: describe: {error}"))?;
         let description = Description::parse(&described).map_err(|errors| {
@@ -118,7 +130,7 @@ impl Loaded {
         }
         Ok(Self {
             lineage: slot.stem.lineage(),
-            identity: policy.generation(source.content),
+            identity,
             slot,
             plugin,
             description,
@@ -332,6 +344,7 @@ impl Finder<'_> {
             version: version.into(),
             namespace: namespace.map(Into::into),
             labels: labels.map(Into::into),
+            name: None,
         };
         match (kind.namespaced, only, &self.settings.namespaces[..]) {
             (true, Some(only), []) => Ok(vec![watch(Some(only))]),

@@ -5,6 +5,7 @@
 
 mod ask;
 mod collect;
+mod configs;
 mod engine;
 mod first_use;
 pub mod folder;

@@ -189,7 +189,7 @@ mod tests {
         for wanted in [Wanted::Named("x".into()), Wanted::Selected { labels, limit: 9 }] {
             let store = Store::new(Arc::new(Nobody));
             let kind = GroupKind::new("v1", "Secret");
-            let spec = WatchSpec { kind, version: "v1".into(), namespace: None, labels: None };
+            let spec = WatchSpec { kind, version: "v1".into(), namespace: None, labels: None, name: None };
             let watch = store.open(&spec);
             let asked = asked(wanted);
             let absent = told_by(&store, &asked);

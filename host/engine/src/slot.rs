@@ -11,9 +11,10 @@ use trimtab_cluster::{
     spec::{Health, WatchSpec},
     store::Store,
 };
-use trimtab_core::{description::ObjectKind, id::SlotId};
+use trimtab_core::{description::ObjectKind, id::SlotId, object::Object};
 
 use crate::{
+    configs::{Missing, Outside},
     folder::Source,
     generation::{Generation, Loaded},
     view::{SlotState, SlotView},
@@ -24,6 +25,8 @@ use crate::{
 pub struct Slot {
     /// What the folder holds.
     pub source: Source,
+    /// The part of its config that lies in the cluster, where its policy names one.
+    pub outside: Option<Outside>,
     /// Serves, and stays until something better is ready: the last good one.
     pub serving: Option<Arc<Generation>>,
     /// Why the serving one's kinds were not found when the server was last asked.
@@ -76,7 +79,16 @@ impl Slot {
     /// A new file.
     pub fn new(source: Source, alone_before: Option<String>) -> Self {
         let candidate = Some(Candidate::taken());
-        Self { source, serving: None, lacking: None, candidate, refused: None, alone_before, draining: Vec::new() }
+        Self {
+            outside: Outside::of(source.policy.as_deref()),
+            source,
+            serving: None,
+            lacking: None,
+            candidate,
+            refused: None,
+            alone_before,
+            draining: Vec::new(),
+        }
     }
 
     /// Takes up what the folder holds now. The same content again changes nothing.
@@ -85,8 +97,26 @@ impl Slot {
             return;
         }
         self.source = source.clone();
+        let outside = Outside::of(source.policy.as_deref());
+        let before = self.outside.take();
+        self.outside = outside.map(|now| before.filter(|before| before.is_from(&now)).unwrap_or(now));
+        self.renew();
+    }
+
+    /// What its generation is made from has changed.
+    pub fn renew(&mut self) {
         self.refused = None;
         self.candidate = Some(Candidate::taken());
+    }
+
+    /// What the part of its config that lies in the cluster is, for a load.
+    pub fn config(&self) -> Option<&Arc<Object>> {
+        self.outside.as_ref()?.seen.as_ref()
+    }
+
+    /// Why that is not known.
+    pub fn lacks_config(&self) -> Option<&Missing> {
+        self.outside.as_ref()?.missing.as_ref()
     }
 
     /// The source is not served; what serves goes on.
@@ -153,7 +183,8 @@ impl Slot {
     /// Whether the candidate waits for this process alone, or for a first list.
     fn is_starting(&self, store: &Store) -> bool {
         self.candidate.as_ref().is_some_and(|candidate| match &candidate.stage {
-            Stage::Taken | Stage::Loading | Stage::Loaded(_) | Stage::Finding(_) => true,
+            Stage::Taken => self.lacks_config().is_none_or(|missing| missing.starting),
+            Stage::Loading | Stage::Loaded(_) | Stage::Finding(_) => true,
             Stage::Lacking(_) => false,
             Stage::Syncing(generation) => {
                 generation.needs.watches.iter().any(|spec| store.health(spec) == Health::Starting)
@@ -169,7 +200,7 @@ impl Slot {
         let (pending, refused) = match self.candidate.as_ref().map(|candidate| candidate.waits_for.clone()) {
             Some(Wait::For(why)) => (Some(why), None),
             Some(Wait::Refused(why)) => (None, Some(why)),
-            None => (None, self.refused.clone()),
+            None => (self.lacks_config().map(|missing| missing.why.clone()), self.refused.clone()),
         };
         let refuses = refused.is_some();
         let (state, reason) = match (&self.serving, blocked, pending) {

@@ -2,6 +2,8 @@
 //! the folder with what serves and moves each difference through its stages. A
 //! failure on the way leaves the last good generation serving.
 
+mod loads;
+
 use std::{
     collections::{BTreeMap, HashMap},
     sync::Arc,
@@ -23,8 +25,10 @@ use trimtab_core::{
 };
 use trimtab_wasm::Wasm;
 
+use self::loads::Load;
 use crate::{
-    folder::{Folder, Source},
+    configs::Configs,
+    folder::Folder,
     generation::{Generation, Loaded, Needs},
     leading::Leading,
     metrics::Metrics,
@@ -32,18 +36,15 @@ use crate::{
     queue::{Priority, Queue},
     serving::{Serving, Settling},
     settings::{RECHECK, Settings},
-    slot::{Candidate, Slot, Stage, Wait, unhealthy},
+    slot::{Slot, Stage, Wait, unhealthy},
 };
-
-/// Files that are loaded at once: each compilation is a process that may use
-/// a core and some hundred megabytes.
-const LOADS_MAX: usize = 2;
 
 /// What the slots need of the other rooms.
 pub struct Rooms {
     pub settings: Arc<Settings>,
     pub wasm: Arc<Wasm>,
     pub discovery: Arc<Discovery>,
+    pub configs: Arc<Configs>,
     pub store: Arc<Store>,
     pub watches: Arc<Watches>,
     pub queue: Arc<Queue>,
@@ -65,7 +66,7 @@ pub struct Slots {
     slots: BTreeMap<SlotId, Slot>,
     folder: watch::Receiver<Arc<Folder>>,
     kinds: watch::Receiver<Arc<Kinds>>,
-    loads: JoinSet<(SlotId, Source, Result<Arc<Loaded>, String>)>,
+    loads: JoinSet<Load>,
     finds: JoinSet<Found>,
     next_number: u64,
     published: Arc<Published>,
@@ -87,7 +88,7 @@ impl Slots {
             tokio::select! {
                 biased;
                 () = stop.cancelled() => return,
-                Some(Ok((id, source, loaded))) = self.loads.join_next() => self.loaded(&id, &source, loaded),
+                Some(Ok(load)) = self.loads.join_next() => self.loaded(load),
                 Some(Ok(found)) = self.finds.join_next() => self.found(found),
                 Ok(()) = self.folder.changed() => {}
                 Ok(()) = self.kinds.changed() => self.find_again(),
@@ -100,6 +101,7 @@ impl Slots {
     /// One pass over all slots: all that can be done without waiting.
     fn step(&mut self) {
         let mut woken = self.take_folder();
+        self.rooms.configs.take(&mut self.slots);
         self.start_loads();
         self.start_finds();
         self.rooms.watches.set(self.slots.values().flat_map(Slot::watches).collect());
@@ -140,34 +142,6 @@ impl Slots {
         }
         let beside = self.slots.iter().filter(|(id, _)| removed.contains(&(id.instance.clone(), id.stem.lineage())));
         beside.filter_map(|(_, slot)| slot.serving.clone()).collect()
-    }
-
-    fn start_loads(&mut self) {
-        for (id, slot) in &mut self.slots {
-            let Some(candidate) = &mut slot.candidate else { continue };
-            if !matches!(candidate.stage, Stage::Taken) || self.loads.len() >= LOADS_MAX {
-                continue;
-            }
-            *candidate = Candidate { stage: Stage::Loading, waits_for: Wait::For("being loaded".into()) };
-            let (wasm, id, source) = (self.rooms.wasm.clone(), id.clone(), slot.source.clone());
-            self.loads.spawn(async move {
-                let loaded = Loaded::new(&wasm, id.clone(), &source).await;
-                (id, source, loaded.map(Arc::new))
-            });
-        }
-    }
-
-    fn loaded(&mut self, id: &SlotId, source: &Source, loaded: Result<Arc<Loaded>, String>) {
-        let Some(slot) = self.slots.get_mut(id).filter(|slot| slot.source == *source) else { return };
-        self.rooms.metrics.loaded(id, loaded.is_ok());
-        match (loaded, &mut slot.candidate) {
-            (Ok(loaded), _) if slot.serving.as_ref().is_some_and(|now| now.loaded.identity == loaded.identity) => {
-                slot.candidate = None; // the folder went back to what serves
-            }
-            (Ok(loaded), Some(candidate)) => candidate.stage = Stage::Loaded(loaded),
-            (Ok(_), None) => {}
-            (Err(why), _) => slot.refuse(id, why),
-        }
     }
 
     fn start_finds(&mut self) {

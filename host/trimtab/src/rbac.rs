@@ -27,7 +27,7 @@ use trimtab_wasm::Wasm;
 
 use self::{
     manifest::Manifests,
-    rights::{Plugin, Resource, Rights},
+    rights::{Named, Plugin, Resource, Rights},
 };
 use crate::{
     check::describe,
@@ -50,23 +50,19 @@ pub fn main(args: RbacArgs) -> anyhow::Result<()> {
         // Each follows the same rule as lineages: a DNS label.
         Lineage::new(name).map_err(|error| anyhow::anyhow!("{name:?} is no name to give rights to: {}", error.rule))?;
     }
+    let lease_namespace = args.lease_namespace.as_deref().unwrap_or(namespace);
     let runtimes = Runtimes::start()?;
     let wasm = runtimes.wasm(args.cache.as_deref(), 1)?;
     let (folder, plugins) = runtimes.host.block_on(async {
         let kinds = Kinds::new(&args.apply).await?;
         let instances: Option<BTreeSet<_>> = wiring::instances(args.instances.as_deref())?;
         let folder = read_folder(&args.plugins).await?;
-        let plugins = plugins(&folder, instances.as_ref(), &wasm, &kinds).await?;
+        let plugins = plugins(&folder, instances.as_ref(), &wasm, &kinds, lease_namespace).await?;
         anyhow::Ok((folder, plugins))
     })?;
     let rights = Rights::of(&plugins, &args.namespaces)?;
-    let manifests = Manifests {
-        namespace,
-        account,
-        lease_namespace: args.lease_namespace.as_deref().unwrap_or(namespace),
-        leases: rights.leases(&args.installation),
-        rights: &rights,
-    };
+    let manifests =
+        Manifests { namespace, account, lease_namespace, leases: rights.leases(&args.installation), rights: &rights };
     for (path, why) in &folder.ignored {
         println!("# {path:?} gets no rights: {why}");
     }
@@ -121,6 +117,7 @@ async fn plugins(
     instances: Option<&BTreeSet<InstanceId>>,
     wasm: &Arc<Wasm>,
     kinds: &Kinds,
+    lease_namespace: &str,
 ) -> anyhow::Result<Vec<Plugin>> {
     let mut plugins = Vec::new();
     let wanted = |instance| instances.is_none_or(|instances| instances.contains(instance));
@@ -142,7 +139,12 @@ async fn plugins(
             resources.push(kinds.resource(&revisions, split_api_version(rollout::API_VERSION).1).await?);
         }
         let (instance, lineage) = (slot.instance.clone(), slot.stem.lineage());
-        plugins.push(Plugin { instance, lineage, description, grants, resources });
+        let config = policy.config_from.map(|from| Named {
+            plural: if from.secret { "secrets" } else { "configmaps" },
+            namespace: from.namespace.unwrap_or_else(|| lease_namespace.to_owned()),
+            name: from.name,
+        });
+        plugins.push(Plugin { instance, lineage, description, grants, config, resources });
     }
     if plugins.is_empty() {
         bail!("there is no plugin to serve: put .wasm files into the folder, or look at --instances");

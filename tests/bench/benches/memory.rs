@@ -120,8 +120,13 @@ fn anonymous_bytes() -> anyhow::Result<usize> {
 fn fill_ours(kind: &str) -> Arc<Store> {
     let store = Store::new(Arc::new(Deaf));
     let labels = Some("trimtab.dev/plugin".into());
-    let intake =
-        store.open(&WatchSpec { kind: GroupKind::new("", kind), version: "v1".into(), namespace: None, labels });
+    let intake = store.open(&WatchSpec {
+        kind: GroupKind::new("", kind),
+        version: "v1".into(),
+        namespace: None,
+        labels,
+        name: None,
+    });
     intake.begin();
     intake.dated(1_000_000).expect("it is the first list");
     (0..OBJECTS).for_each(|number| intake.listed(&object(kind, number, true)));

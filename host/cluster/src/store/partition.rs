@@ -62,7 +62,8 @@ impl Partition {
     /// Whether an object of this partition's kind and version belongs to it.
     pub(super) fn selects(&self, meta: &Meta) -> bool {
         let selected = self.selector.as_ref().is_some_and(|selector| selector.matches(|name| meta.label(name)));
-        selected && self.spec.namespace.as_ref().is_none_or(|namespace| *namespace == meta.place.namespace)
+        let named = self.spec.name.as_ref().is_none_or(|name| *name == meta.place.name);
+        selected && named && self.spec.namespace.as_ref().is_none_or(|namespace| *namespace == meta.place.namespace)
     }
 
     /// Whether this state of an object must not come back.

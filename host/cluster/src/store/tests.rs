@@ -46,7 +46,7 @@ fn kind() -> GroupKind {
 }
 
 fn spec(labels: Option<&str>) -> WatchSpec {
-    WatchSpec { kind: kind(), version: "v1".into(), namespace: None, labels: labels.map(Into::into) }
+    WatchSpec { kind: kind(), version: "v1".into(), namespace: None, labels: labels.map(Into::into), name: None }
 }
 
 fn text(name: &str, uid: &str, version: u64, labels: &[(&str, &str)]) -> String {

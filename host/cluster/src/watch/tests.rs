@@ -108,8 +108,13 @@ fn start(answers: impl IntoIterator<Item = Answer>) -> Scene {
 
     let store = Store::new(Arc::new(Listener(health_sender)));
     let id = GroupKind::new("apps/v1", "Deployment");
-    let spec =
-        WatchSpec { kind: id.clone(), version: "v1".into(), namespace: Some("ns".into()), labels: Some("a=b".into()) };
+    let spec = WatchSpec {
+        kind: id.clone(),
+        version: "v1".into(),
+        namespace: Some("ns".into()),
+        labels: Some("a=b".into()),
+        name: None,
+    };
     let version = KindVersion { name: "v1".into(), status: true, verbs: vec![] };
     let kind = Kind { id, plural: "deployments".into(), namespaced: true, versions: vec![version], storage: None };
     let (lists, done) = (watch::Sender::new(0), Arc::new(Fanout::new(0)));

@@ -20,6 +20,7 @@ fn every_key_is_read() {
         module = "site@next.wasm"
         adopt = ["Deployment.apps"]
         instance_key = "annotation:numaflow.numaproj.io/instance"
+        config_from = { config_map = "site", namespace = "shared", key = "config.yaml" }
         [config]
         image = "nginx"
         replicas = 3
@@ -57,6 +58,8 @@ fn every_key_is_read() {
     )
     .unwrap();
     assert_eq!(policy.module.as_deref(), Some("site@next.wasm"));
+    let from = policy.config_from.as_ref().map(ToString::to_string);
+    assert_eq!(from.as_deref(), Some("ConfigMap shared/site"));
     assert_eq!(policy.instance_key, Some(InstanceKey::Annotation("numaflow.numaproj.io/instance".into())));
     assert_eq!(
         serde_json::from_str::<Json>(&policy.config).unwrap(),
@@ -106,7 +109,7 @@ fn each_error_names_the_key_what_was_found_and_what_is_accepted() {
     for (text, message) in [
         (
             "color = 1",
-            "color: unknown key, known are config, module, instance_key, limits, work, grants, adopt, inherit, update",
+            "color: unknown key, known are config, config_from, module, instance_key, limits, work, grants, adopt, inherit, update",
         ),
         ("[inherit]\nkinds = []", "inherit.kinds: unknown key, known are children, finalizers"),
         ("config = 1", "config: found 1, accepted: a table: [config]"),

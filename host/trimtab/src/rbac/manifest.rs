@@ -38,6 +38,17 @@ impl fmt::Display for Manifests<'_> {
         let names = self.leases.iter().map(String::as_str).collect::<Vec<_>>();
         rule(f, "coordination.k8s.io", &["leases"], &["watch", "update"], &names)?;
         self.binding(f, "Role", &format!("{account}-leases"), Some(self.lease_namespace))?;
+        for (namespace, configs) in &rights.configs {
+            writeln!(f, "---\n# What holds plugins' configs, by name.")?;
+            let name = format!("{account}-configs");
+            self.head(f, "Role", &name, Some(namespace))?;
+            writeln!(f, "rules:")?;
+            for (plural, names) in configs {
+                let names = names.iter().map(String::as_str).collect::<Vec<_>>();
+                rule(f, "", &[plural], &["list", "watch"], &names)?;
+            }
+            self.binding(f, "Role", &name, Some(namespace))?;
+        }
         // Names of cluster-wide objects tell accounts of other namespaces apart.
         let name = format!("{namespace}:{account}");
         if !rights.cluster.is_empty() {

@@ -24,8 +24,19 @@ pub struct Plugin {
     pub lineage: Lineage,
     pub description: Description,
     pub grants: Grants,
+    /// What holds the rest of its config.
+    pub config: Option<Named>,
     /// Of every kind that the description names.
     pub resources: Vec<Resource>,
+}
+
+/// One object by its name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Named {
+    pub namespace: String,
+    /// The resource, of the core group.
+    pub plural: &'static str,
+    pub name: String,
 }
 
 impl Plugin {
@@ -61,6 +72,8 @@ pub struct Rights {
     pub cluster: Verbs,
     /// In single namespaces.
     pub namespaces: BTreeMap<String, Verbs>,
+    /// Single objects that are watched, by namespace and resource.
+    pub configs: BTreeMap<String, BTreeMap<&'static str, BTreeSet<String>>>,
     /// Kinds whose plurals were guessed.
     pub guessed: BTreeSet<String>,
     instances: BTreeSet<InstanceId>,
@@ -94,6 +107,10 @@ impl Rights {
 
     fn add_plugin(&mut self, plugin: &Plugin, namespaces: &[String]) -> anyhow::Result<()> {
         let Description { objects, children, reads, .. } = &plugin.description;
+        if let Some(Named { namespace, plural, name }) = &plugin.config {
+            let configs = self.configs.entry(namespace.clone()).or_default();
+            configs.entry(plural).or_default().insert(name.clone());
+        }
         let served = scope(namespaces);
         for object in objects {
             let (target, status) = self.named(plugin, &object.kind, namespaces)?;
@@ -203,6 +220,7 @@ mod tests {
             lineage: Lineage::new("site").unwrap(),
             description,
             grants,
+            config: None,
             resources: resources.into(),
         }
     }
@@ -285,6 +303,19 @@ mod tests {
         let outside = json!({ "role": "composite", "objects": [{ "apiVersion": "example.dev/v1", "kind": "Zone" }] });
         let error = Rights::of(&[plugin("", outside, "")], &namespaces).unwrap_err();
         assert!(error.to_string().contains("outside namespaces"), "{error}");
+    }
+
+    #[test]
+    fn of_configs_only_the_named_ones_may_be_read() {
+        let named = |plural, name: &str| Named { namespace: "a".into(), plural, name: name.into() };
+        let with = |config| Plugin { config: Some(config), ..plugin("", site("v1"), "") };
+        let plugins =
+            [with(named("configmaps", "one")), with(named("configmaps", "two")), with(named("secrets", "one"))];
+        let rights = Rights::of(&plugins, &[]).unwrap();
+        let names = |names: &[&str]| names.iter().map(|&name| name.to_owned()).collect::<BTreeSet<_>>();
+        let configs = [("configmaps", names(&["one", "two"])), ("secrets", names(&["one"]))].into();
+        assert_eq!(rights.configs, [("a".to_owned(), configs)].into());
+        assert!(verbs(&rights, "", "secrets").is_empty());
     }
 
     #[test]
