@@ -3,7 +3,8 @@
 
 use std::time::Duration;
 
-use serde_json::Value;
+use serde_json::{Value, json};
+use trimtab_core::marks;
 use trimtab_engine::folder::Folder;
 use trimtab_sim::{World, simulate};
 
@@ -67,13 +68,23 @@ fn calls_are_as_far_apart_as_the_policy_says() {
     assert!(apart > Duration::from_millis(900), "{firsts:?}");
 }
 
+/// How often the plugin has been called, or would have been had the run got so far.
+fn calls(world: &World) -> u64 {
+    let text = world.metrics().concat();
+    let lines = text.lines().filter(|line| line.starts_with("controller_runtime_reconcile_total{"));
+    lines.map(|line| line.rsplit(' ').next().unwrap().parse::<u64>().unwrap()).sum()
+}
+
+/// How often it is called for a patch, until the world has settled.
+async fn calls_for(world: &mut World, path: &str, patch: &Value) -> u64 {
+    let before = calls(world);
+    world.api.merge(path, patch).await.unwrap();
+    world.settle().await.unwrap();
+    calls(world) - before
+}
+
 #[test]
 fn a_resync_of_the_policy_calls_again_though_nothing_changes() {
-    let calls = |world: &World| -> u64 {
-        let text = world.metrics().concat();
-        let lines = text.lines().filter(|line| line.starts_with("controller_runtime_reconcile_total{"));
-        lines.map(|line| line.rsplit(' ').next().unwrap().parse::<u64>().unwrap()).sum()
-    };
     let in_an_hour = |policy| {
         served_under(policy, async |mut world| {
             let before = calls(&world);
@@ -84,4 +95,33 @@ fn a_resync_of_the_policy_calls_again_though_nothing_changes() {
     assert_eq!(in_an_hour(""), 0);
     let resyncs = in_an_hour("[work]\nresync_seconds = 600");
     assert!((5 * COUNT as u64..=6 * COUNT as u64).contains(&resyncs), "{resyncs}");
+}
+
+#[test]
+fn each_new_value_of_the_trigger_calls_once() {
+    served_under("", async |mut world| {
+        let path = format!("{SITES}/{}", name(0));
+        for (value, expected) in [("1", 1), ("1", 0), ("2", 1)] {
+            let trigger = json!({ "metadata": { "annotations": { marks::TRIGGER: value } } });
+            assert_eq!(calls_for(&mut world, &path, &trigger).await, expected, "{value}");
+        }
+    });
+}
+
+#[test]
+fn a_change_of_the_status_alone_calls_unless_the_policy_ignores_it() {
+    let (path, status) = (format!("{SITES}/{}", name(0)), json!({ "status": { "url": "another's" } }));
+    let (of_status, url) = (format!("{path}/status"), "http://site-00.example.dev/");
+    served_under("", async |mut world| {
+        assert!(calls_for(&mut world, &of_status, &status).await > 0);
+        assert_eq!(world.api.get(&path).await.unwrap()["status"]["url"], url);
+    });
+    served_under("[work]\nignore_status_changes = true", async |mut world| {
+        assert_eq!(calls_for(&mut world, &of_status, &status).await, 0);
+        assert_eq!(world.api.get(&path).await.unwrap()["status"]["url"], "another's");
+        let edit = json!({ "spec": { "page": "new" } });
+        assert!(calls_for(&mut world, &path, &edit).await > 0);
+        assert_eq!(world.api.get(&path).await.unwrap()["status"]["url"], url, "a run looks at all of it");
+        assert_eq!(calls_for(&mut world, &path, &edit).await, 0);
+    });
 }

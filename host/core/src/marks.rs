@@ -7,6 +7,9 @@ pub const INSTANCE_LABEL: &str = "trimtab.dev/instance-id";
 pub const VERSION: &str = "trimtab.dev/version";
 /// `"true"` on an object: neither called nor written until it goes.
 pub const PAUSED: &str = "trimtab.dev/paused";
+/// On an object: each new value has the plugin called once, as any change of what
+/// it is given does.
+pub const TRIGGER: &str = "trimtab.dev/trigger";
 /// On a child, as a label: the lineage that made it. One watch for each kind
 /// on this label's existence keeps what is not ours out of memory.
 pub const PLUGIN_LABEL: &str = "trimtab.dev/plugin";

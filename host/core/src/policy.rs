@@ -289,6 +289,11 @@ pub(crate) fn whole_number(key: &str, value: &Value, range: RangeInclusive<u64>)
     }
 }
 
+/// True or false.
+pub(crate) fn flag(key: &str, value: &Value) -> Result<bool, PolicyError> {
+    value.as_bool().map_or_else(|| wrong(key, value, "true or false"), Ok)
+}
+
 fn kinds(key: &str, value: Option<&Value>) -> Result<BTreeSet<GroupKind>, PolicyError> {
     list(key, value, group_kind, "kinds", KIND)
 }

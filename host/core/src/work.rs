@@ -8,7 +8,7 @@ use toml::Table;
 use crate::{
     backoff::{self, Curve},
     description::RESYNC_SECONDS_MAX,
-    policy::{PolicyError, whole_number},
+    policy::{PolicyError, flag, whole_number},
 };
 
 /// The table `[work]` of a policy.
@@ -22,13 +22,16 @@ pub struct Work {
     /// Between two calls for an object that does not change, in place of the
     /// description's.
     pub resync: Option<Duration>,
+    /// Changes of nothing but an object's status are no reason to call for it.
+    pub ignore_status_changes: bool,
     /// The delays after failures.
     pub backoff: Curve,
 }
 
 const CONCURRENCY_MAX: u64 = 1024;
 const CALLS_PER_SECOND_MAX: u64 = 10_000;
-const KNOWN: &str = "concurrency, calls_per_second, resync_seconds, backoff_first_ms, backoff_longest_seconds";
+const KNOWN: &str = "concurrency, calls_per_second, resync_seconds, ignore_status_changes, backoff_first_ms, \
+                     backoff_longest_seconds";
 
 impl Work {
     /// Reads the table.
@@ -43,6 +46,7 @@ impl Work {
                 "concurrency" => work.concurrency = Some(count(CONCURRENCY_MAX)?),
                 "calls_per_second" => work.calls_per_second = Some(count(CALLS_PER_SECOND_MAX)?),
                 "resync_seconds" => work.resync = Some(Duration::from_secs(number(RESYNC_SECONDS_MAX)?)),
+                "ignore_status_changes" => work.ignore_status_changes = flag(&key, value)?,
                 "backoff_first_ms" => work.backoff.first = Duration::from_millis(number(longest.as_secs() * 1000)?),
                 "backoff_longest_seconds" => work.backoff.longest = Duration::from_secs(number(longest.as_secs())?),
                 _ => return Err(PolicyError::UnknownKey { key, known: KNOWN.into() }),

@@ -176,9 +176,12 @@ impl Sources<'_> {
 }
 
 impl Job {
-    /// The fingerprint of all that the plugin is given, look-ups among it.
+    /// The fingerprint of all that the plugin is given, look-ups among it; but for
+    /// the object's status, where the policy says so.
     pub fn fingerprint(&self, looks: &[Look]) -> Fingerprint {
-        self.fingerprint_of(self.object.content, looks)
+        let ignores_status = self.generation.loaded.policy.work.ignore_status_changes;
+        let object = if ignores_status { self.object.body } else { self.object.content };
+        self.fingerprint_of(object, looks)
     }
 
     /// The same without the object's status: what a failure rests on, since the

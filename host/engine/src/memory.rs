@@ -10,6 +10,7 @@ use std::{
 use trimtab_core::{
     fingerprint::Fingerprint,
     fixed::FixedPoints,
+    hash::Hash,
     id::{Key, Lineage, Place},
     object::{Meta, Object},
 };
@@ -27,6 +28,8 @@ pub type Unseen = BTreeMap<Place, Arc<Object>>;
 pub struct Remembered {
     /// The fingerprint of the inputs of the last run, if its plan was empty.
     pub settled: Option<Fingerprint>,
+    /// The content of the object then.
+    pub object: Option<Hash>,
     /// What the last run looked up, found or not.
     pub looked_up: LookedUp,
     /// Applies that changed nothing on the server.

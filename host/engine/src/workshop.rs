@@ -72,8 +72,11 @@ impl Workshop {
         let due = memory.due.is_some_and(|due| due <= began);
         let looks = lookups::now(&self.store, &memory.looked_up);
         let fingerprint = job.fingerprint(&looks);
-        let settled = memory.settled == Some(fingerprint) && job.generation.rests_on_inputs();
-        if !due && job.mark.is_none() && settled {
+        let settled = memory.settled == Some(fingerprint);
+        // Where the fingerprint leaves it out, the status may have changed, and nothing else.
+        let status_changed = memory.object.replace(job.object.content) != Some(job.object.content);
+        let skips = settled && (status_changed || job.generation.rests_on_inputs());
+        if !due && job.mark.is_none() && skips {
             self.metrics.skipped(&who, "settled");
             return self.rest(key, memory, began);
         }

@@ -40,6 +40,7 @@ fn every_key_is_read() {
         concurrency = 4
         calls_per_second = 50
         resync_seconds = 300
+        ignore_status_changes = true
         backoff_first_ms = 100
         backoff_longest_seconds = 60
         [grants]
@@ -79,6 +80,7 @@ fn every_key_is_read() {
         concurrency: Some(4),
         calls_per_second: Some(50),
         resync: Some(Duration::from_secs(300)),
+        ignore_status_changes: true,
         backoff: Curve { first: Duration::from_millis(100), longest: Duration::from_secs(60) },
     };
     assert_eq!(policy.work, work);
@@ -131,10 +133,11 @@ fn each_error_names_the_key_what_was_found_and_what_is_accepted() {
             "[limits]\nmemory = 1",
             "limits.memory: unknown key, known are memory_mib, cpu_ms, wall_ms, request_mib, answer_mib, children, log_lines",
         ),
+        ("[work]\nignore_status_changes = 1", "work.ignore_status_changes: found 1, accepted: true or false"),
         ("[work]\nconcurrency = 0", "work.concurrency: found 0, accepted: a whole number from 1 to 1024"),
         (
             "[work]\nworkers = 1",
-            "work.workers: unknown key, known are concurrency, calls_per_second, resync_seconds, backoff_first_ms, backoff_longest_seconds",
+            "work.workers: unknown key, known are concurrency, calls_per_second, resync_seconds, ignore_status_changes, backoff_first_ms, backoff_longest_seconds",
         ),
         ("[grants]\nread = []", "grants.read: unknown key, known are reads, writes, elsewhere, http"),
         (
