@@ -14,6 +14,7 @@ mod configs;
 mod decorating;
 mod elsewhere;
 mod found;
+mod inheriting;
 mod refusals;
 mod rolling;
 mod seeds;

@@ -7,9 +7,9 @@ use std::collections::BTreeSet;
 use crate::{
     id::{GroupKind, Uid},
     marks,
-    object::Meta,
+    object::{Meta, Object},
     ownership::{Owner, is_unmarked},
-    selector::is_subdomain,
+    selector::{Selector, is_subdomain},
 };
 
 /// What a policy lets its plugin inherit.
@@ -18,6 +18,9 @@ pub struct Inherit {
     /// Kinds of children that are ours where their controller reference is our
     /// object and no plugin has marked them, whoever made them.
     pub children: BTreeSet<GroupKind>,
+    /// Which of these, by the annotations that they carry: where several controllers
+    /// make children for the same objects, some mark theirs.
+    pub annotations: Selector,
     /// Finalizers that our own takes the place of.
     pub finalizers: BTreeSet<String>,
 }
@@ -26,6 +29,14 @@ impl Inherit {
     /// Whether an object waits for us: for our own finalizer or for one of these.
     pub fn holds(&self, object: &Meta, ours: &str) -> bool {
         object.finalizers.iter().any(|held| **held == *ours || self.finalizers.contains(&**held))
+    }
+
+    /// Whether a child is one that the replaced controller made under the owner with
+    /// that uid.
+    pub fn takes(&self, child: &Object, owner: &Uid) -> bool {
+        self.children.contains(&child.meta.place.kind)
+            && inherits(&child.meta, owner)
+            && (self.annotations.is_empty() || self.annotations.matches(|name| child.annotation(name)))
     }
 
     /// Reads the name of a finalizer that another controller may have left.
@@ -55,7 +66,37 @@ pub fn inherits(child: &Meta, owner: &Uid) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::{Value, json};
+
     use super::*;
+
+    #[test]
+    fn a_child_is_taken_from_the_controller_whose_annotation_it_carries_and_from_no_other() {
+        let owner = json!({ "apiVersion": "v1", "kind": "Namespace", "name": "n", "uid": "u1", "controller": true });
+        let child = |annotations: Value| {
+            let metadata = json!({ "name": "x", "uid": "c", "resourceVersion": "1",
+                "ownerReferences": [owner], "annotations": annotations });
+            Object::parse(&json!({ "metadata": metadata }).to_string(), "v1", "ConfigMap").unwrap()
+        };
+        let takes = |annotations: &str, child: &Object| {
+            let inherit = Inherit {
+                children: [GroupKind::new("v1", "ConfigMap")].into(),
+                annotations: Selector::parse(annotations).unwrap(),
+                ..Inherit::default()
+            };
+            ["u1", "u2"].map(|uid| inherit.takes(child, &Uid::new(uid)))
+        };
+        let (of_a, of_nobody) = (child(json!({ "left.dev/by": "a" })), child(json!({})));
+        for (annotations, takes_of_a, takes_of_nobody) in [
+            ("", true, true),
+            ("left.dev/by=a", true, false),
+            ("left.dev/by=b", false, false),
+            ("!left.dev/by", false, true),
+        ] {
+            assert_eq!(takes(annotations, &of_a), [takes_of_a, false], "{annotations}");
+            assert_eq!(takes(annotations, &of_nobody), [takes_of_nobody, false], "{annotations}");
+        }
+    }
 
     #[test]
     fn finalizers_of_kubernetes_and_of_plugins_are_not_inherited() {

@@ -60,7 +60,8 @@ pub struct Input<'a> {
     /// What the answer asks for, as [`crate::answer::check`] gave it for the
     /// same kinds.
     pub desired: &'a [Desired],
-    /// What the cache holds under the owner's uid.
+    /// What the cache holds under the owner's uid, without what another made and the
+    /// policy does not let us inherit.
     pub children: &'a [Arc<Object>],
     /// What the cache holds at a place, in the kind's declared version. Asked
     /// only for desired places where none of `children` lies.

@@ -22,7 +22,7 @@ use crate::{
     limits::{Limits, MIB},
     origin::Origin,
     rollout::{self, Check, MaxUnavailable, Rolling},
-    selector::is_subdomain,
+    selector::{Selector, is_subdomain},
     work::Work,
 };
 
@@ -159,10 +159,11 @@ impl Policy {
         policy.adopt = kinds("adopt", table.get("adopt"))?;
         if let Some(inherit) = table.get("inherit") {
             let inherit = sub_table("inherit", inherit)?;
-            known_only("inherit", inherit, &["children", "finalizers"])?;
+            known_only("inherit", inherit, &["children", "annotations", "finalizers"])?;
             let finalizers = ("inherit.finalizers", inherit.get("finalizers"));
             policy.inherit = Inherit {
                 children: kinds("inherit.children", inherit.get("children"))?,
+                annotations: selector("inherit.annotations", inherit.get("annotations"))?,
                 finalizers: list(finalizers.0, finalizers.1, Inherit::finalizer, "finalizers", FINALIZER)?,
             };
         }
@@ -320,6 +321,13 @@ fn namespaces(key: &str, value: Option<&Value>) -> Result<BTreeSet<String>, Poli
         _ => wrong(key, item, "the name of a namespace, or \"*\" for all"),
     };
     items.iter().map(namespace).collect()
+}
+
+fn selector(key: &str, value: Option<&Value>) -> Result<Selector, PolicyError> {
+    let Some(value) = value else { return Ok(Selector::default()) };
+    let selector = value.as_str().and_then(|text| Selector::parse(text).ok());
+    selector
+        .map_or_else(|| wrong(key, value, "a selector as kubectl takes it, such as \"example.com/made-by=site\""), Ok)
 }
 
 fn read_update((name, value): (&String, &Value)) -> Result<(GroupKind, UpdatePolicy), PolicyError> {

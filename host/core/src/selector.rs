@@ -9,7 +9,7 @@ const PREFIX_BYTES_MAX: usize = 253;
 
 /// Requirements on labels, all of which must hold. Two texts that mean the
 /// same give equal selectors.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Selector(BTreeSet<Requirement>);
 
 /// Why a text is no label selector.

@@ -10,8 +10,7 @@ use trimtab_core::{
     fingerprint::{Fingerprint, Look, fingerprint},
     hash::Hash,
     id::{InstanceId, Key},
-    inherit::inherits,
-    object::{Meta, Object},
+    object::Object,
     ownership::belongs_to,
     route::Unserved,
 };
@@ -166,11 +165,10 @@ impl Sources<'_> {
         // Others may have made some for the same object, and look after those themselves.
         let loaded = &generation.loaded;
         let uid = &owner.meta.uid;
-        let inherited =
-            |child: &Meta| loaded.policy.inherit.children.contains(&child.place.kind) && inherits(child, uid);
-        let its = |child: &Meta| belongs_to(child, uid, &loaded.lineage) || inherited(child);
+        let its =
+            |child: &Object| belongs_to(&child.meta, uid, &loaded.lineage) || loaded.policy.inherit.takes(child, uid);
         let mut children = self.store.children(&owner.meta.uid);
-        children.retain(|child| declared(child) && its(&child.meta));
+        children.retain(|child| declared(child) && its(child));
         children
     }
 }

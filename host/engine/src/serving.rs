@@ -4,8 +4,9 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use trimtab_core::{
-    id::{InstanceId, Lineage},
-    object::Object,
+    id::{Cluster, GroupKind, InstanceId, Key, Lineage, Place},
+    object::{Meta, Object},
+    ownership::is_unmarked,
     route::{Route, Table, Unserved, settling_mark},
 };
 
@@ -58,6 +59,22 @@ impl Serving {
             }
             Route::Unserved(why) => Err(why),
         }
+    }
+
+    /// Whose a child is that carries no mark: the keys of those that would inherit it
+    /// from the controller that made it, by the owner that it names.
+    pub fn heirs<'a>(&'a self, child: &'a Meta) -> impl Iterator<Item = Key> + 'a {
+        let owner = child.controller().filter(|_| is_unmarked(child));
+        owner.into_iter().flat_map(move |owner| {
+            let kind = GroupKind::new(&owner.api_version, &owner.kind);
+            self.generations.values().filter_map(move |generation| {
+                let inherits = generation.loaded.policy.inherit.children.contains(&child.place.kind);
+                let needs = generation.needs.objects.iter().find(|needs| needs.kind.id == kind).filter(|_| inherits)?;
+                let namespace = if needs.kind.namespaced { child.place.namespace.clone() } else { "".into() };
+                let place = Place { kind: kind.clone(), namespace, name: (*owner.name).into() };
+                Some(Key { cluster: Cluster::local(), place, lineage: generation.loaded.lineage.clone() })
+            })
+        })
     }
 
     /// All generations of a lineage: of all its instances and versions.

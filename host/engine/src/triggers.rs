@@ -44,11 +44,12 @@ impl Triggers {
     }
 
     fn wake(&self, object: &Meta, priority: Priority) {
-        for lineage in self.published.serving.load().table.lineages_for(&object.place.kind) {
+        let serving = self.published.serving.load();
+        for lineage in serving.table.lineages_for(&object.place.kind) {
             let key = Key { cluster: Cluster::local(), place: object.place.clone(), lineage };
             self.queue.add(key, priority);
         }
-        if let Some(owner) = owner_key(object) {
+        for owner in owner_key(object).into_iter().chain(serving.heirs(object)) {
             self.queue.add(owner, priority);
         }
         for reader in self.memory.readers(object) {

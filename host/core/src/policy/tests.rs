@@ -113,7 +113,11 @@ fn each_error_names_the_key_what_was_found_and_what_is_accepted() {
             "color = 1",
             "color: unknown key, known are config, config_from, module, instance_key, limits, work, grants, adopt, inherit, update",
         ),
-        ("[inherit]\nkinds = []", "inherit.kinds: unknown key, known are children, finalizers"),
+        ("[inherit]\nkinds = []", "inherit.kinds: unknown key, known are children, annotations, finalizers"),
+        (
+            "[inherit]\nannotations = \"a=b=c\"",
+            "inherit.annotations: found \"a=b=c\", accepted: a selector as kubectl takes it, such as \"example.com/made-by=site\"",
+        ),
         ("config = 1", "config: found 1, accepted: a table: [config]"),
         ("[config]\na = [1, inf]", "config.a[1]: found inf, accepted: a finite number"),
         (
@@ -208,6 +212,7 @@ fn a_comment_makes_no_new_generation_and_every_setting_does() {
         "[config]\na = 1\n[update]\nService = \"recreate\"\n",
         "adopt = [\"Service\"]\n[config]\na = 1\n",
         "[config]\na = 1\n[inherit]\nchildren = [\"Service\"]\n",
+        "[config]\na = 1\n[inherit]\nannotations = \"a=b\"\n",
     ] {
         assert_ne!(base, generation(other), "{other}");
     }
