@@ -1,57 +1,25 @@
 //! The bridge from Metacontroller: a webhook on this machine, served as a plugin.
 //! What the hook does is in its parent's page.
 
-use std::{
-    fs,
-    net::SocketAddr,
-    process::Command,
-    sync::{Arc, Mutex},
-};
+use std::{net::SocketAddr, time::Duration};
 
 use axum::{
-    Router,
-    body::Bytes,
-    extract::State,
-    http::{StatusCode, Uri, header},
+    http::{StatusCode, header},
     response::{IntoResponse, Response},
 };
 use serde_json::{Value, json};
-use tempfile::Builder;
 use trimtab_harness::eventually;
 
-use crate::support::{SITE, SOON, Scene, source};
+use crate::support::{Hooks, SITE, SOON, Scene, json_answer, migrated, nobody_listens, source};
 
-/// The hooks of a controller, and what they were asked.
-#[derive(Clone, Default)]
-struct Hooks(Arc<Mutex<Vec<(String, Value)>>>);
+/// How long a hook that asks to be called later does not want to be.
+const LATER: Duration = Duration::from_secs(1);
 
-impl Hooks {
-    async fn start() -> (Self, SocketAddr) {
-        let hooks = Self::default();
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port is free");
-        let address = listener.local_addr().expect("it is bound");
-        let app = Router::new().fallback(answer).with_state(hooks.clone());
-        tokio::spawn(async move { axum::serve(listener, app).await });
-        (hooks, address)
-    }
-
-    /// What a hook was asked about a parent.
-    fn asked(&self, hook: &str, parent: &str) -> Vec<Value> {
-        let asked = self.0.lock().expect("no holder panics");
-        let of_parent =
-            asked.iter().filter(|(path, request)| path == hook && request["parent"]["metadata"]["name"] == parent);
-        of_parent.map(|(_, request)| request.clone()).collect()
-    }
-}
-
-async fn answer(State(hooks): State<Hooks>, uri: Uri, body: Bytes) -> Response {
-    let request = serde_json::from_slice::<Value>(&body).expect("the bridge sends JSON");
+fn answer(hooks: &Hooks, hook: &str, request: &Value) -> Option<Response> {
     let parent = &request["parent"];
     let page = parent["spec"]["page"].as_str().unwrap_or_default().to_owned();
-    let hook = uri.path().trim_start_matches('/').to_owned();
-    let first = hooks.asked(&hook, parent["metadata"]["name"].as_str().expect("it has a name")).is_empty();
-    hooks.0.lock().expect("no holder panics").push((hook.clone(), request.clone()));
-    match (hook.as_str(), page.as_str()) {
+    let first = hooks.asked(hook, parent["metadata"]["name"].as_str().expect("it has a name")).is_empty();
+    match (hook, page.as_str()) {
         ("customize", _) => {
             let labels = json!({ "matchLabels": { "shared": "yes" } });
             json_answer(
@@ -62,15 +30,18 @@ async fn answer(State(hooks): State<Hooks>, uri: Uri, body: Bytes) -> Response {
             let left = request["children"]["ConfigMap.v1"].as_object().is_some_and(|children| !children.is_empty());
             json_answer(&json!({ "children": [], "finalized": !left }))
         }
-        (_, "html") => ([(header::CONTENT_TYPE, "text/html")], "<html>Welcome</html>").into_response(),
-        (_, "broken") => (StatusCode::INTERNAL_SERVER_ERROR, "it broke").into_response(),
+        (_, "html") => Some(([(header::CONTENT_TYPE, "text/html")], "<html>Welcome</html>").into_response()),
+        (_, "broken") => Some((StatusCode::INTERNAL_SERVER_ERROR, "it broke").into_response()),
         (_, "moved") => {
-            (StatusCode::TEMPORARY_REDIRECT, [(header::LOCATION, "http://elsewhere.example/sync")]).into_response()
+            let to = [(header::LOCATION, "http://elsewhere.example/sync")];
+            Some((StatusCode::TEMPORARY_REDIRECT, to).into_response())
         }
-        (_, "large") => vec![b' '; 100 << 20].into_response(),
-        (_, "slow") => std::future::pending().await,
-        (_, "later") if first => (StatusCode::TOO_MANY_REQUESTS, [(header::RETRY_AFTER, "1")]).into_response(),
-        _ => json_answer(&sync(&request, &page)),
+        (_, "large") => Some(vec![b' '; 100 << 20].into_response()),
+        (_, "slow") => None,
+        (_, "later") if first => {
+            Some((StatusCode::TOO_MANY_REQUESTS, [(header::RETRY_AFTER, LATER.as_secs())]).into_response())
+        }
+        _ => json_answer(&sync(request, &page)),
     }
 }
 
@@ -87,10 +58,6 @@ fn sync(request: &Value, page: &str) -> Value {
             "data": { "index.html": page },
         }],
     })
-}
-
-fn json_answer(answer: &Value) -> Response {
-    ([(header::CONTENT_TYPE, "application/json")], answer.to_string()).into_response()
 }
 
 /// The policy that the controller of these hooks comes to.
@@ -113,13 +80,7 @@ spec:
     customize: {customize}
 "
     );
-    let file = Builder::new().suffix(".yaml").tempfile().expect("there is room for a file");
-    fs::write(file.path(), controller).expect("the file is ours");
-    let mut migrate = Command::new(env!("CARGO_BIN_EXE_trimtab"));
-    let output = migrate.args(["migrate", "metacontroller"]).arg(file.path()).arg(source(SITE)).output();
-    let output = output.expect("cargo has built it");
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    let policy = String::from_utf8(output.stdout).expect("a policy is text");
+    let policy = migrated(&controller, source(SITE));
     assert!(policy.contains("# to be said: config.related"), "{policy}");
     policy.replace("related = []", "related = [\"v1/configmaps\"]")
 }
@@ -153,9 +114,9 @@ async fn left_behind(scene: &Scene) -> [Value; 2] {
 
 #[tokio::test]
 async fn a_hook_is_served_through_the_bridge_and_takes_over_what_metacontroller_made() {
-    let (hooks, address) = Hooks::start().await;
+    let hooks = Hooks::start(answer).await;
     let scene = Scene::new().await;
-    bridged(&scene, address).await;
+    bridged(&scene, hooks.address).await;
     let [anna, child] = left_behind(&scene).await;
     let _host = scene.host().await;
 
@@ -171,7 +132,7 @@ async fn a_hook_is_served_through_the_bridge_and_takes_over_what_metacontroller_
     assert_eq!(now["metadata"]["uid"], child["metadata"]["uid"], "it was not made anew");
     assert_eq!(now["metadata"]["labels"]["controller-uid"], anna["metadata"]["uid"]);
 
-    let first = &hooks.asked("sync", "anna")[0];
+    let first = &hooks.asked("sync", "anna")[0].request;
     assert_eq!(
         first["children"]["ConfigMap.v1"]["anna"]["data"]["index.html"], "before",
         "the hook is shown what it has"
@@ -196,15 +157,14 @@ async fn a_hook_is_served_through_the_bridge_and_takes_over_what_metacontroller_
     scene.gone(&scene.site("anna")).await;
     scene.gone(&scene.config_map("anna")).await;
     let finalized = hooks.asked("finalize", "anna");
-    assert!(!finalized.is_empty() && finalized.iter().all(|request| request["finalizing"] == true), "{finalized:?}");
+    assert!(!finalized.is_empty() && finalized.iter().all(|it| it.request["finalizing"] == true));
 }
 
 #[tokio::test]
 async fn a_hook_that_fails_is_told_of_and_nothing_is_lost() {
     let scene = Scene::new().await;
-    let closed = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port is free");
-    bridged(&scene, closed.local_addr().expect("it is bound")).await;
-    drop(closed);
+    let (closed, address) = nobody_listens();
+    bridged(&scene, address).await;
     scene.create_site("anna", "one").await;
     let host = scene.host().await;
     let says = async |what: &str| {
@@ -217,9 +177,10 @@ async fn a_hook_that_fails_is_told_of_and_nothing_is_lost() {
         .await;
     };
     says("Connection refused").await;
+    drop(closed);
 
-    let (hooks, address) = Hooks::start().await;
-    scene.write("site.toml", policy(address));
+    let hooks = Hooks::start(answer).await;
+    scene.write("site.toml", policy(hooks.address));
     scene.page_is("anna", "one").await;
     let child = scene.api.fetch(&scene.config_map("anna")).await;
     for (page, said) in [
@@ -240,6 +201,7 @@ async fn a_hook_that_fails_is_told_of_and_nothing_is_lost() {
     // Asked to come later, the bridge does, and not before.
     scene.create_site("later", "later").await;
     scene.page_is("later", "later").await;
-    assert!(hooks.asked("sync", "later").len() >= 2);
+    let asked = hooks.asked("sync", "later");
+    assert!(asked[1].at - asked[0].at >= LATER, "{:?}", asked[1].at - asked[0].at);
     drop(host);
 }

@@ -4,6 +4,7 @@
 
 mod bad_files;
 mod bridge;
+mod bridge_decorator;
 mod configs;
 mod connecting;
 mod decorating;

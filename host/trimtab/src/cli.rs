@@ -173,7 +173,7 @@ pub struct RbacArgs {
 /// Where controllers come from.
 #[derive(Subcommand, Debug)]
 pub enum Migrate {
-    /// Print the policies with which the bridge serves Metacontroller's CompositeControllers, and what of them is lost.
+    /// Print the policies with which the bridge serves Metacontroller's controllers, and what of them is lost.
     Metacontroller(MigrateArgs),
 }
 
@@ -183,6 +183,9 @@ pub struct MigrateArgs {
     /// The controllers, and the CustomResourceDefinitions of their kinds: files, and folders of them.
     #[arg(required = true, value_name = "FILE|DIR")]
     pub files: Vec<PathBuf>,
+    /// Write each policy into this folder in place of printing it; a file that is there is left as it is.
+    #[arg(long, value_name = "DIR")]
+    pub into: Option<PathBuf>,
 }
 
 /// Flags of `trimtab release`.

@@ -98,7 +98,11 @@ impl Local {
             false => format!("{}/{}/{name}", root(api_version), served.plural),
         };
         let query = format!("{path}?fieldManager={MANAGER}&force=true&fieldValidation=Strict");
-        match self.send(Method::PATCH, &query, APPLY, Some(&manifest.object)).await? {
+        let mut object = manifest.object.clone();
+        if kind == "CustomResourceDefinition" {
+            take_what_servers_add(&mut object);
+        }
+        match self.send(Method::PATCH, &query, APPLY, Some(&object)).await? {
             Ok(_) if kind == "CustomResourceDefinition" => self.await_kind(manifest).await,
             Ok(_) => Ok(()),
             Err(refused) => Err(located(manifest, &refused)),
@@ -150,6 +154,17 @@ impl Local {
         let body = response.into_body().collect().await.context("reading the API's answer")?.to_bytes();
         let answer = serde_json::from_slice(&body).unwrap_or_default();
         Ok(if status.is_success() { Ok(answer) } else { Err(Refused { path: path.to_owned(), status, answer }) })
+    }
+}
+
+/// Makes a definition that was read from a cluster one that can be applied.
+fn take_what_servers_add(definition: &mut Value) {
+    let server_set = ["creationTimestamp", "generation", "managedFields", "resourceVersion", "selfLink", "uid"];
+    if let Some(metadata) = definition["metadata"].as_object_mut() {
+        metadata.retain(|field, _| !server_set.contains(&field.as_str()));
+    }
+    if let Some(fields) = definition.as_object_mut() {
+        fields.remove("status");
     }
 }
 

@@ -1,17 +1,23 @@
 //! `trimtab migrate metacontroller FILE…`: the policies with which the bridge
 //! serves a set of Metacontroller's controllers, and what of them is lost.
 
-mod composite;
+mod controller;
 mod fields;
+mod hooks;
 
-use std::collections::BTreeMap;
+use std::{
+    collections::BTreeMap,
+    fs,
+    io::{ErrorKind, Write as _},
+    path::Path,
+};
 
 use anyhow::{Context, bail};
 use serde_json::Value;
 use trimtab_apiserver::{ApiServer, Config};
 use trimtab_cluster::connect;
 
-use self::composite::{Migrated, Named, migrate};
+use self::controller::{Migrated, Named, Shape, migrate};
 use crate::{
     cli::MigrateArgs,
     local::Local,
@@ -21,17 +27,44 @@ use crate::{
 /// What Metacontroller's manifests are of.
 const GROUP: &str = "metacontroller.k8s.io/";
 
-/// Prints the policies; an error names each field that has no place in them.
+/// Prints or writes the policies; an error names each field that has no place in
+/// them.
 pub fn main(args: MigrateArgs) -> anyhow::Result<()> {
     let manifests = manifests::read_all(&args.files)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("starting a thread")?;
     let kinds = runtime.block_on(kinds(&manifests))?;
-    let migrated = all(&manifests, &kinds)?;
-    for migrated in migrated {
-        println!("{migrated}");
+    for migrated in all(&manifests, &kinds)? {
+        match &args.into {
+            Some(folder) => println!("{}", write(folder, &migrated)?),
+            None => println!("{migrated}"),
+        }
     }
-    println!("# The rights that a host of these needs: trimtab rbac DIR, with the folder that they lie in.");
+    let folder =
+        args.into.as_ref().map_or("DIR, with the folder that they lie in".into(), |into| into.display().to_string());
+    println!("# The rights that a host of these needs: trimtab rbac {folder}");
     Ok(())
+}
+
+/// Writes a policy where there is none yet, and says what is there. A file that is
+/// there may have been completed by hand, and is never written over.
+fn write(folder: &Path, migrated: &Migrated) -> anyhow::Result<String> {
+    let (file, text) = (folder.join(format!("{}.toml", migrated.name)), migrated.to_string());
+    let cannot = || format!("{} cannot be written", file.display());
+    match fs::OpenOptions::new().write(true).create_new(true).open(&file) {
+        Ok(mut new) => new.write_all(text.as_bytes()).with_context(cannot)?,
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => {
+            let same = fs::read_to_string(&file).with_context(cannot)? == text;
+            let how = if same { "as it would be written" } else { "and says something else: left as it is" };
+            return Ok(format!("{}: is there already, {how}", file.display()));
+        }
+        Err(error) => return Err(error).with_context(cannot),
+    }
+    let said = text.lines().skip(1).take_while(|line| line.starts_with('#'));
+    Ok([format!("{}: written", file.display())]
+        .into_iter()
+        .chain(said.map(|line| format!("  {}", &line[2..])))
+        .collect::<Vec<_>>()
+        .join("\n"))
 }
 
 /// The kinds behind resources: the built-in ones, and those that are defined in
@@ -61,13 +94,16 @@ async fn kinds(manifests: &[Manifest]) -> anyhow::Result<Kinds> {
 /// All controllers of a set. One that cannot be served as it is stops all: half a
 /// set would be forgotten.
 fn all(manifests: &[Manifest], kinds: &Kinds) -> anyhow::Result<Vec<Migrated>> {
-    let (mut migrated, mut wrong, mut parents) = (Vec::new(), Vec::new(), BTreeMap::new());
+    let (mut migrated, mut wrong) = (Vec::<Migrated>::new(), Vec::new());
     for manifest in manifests.iter().filter(|manifest| manifest.object["kind"] != "CustomResourceDefinition") {
         match one(manifest, kinds) {
             Ok(one) => {
-                if let Some(other) = parents.insert(one.parent.clone(), one.name.clone()) {
-                    let what = format!("{other} has the same parents, and one lineage serves a kind: join their hooks");
-                    wrong.push(manifest.wrong("spec.parentResource", what).to_string());
+                if let Some(other) = migrated.iter().find(|other| one.parent.is_some() && other.parent == one.parent) {
+                    let what = "has the same parents, and one lineage serves a kind: join their hooks";
+                    wrong.push(manifest.wrong("spec.parentResource", format!("{} {what}", other.name)).to_string());
+                } else if migrated.iter().any(|other| other.name == one.name) {
+                    let what = "another controller makes a file of that name: migrate this one by itself, and call its file differently";
+                    wrong.push(manifest.wrong("metadata.name", what).to_string());
                 }
                 migrated.push(one);
             }
@@ -78,7 +114,7 @@ fn all(manifests: &[Manifest], kinds: &Kinds) -> anyhow::Result<Vec<Migrated>> {
         bail!("nothing was migrated:\n  {}", wrong.join("\n  "));
     }
     if migrated.is_empty() {
-        bail!("there is no CompositeController in these files");
+        bail!("there is no CompositeController and no DecoratorController in these files");
     }
     Ok(migrated)
 }
@@ -86,12 +122,14 @@ fn all(manifests: &[Manifest], kinds: &Kinds) -> anyhow::Result<Vec<Migrated>> {
 fn one(manifest: &Manifest, kinds: &Kinds) -> Result<Migrated, Vec<String>> {
     let text = |field: &str| manifest.object.get(field).and_then(Value::as_str).unwrap_or_default();
     let why = match text("kind") {
-        "CompositeController" if text("apiVersion").starts_with(GROUP) => return migrate(manifest, kinds),
-        "DecoratorController" => {
-            "the bridge does not serve DecoratorControllers: write a decorator, into which the hook's body moves as it is"
+        "CompositeController" if text("apiVersion").starts_with(GROUP) => {
+            return migrate(&Shape::COMPOSITE, manifest, kinds);
+        }
+        "DecoratorController" if text("apiVersion").starts_with(GROUP) => {
+            return migrate(&Shape::DECORATOR, manifest, kinds);
         }
         "ControllerRevision" => "Metacontroller's own record, which needs no successor: leave it out",
-        _ => "a CompositeController of metacontroller.k8s.io is wanted, or a CustomResourceDefinition",
+        _ => "a controller of metacontroller.k8s.io is wanted, or a CustomResourceDefinition",
     };
     Err(vec![manifest.wrong("kind", why).to_string()])
 }

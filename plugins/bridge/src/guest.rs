@@ -36,9 +36,9 @@ impl Guest for Bridge {
             run(&config, &request.object, &children, request.finalizing, &post, &HostCache).map_err(failure)?;
         Ok(Response {
             children: answer.children,
-            status: Some(answer.status.to_string()),
-            labels: Vec::new(),
-            annotations: Vec::new(),
+            status: answer.status.map(|status| status.to_string()),
+            labels: answer.labels,
+            annotations: answer.annotations,
             events: Vec::new(),
             requeue_after_ms: answer.requeue_after_ms,
             finalized: answer.finalized,

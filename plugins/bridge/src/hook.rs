@@ -1,10 +1,10 @@
-//! One call of a hook: what it is sent, and what is made of its answer.
+//! One call of a hook: how objects are shown to it, and what it answers over HTTP.
 
 use std::time::Duration;
 
 use serde_json::{Map, Value, json};
 
-use crate::config::{Config, Hook, Version};
+use crate::controller::{Hook, Version};
 
 /// How much of an answer that is none is told.
 const TOLD_CHARS: usize = 200;
@@ -103,57 +103,4 @@ fn key(object: &Value, parent: &Value, version: Version) -> String {
     let (namespace, name) = (text(object, "namespace"), text(object, "name"));
     let with_namespace = version == Version::V2 || text(parent, "namespace").is_empty();
     if with_namespace && !namespace.is_empty() { format!("{namespace}/{name}") } else { name }
-}
-
-/// The children as a hook answered them, as the host wants them.
-pub fn children(config: &Config, answer: &Value, parent: &Value) -> Result<Vec<String>, Failure> {
-    let children = match &answer["children"] {
-        Value::Null => &Vec::new(),
-        Value::Array(children) => children,
-        other => return Err(format!("the hook answers children that are no list but {}", what(other)).into()),
-    };
-    let uid = &parent["metadata"]["uid"];
-    let child = |child: &Value| {
-        let mut child = child.clone();
-        // Metacontroller, should it come back, knows its children by this label.
-        let labels = &child["metadata"]["labels"];
-        if config.spec.generate_selector && child["metadata"].is_object() && (labels.is_null() || labels.is_object()) {
-            child["metadata"]["labels"]["controller-uid"] = uid.clone();
-        }
-        child.to_string()
-    };
-    Ok(children.iter().filter(|child| !child.is_null()).map(child).collect())
-}
-
-/// The status as a hook answered it: the whole of it, and the generation that it
-/// was made from; nothing where the hook says nothing.
-pub fn status(answer: &Value, parent: &Value) -> Result<Value, Failure> {
-    match &answer["status"] {
-        Value::Null => Ok(json!({})),
-        Value::Object(status) => {
-            let mut status = status.clone();
-            status.insert("observedGeneration".to_owned(), parent["metadata"]["generation"].clone());
-            Ok(Value::Object(status))
-        }
-        other => Err(format!("the hook answers a status that is no object but {}", what(other)).into()),
-    }
-}
-
-/// What a value is, and nothing of what it says: that may be a secret.
-pub fn what(value: &Value) -> &'static str {
-    match value {
-        Value::Null => "null",
-        Value::Bool(_) => "a boolean",
-        Value::Number(_) => "a number",
-        Value::String(_) => "a text",
-        Value::Array(_) => "a list",
-        Value::Object(_) => "an object",
-    }
-}
-
-/// When the hook wants its parent to be looked at again, in milliseconds.
-pub fn resync_after_ms(answer: &Value) -> Option<u32> {
-    let seconds = answer["resyncAfterSeconds"].as_f64().filter(|seconds| *seconds > 0.0)?;
-    // From a float `as` goes to the nearest that fits.
-    Some(((seconds * 1000.0) as u32).max(1))
 }

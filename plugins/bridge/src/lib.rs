@@ -1,8 +1,11 @@
 //! The bridge from Metacontroller: a controller's webhooks, in whatever language
 //! they are, served as a plugin. The config holds the user's own
-//! CompositeController; `trimtab migrate metacontroller` writes it.
+//! CompositeController or DecoratorController; `trimtab migrate metacontroller` writes
+//! it.
 
+pub mod answer;
 pub mod config;
+pub mod controller;
 #[cfg(target_family = "wasm")]
 mod guest;
 pub mod hook;

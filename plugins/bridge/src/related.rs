@@ -5,7 +5,8 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::{
-    config::{Config, LabelSelector, Resource, Version},
+    config::Config,
+    controller::{LabelSelector, Resource, Version},
     hook::{Failure, Shown},
 };
 
@@ -88,14 +89,39 @@ fn found(config: &Config, rule: &Rule, kind: &str, parent: &Value, cache: &dyn C
         )
         .into());
     }
-    let namespace = own.or(asked).filter(|_| config.is_namespaced(api_version, resource));
+    if rule.label_selector.is_some() && !(rule.names.is_empty() && asked.is_none()) {
+        return Err(format!(
+            "the customize hook asks for {resource} by labels and by name or namespace: it is one of them"
+        )
+        .into());
+    }
+    let is_namespaced = config.is_namespaced(api_version, resource);
+    let namespace = own.or(asked).filter(|_| is_namespaced);
     if rule.names.is_empty() {
         let labels = rule.label_selector.as_ref().map(LabelSelector::text).transpose()?.unwrap_or_default();
         return Ok(cache.select(api_version, kind, namespace, &labels)?);
+    }
+    if is_namespaced && namespace.is_none() {
+        // Those of that name in any namespace: no look-up by name finds them.
+        let mut objects = cache.select(api_version, kind, None, "")?;
+        objects.retain(|object| name_of(object).is_some_and(|name| rule.names.contains(&name)));
+        return Ok(objects);
     }
     let mut objects = Vec::new();
     for name in &rule.names {
         objects.extend(cache.get(api_version, kind, namespace, name)?);
     }
     Ok(objects)
+}
+
+fn name_of(object: &str) -> Option<String> {
+    #[derive(Deserialize)]
+    struct Named {
+        metadata: Metadata,
+    }
+    #[derive(Deserialize)]
+    struct Metadata {
+        name: String,
+    }
+    serde_json::from_str::<Named>(object).ok().map(|object| object.metadata.name)
 }

@@ -3,7 +3,9 @@
 use serde_json::{Value, json};
 
 use crate::{
-    config::{Config, Version},
+    answer::{self, Answer},
+    config::Config,
+    controller::{Role, Version},
     hook::{self, Failure, Post, Shown},
     related::{self, Cache},
 };
@@ -19,30 +21,17 @@ pub struct Group {
     pub objects: Vec<String>,
 }
 
-/// What comes of a run.
-#[derive(Debug, PartialEq)]
-pub struct Answer {
-    /// Each as JSON.
-    pub children: Vec<String>,
-    /// The whole of it.
-    pub status: Value,
-    /// When to look again.
-    pub requeue_after_ms: Option<u32>,
-    /// The parent may go.
-    pub finalized: bool,
-}
-
-/// Asks the hooks about one parent.
+/// Asks the hooks about one object.
 pub fn run(
     config: &Config,
-    parent: &str,
+    object: &str,
     children: &[Group],
     finalizing: bool,
     post: Post<'_>,
     cache: &dyn Cache,
 ) -> Result<Answer, Failure> {
-    let parent = parse(parent)?;
-    let hooks = &config.spec.hooks;
+    let object = parse(object)?;
+    let hooks = &config.controller.hooks;
     let (name, asked) = match &hooks.finalize {
         Some(finalize) if finalizing => ("finalize", finalize),
         _ => ("sync", &hooks.sync),
@@ -50,28 +39,30 @@ pub fn run(
     let related = match &hooks.customize {
         None => json!({}),
         Some(customize) => {
-            let request = json!({ "controller": config.manifest, "parent": parent });
+            // Of a decorator, too, this hook calls its object the parent.
+            let request = json!({ "controller": config.manifest, "parent": object });
             let answer = hook::ask("customize", customize, &request, post)?;
-            related::find(config, &answer, &parent, asked.version(), cache)?
+            related::find(config, &answer, &object, asked.version, cache)?
         }
     };
+    let (object_word, children_word) = words(&config.controller.role);
     let request = json!({
         "controller": config.manifest,
-        "parent": parent,
-        "children": shown(children, &parent, asked.version())?,
+        object_word: object,
+        children_word: shown(children, &object, asked.version)?,
         "related": related,
         "finalizing": finalizing,
     });
     let answer = hook::ask(name, asked, &request, post)?;
-    if !answer.is_object() {
-        return Err(format!("the {name} hook answers {}: it is to answer an object", hook::what(&answer)).into());
+    answer::read(&config.controller.role, name, children_word, &answer, &object)
+}
+
+/// What a hook calls its object and what is made for it.
+fn words(role: &Role) -> (&'static str, &'static str) {
+    match role {
+        Role::Composite { .. } => ("parent", "children"),
+        Role::Decorator { .. } => ("object", "attachments"),
     }
-    Ok(Answer {
-        children: hook::children(config, &answer, &parent)?,
-        status: hook::status(&answer, &parent)?,
-        requeue_after_ms: hook::resync_after_ms(&answer),
-        finalized: answer["finalized"] == true,
-    })
 }
 
 fn shown(groups: &[Group], parent: &Value, version: Version) -> Result<Value, Failure> {

@@ -4,10 +4,11 @@
 use std::{cell::RefCell, time::Duration};
 
 use bridge::{
+    answer::Answer,
     config::Config,
     hook::{Failure, Reply},
     related::Cache,
-    run::{Answer, Group, run},
+    run::{Group, run},
 };
 use serde_json::{Value, json};
 
@@ -18,6 +19,23 @@ fn config(spec: Value) -> Value {
         "related": ["v1/secrets", "v1/nodes"],
         "controller": { "kind": "CompositeController", "metadata": { "name": "site" }, "spec": spec },
     })
+}
+
+/// The config of a decorator of two kinds.
+fn decorator(change: &dyn Fn(&mut Value)) -> Value {
+    let mut spec = json!({
+        "resources": [
+            { "apiVersion": "example.dev/v1", "resource": "sites", "labelSelector": { "matchLabels": { "tier": "web" } } },
+            { "apiVersion": "v1", "resource": "nodes", "annotationSelector": {
+                "matchAnnotations": { "a": "b" }, "matchExpressions": [{ "key": "c", "operator": "Exists" }] } },
+        ],
+        "attachments": [{ "apiVersion": "v1", "resource": "pods", "updateStrategy": { "method": "InPlace" } }],
+        "hooks": { "sync": { "webhook": { "url": "http://hook/sync" } } },
+    });
+    change(&mut spec);
+    let mut config = config(spec);
+    config["controller"]["kind"] = json!("DecoratorController");
+    config
 }
 
 fn spec() -> Value {
@@ -40,7 +58,9 @@ impl Cache for Asked {
 
     fn select(&self, _: &str, kind: &str, namespace: Option<&str>, labels: &str) -> Result<Vec<String>, String> {
         self.0.borrow_mut().push(format!("select {kind} {namespace:?} {labels}"));
-        Ok(Vec::new())
+        let named = |(namespace, name)| json!({ "metadata": { "namespace": namespace, "name": name } }).to_string();
+        let everywhere = [("one", "tls"), ("two", "tls"), ("two", "other")];
+        Ok(if labels.is_empty() { everywhere.map(named).into() } else { Vec::new() })
     }
 }
 
@@ -76,19 +96,80 @@ fn the_description_follows_from_the_controller() {
         "matchLabels": { "tier": "web" },
         "matchExpressions": [{ "key": "zone", "operator": "In", "values": ["a", "b"] }, { "key": "old", "operator": "DoesNotExist" }],
     });
-    spec["childResources"][0]["updateStrategy"] = json!({ "method": "Recreate" });
+    spec["parentResource"]["revisionHistory"] = json!({ "fieldPaths": ["spec.template"] });
+    let conditions = json!([{ "type": "Ready", "status": "True" }]);
+    spec["childResources"][0]["updateStrategy"] =
+        json!({ "method": "RollingRecreate", "statusChecks": { "conditions": conditions } });
     spec["resyncPeriodSeconds"] = json!(30);
     spec["hooks"]["finalize"] = spec["hooks"]["sync"].clone();
     let description = Config::read(&config(spec).to_string()).unwrap().description().unwrap();
     let expected = json!({
         "role": "composite",
         "objects": [{ "apiVersion": "example.dev/v1", "kind": "Site", "labelSelector": "tier=web,zone in (a,b),!old" }],
-        "children": [{ "apiVersion": "v1", "kind": "Pod", "update": "recreate" }],
+        "children": [{ "apiVersion": "v1", "kind": "Pod", "update": "rolling-recreate", "ready": conditions }],
         "reads": [{ "apiVersion": "v1", "kind": "Secret" }, { "apiVersion": "v1", "kind": "Node" }],
+        "fieldPaths": ["spec.template"],
         "finalizes": true,
         "resyncSeconds": 30,
     });
     assert_eq!(description, expected);
+}
+
+#[test]
+fn a_decorators_description_has_all_its_kinds_with_their_selectors() {
+    let description = Config::read(&decorator(&|_| ()).to_string()).unwrap().description().unwrap();
+    assert_eq!(description["role"], "decorator");
+    let objects = json!([
+        { "apiVersion": "example.dev/v1", "kind": "Site", "labelSelector": "tier=web" },
+        { "apiVersion": "v1", "kind": "Node", "annotationSelector": "a=b,c" },
+    ]);
+    assert_eq!(description["objects"], objects);
+    assert_eq!(description["children"], json!([{ "apiVersion": "v1", "kind": "Pod", "update": "in-place" }]));
+}
+
+#[test]
+fn a_decorators_hooks_are_shown_object_and_attachments_and_set_labels_annotations_and_status() {
+    let customize = json!({ "webhook": { "url": "http://hook/customize" } });
+    let config = decorator(&|spec| spec["hooks"]["customize"] = customize.clone());
+    let reply = json!({
+        "labels": { "a": "b", "gone": null, "decorator.trimtab.dev/site": "" },
+        "annotations": { "c": "d" },
+        "status": { "seen": true },
+        "attachments": [{ "kind": "Pod", "metadata": { "name": "p", "annotations": null } }],
+    });
+    let (answer, sent, _) = ran(&config, PARENT, false, &[(200, "{}"), (200, &reply.to_string())]);
+    let answer = answer.unwrap();
+    assert_eq!(sent[0]["body"]["parent"]["metadata"]["name"], "a", "what customize calls it");
+    let keys = |value: &Value| value.as_object().unwrap().keys().cloned().collect::<Vec<_>>();
+    assert_eq!(keys(&sent[1]["body"]), ["attachments", "controller", "finalizing", "object", "related"]);
+    assert_eq!(keys(&sent[1]["body"]["attachments"]["Pod.v1"]), ["p"]);
+    assert_eq!(answer.labels, [("a".to_owned(), Some("b".to_owned())), ("gone".to_owned(), None)]);
+    assert_eq!(answer.annotations, [("c".to_owned(), Some("d".to_owned()))]);
+    assert_eq!(answer.status, Some(json!({ "seen": true })), "as it was answered");
+    let child = serde_json::from_str::<Value>(&answer.children[0]).unwrap();
+    assert_eq!(child["metadata"]["annotations"], json!({ "metacontroller.k8s.io/decorator-controller": "site" }));
+
+    let (answer, _, _) = ran(&decorator(&|_| ()), PARENT, false, &[(200, "{}")]);
+    assert_eq!(answer.unwrap().status, None, "no status leaves it");
+    let (answer, _, _) = ran(&decorator(&|_| ()), PARENT, false, &[(200, r#"{"labels":{"a":1}}"#)]);
+    assert!(answer.unwrap_err().message.contains("labels in which \"a\" is a number"));
+}
+
+#[test]
+fn a_child_is_answered_as_it_was_shown_without_what_the_host_has_put_there() {
+    let shown = json!({ "kind": "Pod", "metadata": {
+        "name": "p",
+        "labels": { "trimtab.dev/plugin": "site", "own": "yes", "nottrimtab.dev/x": "y" },
+        "annotations": { "trimtab.dev/intent": "1" },
+        "ownerReferences": [{ "uid": "u1", "controller": true }, { "uid": "u9" }],
+    } });
+    let reply = json!({ "children": [shown, null, "none"] }).to_string();
+    let (answer, _, _) = ran(&config(spec()), PARENT, false, &[(200, &reply)]);
+    let children = answer.unwrap().children;
+    let metadata = json!({ "name": "p", "labels": { "own": "yes", "nottrimtab.dev/x": "y" }, "annotations": {},
+        "ownerReferences": [{ "uid": "u9" }] });
+    assert_eq!(serde_json::from_str::<Value>(&children[0]).unwrap()["metadata"], metadata);
+    assert_eq!(children[1..], ["\"none\""], "the host refuses that: it is not as if there were none");
 }
 
 #[test]
@@ -129,12 +210,12 @@ fn an_answer_becomes_children_status_and_times() {
         r#"{"status":{"ready":true},"children":[{"kind":"Pod","metadata":{"name":"p"}}],"resyncAfterSeconds":1.5}"#;
     let (answer, _, _) = ran(&config(spec), PARENT, false, &[(200, reply)]);
     let answer = answer.unwrap();
-    assert_eq!(answer.status, json!({ "ready": true, "observedGeneration": 3 }));
+    assert_eq!(answer.status, Some(json!({ "ready": true, "observedGeneration": 3 })));
     assert_eq!((answer.requeue_after_ms, answer.finalized), (Some(1500), false));
     let child = serde_json::from_str::<Value>(&answer.children[0]).unwrap();
     assert_eq!(child["metadata"]["labels"]["controller-uid"], "u1");
     let (answer, _, _) = ran(&config(self::spec()), PARENT, false, &[(200, r#"{"status":null}"#)]);
-    assert_eq!(answer.unwrap().status, json!({}), "no status wipes it");
+    assert_eq!(answer.unwrap().status, Some(json!({})), "no status wipes it");
 }
 
 #[test]
@@ -165,10 +246,35 @@ fn customize_looks_up_by_name_or_label_in_the_parents_namespace() {
         (asked, &sent[1]["body"]["related"]),
         (vec!["select Node None a=b".to_owned()], &json!({ "Node.v1": {} }))
     );
+    let (answer, _, _) =
+        asks(json!({ "apiVersion": "v1", "resource": "secrets", "names": ["tls"], "labelSelector": {} }));
+    assert!(answer.unwrap_err().message.contains("it is one of them"));
     let (answer, _, _) = asks(json!({ "apiVersion": "v1", "resource": "pods" }));
     assert!(answer.unwrap_err().message.contains("add \"v1/pods\" to config.related"));
     let (answer, _, _) = asks(json!({ "apiVersion": "v1", "resource": "secrets", "namespace": "other" }));
     assert!(answer.unwrap_err().message.contains("a parent in n relates to that namespace only"));
+}
+
+#[test]
+fn by_name_alone_an_object_without_a_namespace_relates_to_those_in_all_of_them() {
+    let mut spec = spec();
+    spec["hooks"]["customize"] = json!({ "webhook": { "url": "http://hook/customize" } });
+    let asks = |rule: Value| {
+        let reply = json!({ "relatedResources": [rule] }).to_string();
+        let (_, sent, asked) = ran(&config(spec.clone()), CLUSTER_PARENT, false, &[(200, &reply), (200, "{}")]);
+        let related = sent[1]["body"]["related"].as_object().unwrap().values().next().unwrap().clone();
+        (asked, related.as_object().unwrap().keys().cloned().collect::<Vec<_>>())
+    };
+    let secret = |namespace: Value| json!({ "apiVersion": "v1", "resource": "secrets", "names": ["tls"], "namespace": namespace });
+    let (asked, found) = asks(secret(Value::Null));
+    assert_eq!(
+        (asked, found),
+        (vec!["select Secret None ".to_owned()], vec!["one/tls".to_owned(), "two/tls".to_owned()])
+    );
+    let (asked, found) = asks(secret(json!("one")));
+    assert_eq!((asked, found), (vec!["get Secret Some(\"one\") tls".to_owned()], vec!["one/tls".to_owned()]));
+    let (asked, _) = asks(json!({ "apiVersion": "v1", "resource": "nodes", "names": ["n1"] }));
+    assert_eq!(asked, ["get Node None n1"]);
 }
 
 #[test]

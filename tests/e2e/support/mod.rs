@@ -3,6 +3,7 @@
 
 mod api;
 mod dev;
+mod hooks;
 mod host;
 mod plugins;
 mod scene;
@@ -13,6 +14,7 @@ use std::time::Duration;
 pub use self::{
     api::Api,
     dev::{Dev, processes_of},
+    hooks::{Hooks, json_answer, migrated, nobody_listens},
     host::Host,
     plugins::{file, source},
     scene::{BENCH, MISBEHAVE, SITE, Scene},

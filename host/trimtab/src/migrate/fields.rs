@@ -1,4 +1,4 @@
-//! What becomes of each field of a CompositeController.
+//! What becomes of each field of a controller.
 
 use serde_json::{Map, Value};
 
@@ -9,19 +9,15 @@ pub struct Lost {
     pub why: &'static str,
 }
 
-/// Fields that are carried over, each with all that it holds. `[]` is any element.
+/// Fields of either kind that are carried over, each with all that it holds. `[]` is
+/// any element.
 const CARRIED: &[&str] = &[
     "apiVersion",
     "kind",
-    "metadata",
-    "spec.generateSelector",
+    "metadata.name",
+    "metadata.labels",
+    "metadata.annotations",
     "spec.resyncPeriodSeconds",
-    "spec.parentResource.apiVersion",
-    "spec.parentResource.resource",
-    "spec.parentResource.labelSelector",
-    "spec.childResources[].apiVersion",
-    "spec.childResources[].resource",
-    "spec.childResources[].updateStrategy.method",
     "spec.hooks.sync.version",
     "spec.hooks.sync.webhook.url",
     "spec.hooks.sync.webhook.path",
@@ -32,38 +28,83 @@ const CARRIED: &[&str] = &[
     "spec.hooks.sync.webhook.service.protocol",
 ];
 
+/// Those of a CompositeController alone.
+pub const COMPOSITE: &[&str] = &[
+    "spec.generateSelector",
+    "spec.parentResource.apiVersion",
+    "spec.parentResource.resource",
+    "spec.parentResource.labelSelector",
+    "spec.parentResource.ignoreStatusChanges",
+    "spec.parentResource.revisionHistory.fieldPaths",
+    "spec.childResources[].apiVersion",
+    "spec.childResources[].resource",
+    "spec.childResources[].updateStrategy.method",
+    "spec.childResources[].updateStrategy.statusChecks.conditions[].type",
+    "spec.childResources[].updateStrategy.statusChecks.conditions[].status",
+    "spec.childResources[].updateStrategy.statusChecks.conditions[].reason",
+];
+
+/// Those of a DecoratorController alone.
+pub const DECORATOR: &[&str] = &[
+    "spec.resources[].apiVersion",
+    "spec.resources[].resource",
+    "spec.resources[].labelSelector",
+    "spec.resources[].annotationSelector",
+    "spec.resources[].ignoreStatusChanges",
+    "spec.attachments[].apiVersion",
+    "spec.attachments[].resource",
+    "spec.attachments[].updateStrategy.method",
+];
+
 /// Fields that are not, and why.
 const LOST: &[(&str, &str)] = &[
     ("status", "the server's own"),
-    ("spec.parentResource.ignoreStatusChanges", "the hook is asked also when another one changes a parent's status"),
-    ("spec.parentResource.revisionHistory", "belongs to rolling updates, which are the host's"),
-    ("spec.childResources[].updateStrategy.statusChecks", "belongs to rolling updates, which are the host's"),
     ("spec.hooks.sync.webhook.etag", "answers are not kept, so there is nothing to compare"),
+];
+
+/// What the server adds to what was written, which nobody misses.
+const SERVERS: &[&str] = &[
+    "metadata.creationTimestamp",
+    "metadata.generation",
+    "metadata.managedFields",
+    "metadata.resourceVersion",
+    "metadata.selfLink",
+    "metadata.uid",
 ];
 
 /// What is left of a controller, what is lost, and the fields that nothing is
 /// known of.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Sorted {
+    of_kind: &'static [&'static str],
     pub lost: Vec<Lost>,
     pub unknown: Vec<String>,
 }
 
 impl Sorted {
+    /// For a kind with these fields beside those that both have.
+    pub fn new(of_kind: &'static [&'static str]) -> Self {
+        Self { of_kind, lost: Vec::new(), unknown: Vec::new() }
+    }
+
     /// Sorts a value at a path; returns what is carried over of it.
     pub fn sort(&mut self, value: &Value, path: &str) -> Option<Value> {
         let pattern = pattern(path);
-        if CARRIED.contains(&&*pattern) {
+        let mut carried = CARRIED.iter().chain(self.of_kind);
+        if carried.clone().any(|known| *known == pattern) {
             return Some(value.clone());
+        }
+        if SERVERS.contains(&&*pattern) {
+            return None;
         }
         if let Some((_, why)) = LOST.iter().find(|(known, _)| *known == pattern) {
             self.lost.push(Lost { path: path.to_owned(), why });
             return None;
         }
-        let leads_on = |known: &str| {
+        let leads_on = |known: &&str| {
             known.strip_prefix(&*pattern).is_some_and(|rest| rest.starts_with(['.', '[']) || pattern.is_empty())
         };
-        if !CARRIED.iter().copied().any(leads_on) {
+        if !carried.any(leads_on) {
             self.unknown.push(path.to_owned());
             return None;
         }
