@@ -49,6 +49,8 @@ use wasmtime_wasi_http::{
 
 use crate::{contract::Level, host::State, wasi::SharedLog};
 
+mod unsent;
+
 /// The requests that one call may send: a hook or two, each with a few redirects.
 const REQUESTS_MAX: u32 = 16;
 
@@ -100,6 +102,8 @@ pub(crate) enum Network {
 pub(crate) struct Http {
     ctx: WasiHttpCtx,
     hooks: Hooks,
+    /// Requests that were made, whether sent or not.
+    made: u32,
 }
 
 impl Http {
@@ -107,7 +111,9 @@ impl Http {
     pub fn new(network: Network, answers_bytes: u64, log: &SharedLog) -> Self {
         let answers = Arc::new(Allowance { limit: answers_bytes, left: AtomicU64::new(answers_bytes) });
         let hooks = Hooks { network, answers, sent: 0, denied: 0, log: log.clone() };
-        Self { ctx: WasiHttpCtx::new(), hooks }
+        let mut ctx = WasiHttpCtx::new();
+        ctx.set_field_size_limit(unsent::FIELDS_BYTES_MAX);
+        Self { ctx, hooks, made: 0 }
     }
 
     /// Requests that were denied.
@@ -133,6 +139,7 @@ type Handled = Result<Resource<HostFutureIncomingResponse>, ErrorCode>;
 pub(crate) fn add_to_linker(linker: &mut Linker<State>) -> wasmtime::Result<()> {
     let options = LinkOptions::default();
     http_types::add_to_linker::<State, WasiHttp>(linker, &options.into(), WasiHttpView::http)?;
+    unsent::add_to_linker(linker)?;
     linker.instance(OUTGOING)?.func_wrap("handle", handle)
 }
 
@@ -197,6 +204,10 @@ impl Hooks {
 }
 
 impl WasiHttpHooks for Hooks {
+    fn p2_outgoing_body_chunk_size(&mut self) -> usize {
+        unsent::BODY_CHUNK_BYTES
+    }
+
     fn send_request(
         &mut self,
         request: Request<WasiBody>,

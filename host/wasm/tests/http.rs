@@ -4,12 +4,17 @@
 
 mod common;
 
-use std::{collections::BTreeSet, net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeSet,
+    net::{Ipv4Addr, SocketAddr},
+    sync::Arc,
+    time::Duration,
+};
 
 use common::{Absent, Guests, misbehave, request};
 use tokio::{
     io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader},
-    net::{TcpListener, TcpStream},
+    net::{TcpListener, TcpSocket, TcpStream},
     sync::Semaphore,
 };
 use tokio_util::task::AbortOnDropHandle;
@@ -195,10 +200,32 @@ async fn who_does_not_answer_is_given_up_by_the_guest_or_by_the_calls_wall_time(
 #[tokio::test(flavor = "multi_thread")]
 async fn nobody_who_listens_is_told_in_words() {
     let guests = Guests::new(1);
-    let closed = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+    // Its port is taken, and nobody listens there.
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind((Ipv4Addr::LOCALHOST, 0).into()).unwrap();
+    let closed = socket.local_addr().unwrap();
     let plugin = fetcher(&guests, &[format!("http://{closed}")]).await;
     let called = fetch(&plugin, &[format!("http://{closed}/x")], SOON_MS).await;
     assert!(answers(&called)[0].contains("Connection refused"), "{:?}", answers(&called));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_kept_of_requests_that_are_never_sent_is_bounded() {
+    let guests = Guests::new(1);
+    let plugin = fetcher(&guests, &[]).await;
+    let hoards = async |requests: u32, text_bytes: usize| {
+        let hoard = serde_json::json!({ "requests": requests, "textBytes": text_bytes });
+        let spec = serde_json::json!({ "urls": [], "body": "", "timeoutMs": 0, "hoard": hoard });
+        plugin.reconcile(request("it", &spec.to_string()), Arc::new(Absent), &Limits::DEFAULT).await
+    };
+    assert_eq!(answers(&hoards(64, 8 << 10).await), ["method", "authority", "path", "header"]);
+    assert_eq!(answers(&hoards(1, (8 << 10) + 1).await), ["header"]);
+    for (requests, text_bytes, said) in
+        [(1, 33 << 10, "total size of fields exceeds limit"), (65, 1, "a call makes at most 64 HTTP requests")]
+    {
+        let error = hoards(requests, text_bytes).await.outcome.unwrap_err().to_string();
+        assert!(error.contains(said), "{error}");
+    }
 }
 
 /// One guest may run at a time, and eight wait for answers.
