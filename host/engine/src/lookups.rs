@@ -13,7 +13,7 @@ use trimtab_core::{
     id::{GroupKind, Place, split_api_version},
     object::Object,
 };
-use trimtab_wasm::{LookUp, Lookup, Refusal, Wanted};
+use trimtab_wasm::{KindRef, LookUp, Lookup, Refusal, Wanted};
 
 use crate::{
     generation::{Generation, Needs},
@@ -81,6 +81,12 @@ impl Lookup for StoreLookup {
             return Err(Refusal::NotReady(format!("{place} cannot be read: {why}")));
         }
         Ok(find(&self.store, asked))
+    }
+
+    fn in_namespaces(&self, of: &KindRef) -> bool {
+        let kinds = self.discovery.kinds();
+        let kinds = kinds.borrow();
+        kinds.get(&GroupKind::new(&of.api_version, &of.kind)).is_none_or(|kind| kind.namespaced)
     }
 }
 
@@ -162,7 +168,6 @@ mod tests {
         store::{Change, Notify},
     };
     use trimtab_core::selector::Selector;
-    use trimtab_wasm::KindRef;
 
     use super::*;
 

@@ -54,7 +54,8 @@ impl LookUps {
         Self { lookup, answers: BTreeMap::new() }
     }
 
-    fn find(&mut self, wanted: LookUp) -> Result<Result<Vec<Arc<Object>>, String>, Stop> {
+    fn find(&mut self, mut wanted: LookUp) -> Result<Result<Vec<Arc<Object>>, String>, Stop> {
+        wanted.namespace = wanted.namespace.filter(|_| self.lookup.in_namespaces(&wanted.of));
         if let Some(Some(answer)) = self.answers.get(&wanted) {
             return Ok(Ok(answer.clone()));
         }

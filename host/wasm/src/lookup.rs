@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use trimtab_core::object::Object;
 
-use crate::called::LookUp;
+use crate::{called::LookUp, contract::KindRef};
 
 /// Answers look-ups from a cache, without waiting: a guest holds a core while
 /// it is asked.
@@ -12,6 +12,12 @@ pub trait Lookup: Send + Sync + 'static {
     /// What there is, in order of namespace and name; nothing where the cache is
     /// sure that there is none.
     fn find(&self, wanted: &LookUp) -> Result<Vec<Arc<Object>>, Refusal>;
+
+    /// Whether objects of a kind lie in namespaces. Where they do not, a namespace
+    /// that a guest names is passed over: it need not know the scope of each kind.
+    fn in_namespaces(&self, _: &KindRef) -> bool {
+        true
+    }
 }
 
 /// Why a look-up has no answer.

@@ -6,8 +6,8 @@ mod common;
 use std::{sync::Arc, time::Duration};
 
 use common::{Absent, Guests, NotSynced, misbehave, request, tight};
-use trimtab_core::limits::Limits;
-use trimtab_wasm::{CallError, Failure, KindRef, Level, LookUp, Outcome, Wanted};
+use trimtab_core::{limits::Limits, object::Object};
+use trimtab_wasm::{CallError, Failure, KindRef, Level, LookUp, Lookup, Outcome, Refusal, Wanted};
 
 /// Calls `misbehave` in one mode and gives what came of it.
 async fn called(mode: &str, limits: &Limits) -> trimtab_wasm::Called<trimtab_wasm::Response> {
@@ -144,6 +144,32 @@ async fn a_look_up_is_remembered_also_where_nothing_was_found() {
     let of = KindRef { cluster: None, api_version: "v1".into(), kind: "Secret".into() };
     let wanted = LookUp { of, namespace: Some("default".into()), wanted: Wanted::Named("wanted".into()) };
     assert_eq!(called.looked_up.into_keys().collect::<Vec<_>>(), [wanted]);
+}
+
+/// A synced cache of kinds that lie in no namespace.
+struct Outside;
+
+impl Lookup for Outside {
+    fn find(&self, wanted: &LookUp) -> Result<Vec<Arc<Object>>, Refusal> {
+        Absent.find(wanted)
+    }
+
+    fn in_namespaces(&self, _: &KindRef) -> bool {
+        false
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_kind_without_namespaces_is_looked_up_in_none_whichever_is_named() {
+    let guests = Guests::new(2);
+    let plugin = guests.plugin("misbehave").await;
+    for mode in ["get:Node", "select:Node"] {
+        let spec = format!(r#"{{"mode":"{mode}","name":"wanted","namespace":"default"}}"#);
+        let called = plugin.reconcile(request("it", &spec), Arc::new(Outside), &Limits::DEFAULT).await;
+        called.outcome.expect("it answers");
+        let asked = called.looked_up.into_keys().next().expect("it looked up");
+        assert_eq!(asked.namespace, None, "{asked}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
