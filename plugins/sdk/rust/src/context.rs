@@ -148,6 +148,13 @@ impl Cx {
         self.group::<R>().into_iter().flat_map(|group| (0..group.objects.len()).map(|at| group.read(at)))
     }
 
+    /// The observed children of a kind as JSON.
+    pub(crate) fn texts(&self, of: KindRef) -> &[String] {
+        let mut groups = self.children.iter();
+        let group = groups.find(|group| group.kind == of.kind && group.api_version == of.api_version);
+        group.map_or(&[], |group| &group.objects)
+    }
+
     fn group<R: Resource>(&self) -> Option<&Group> {
         let group = self.children.iter().find(|group| group.kind == R::KIND && group.api_version == R::API_VERSION);
         if group.is_none() && self.all_kinds_are_grouped {

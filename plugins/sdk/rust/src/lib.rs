@@ -58,9 +58,12 @@ mod error;
 #[cfg(target_family = "wasm")]
 #[doc(hidden)]
 pub mod guest;
+mod json;
 #[cfg(feature = "k8s")]
 pub mod k8s;
+pub mod metacontroller;
 mod object;
+mod related;
 mod resource;
 #[cfg(not(target_family = "wasm"))]
 pub mod testing;
@@ -68,6 +71,7 @@ pub mod testing;
 pub use answer::{Answer, Decorates, Event, Owns, Plugin, answer};
 pub use context::{Cx, Level};
 pub use error::{Error, OrWait, Outcome, Result};
+pub use json::Json;
 pub use object::{Object, Observed};
 pub use resource::{Metadata, Resource};
 pub use serde_json::{self, json};
@@ -75,5 +79,5 @@ pub use trimtab_sdk_macros::{Resource, composite, decorator};
 
 /// What a plugin usually names.
 pub mod prelude {
-    pub use crate::{Answer, Cx, Error, Level, Metadata, Object, OrWait, Resource, Result, answer, json};
+    pub use crate::{Answer, Cx, Error, Json, Level, Metadata, Object, OrWait, Resource, Result, answer, json};
 }

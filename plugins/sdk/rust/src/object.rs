@@ -2,6 +2,7 @@
 //! one of several.
 
 use serde::{Deserialize, de::DeserializeOwned};
+use serde_json::Value;
 
 use crate::{Error, Metadata, Resource, Result};
 
@@ -54,6 +55,11 @@ impl Object {
     /// Whether it is of a kind.
     pub fn is<R: Resource>(&self) -> bool {
         self.head.kind == R::KIND && self.head.api_version == R::API_VERSION
+    }
+
+    /// The whole of it, whatever it is.
+    pub fn into_value(self) -> Result<Value> {
+        Ok(serde_json::from_str(&self.text)?)
     }
 
     /// The whole of it, if it is of a kind.

@@ -28,7 +28,7 @@
 //! # Ok::<(), trimtab::Error>(())
 //! ```
 
-use std::{collections::BTreeMap, ops::Deref};
+use std::{collections::BTreeMap, ops::Deref, time::Duration};
 
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
@@ -83,8 +83,8 @@ impl TestCx {
         self
     }
 
-    /// What a selection of that kind by that very selector finds, in whichever
-    /// namespace; any other one finds nothing.
+    /// What a selection of that kind by that very selector finds, those without a
+    /// namespace in whichever it names; any other one finds nothing.
     pub fn selecting<R: Resource + Serialize>(mut self, selector: &str, objects: impl IntoIterator<Item = R>) -> Self {
         let found = objects.into_iter().map(|object| to_json(&object)).collect();
         self.1.selected.insert((R::API_VERSION, R::KIND, selector.to_owned()), found);
@@ -151,12 +151,21 @@ impl Host for Objects {
     }
 
     fn get(&self, of: KindRef, namespace: Option<&str>, name: &str) -> Result<Option<String>, String> {
-        let place = (of.api_version, of.kind, namespace.map(str::to_owned), name.to_owned());
-        Ok(self.named.get(&place).cloned())
+        let place = |namespace: Option<&str>| {
+            self.named.get(&(of.api_version, of.kind, namespace.map(str::to_owned), name.to_owned()))
+        };
+        // A kind without namespaces is found whichever is named, as by the host.
+        Ok(place(namespace).or_else(|| place(None)).cloned())
     }
 
-    fn select(&self, of: KindRef, _: Option<&str>, selector: &str) -> Result<Vec<String>, String> {
-        Ok(self.selected.get(&(of.api_version, of.kind, selector.to_owned())).cloned().unwrap_or_default())
+    fn select(&self, of: KindRef, namespace: Option<&str>, selector: &str) -> Result<Vec<String>, String> {
+        let lies_there = |text: &&String| {
+            let object: Value = serde_json::from_str(text).expect("to_json writes JSON");
+            let lies_in = object["metadata"]["namespace"].as_str();
+            namespace.is_none() || lies_in.is_none() || lies_in == namespace
+        };
+        let selected = self.selected.get(&(of.api_version, of.kind, selector.to_owned()));
+        Ok(selected.into_iter().flatten().filter(lies_there).cloned().collect())
     }
 }
 
@@ -209,6 +218,11 @@ impl<S> Answer<S> {
     /// The events.
     pub fn events(&self) -> &[Event] {
         &self.events
+    }
+
+    /// When it is looked at again, even if nothing changes.
+    pub fn requeues_after(&self) -> Option<Duration> {
+        self.requeue_after
     }
 
     /// Whether the object may go.
