@@ -94,6 +94,8 @@ python page-python examples/page/python/page.py
 python profile examples/profile/profiles.py
 python misbehave-python fixtures/misbehave/python/misbehave.py
 golang page-go examples/page/go
+golang indexed-job examples/indexed-job
 golang misbehave-go fixtures/misbehave/go
 c page-c examples/page/c/page.c -s
+c shared-secret examples/shared-secret/shared-secret.c -s
 c misbehave-c fixtures/misbehave/c/misbehave.c # a trap tells its lines

@@ -20,6 +20,12 @@ sdk/js/node_modules/.bin/tsc --project sdk/js/test
 )
 
 find_go
-for module in sdk/go examples/page/go; do
+for module in sdk/go examples/page/go examples/indexed-job; do
 	(cd "$module" && go vet -unsafeptr=false ./... && go test ./...)
 done
+
+find_zig
+tests="$(mktemp -d)"
+trap 'rm -rf "$tests"' EXIT
+zig_cc -g -Wall -Wextra -Werror -I sdk/c -o "$tests/shared-secret" examples/shared-secret/*.c sdk/c/testing.c sdk/c/json.c
+"$tests/shared-secret"

@@ -5,6 +5,15 @@
 
 static const tt_given *observed;
 
+static const tt_mark *marks(const list *list) {
+  const mark *all = list->items;
+  tt_mark *marks = need(calloc(list->count + 1, sizeof *marks));
+  for (size_t at = 0; at < list->count; at++) {
+    marks[at] = (tt_mark){all[at].name, all[at].value.some ? all[at].value.text : tt_none};
+  }
+  return marks;
+}
+
 tt_got tt_run(const tt_given *given) {
   tt_request request = {
       .cluster = TT("test"),
@@ -23,6 +32,10 @@ tt_got tt_run(const tt_given *given) {
       .children = answer.children.items,
       .count = answer.children.count,
       .status = answer.status.text,
+      .labels = marks(&answer.labels),
+      .annotations = marks(&answer.annotations),
+      .labels_count = answer.labels.count,
+      .annotations_count = answer.annotations.count,
       .events = answer.events.count,
       .requeue_after_ms = answer.requeue_after_ms.value,
       .finalized = answer.finalized,
@@ -53,4 +66,24 @@ void host_get(uint32_t has_cluster, const char *cluster, size_t cluster_length, 
       return;
     }
   }
+}
+
+void host_select(uint32_t has_cluster, const char *cluster, size_t cluster_length, const char *api_version,
+                 size_t api_version_length, const char *kind, size_t kind_length, uint32_t has_namespace,
+                 const char *namespace, size_t namespace_length, uint32_t has_selector, const char *selector,
+                 size_t selector_length, uint32_t limit, void *into) {
+  (void)has_cluster, (void)cluster, (void)cluster_length, (void)has_selector;
+  list found = {0};
+  bool answered = observed->selector.length == selector_length &&
+                  (selector_length == 0 || memcmp(observed->selector.at, selector, selector_length) == 0);
+  for (size_t at = 0; answered && at < observed->selected_count && found.count < limit; at++) {
+    tt_text object = observed->selected[at];
+    if (is(object, "apiVersion", NULL, (tt_text){api_version, api_version_length}) &&
+        is(object, "kind", NULL, (tt_text){kind, kind_length}) &&
+        (!has_namespace || is(object, "namespace", "metadata", TT("")) ||
+         is(object, "namespace", "metadata", (tt_text){namespace, namespace_length}))) {
+      *(tt_text *)push(&found, sizeof object) = object;
+    }
+  }
+  *(found_list *)into = (found_list){.objects = found.items, .count = found.count};
 }

@@ -10,10 +10,18 @@ typedef struct {
   tt_text object, config; /* JSON; without a config, {} */
   const tt_group *children;
   size_t groups;
-  const tt_text *objects; /* what look-ups find; in any namespace where they name none */
+  const tt_text *objects; /* what look-ups by name find; in any namespace where they name none */
   size_t objects_count;
+  tt_text selector; /* the one selector that finds something */
+  const tt_text *selected; /* and what that is, of the kinds that are asked for */
+  size_t selected_count;
   bool finalizing;
 } tt_given;
+
+/* A label or an annotation; to be removed where the value is NULL. */
+typedef struct {
+  tt_text name, value;
+} tt_mark;
 
 typedef enum { TT_ANSWERED, TT_RETRY, TT_WAITING, TT_TERMINAL } tt_outcome;
 
@@ -24,6 +32,8 @@ typedef struct {
   const tt_text *children;
   size_t count;
   tt_text status; /* of length 0: it stays as it is */
+  const tt_mark *labels, *annotations;
+  size_t labels_count, annotations_count;
   size_t events;
   uint32_t requeue_after_ms;
   bool finalized;

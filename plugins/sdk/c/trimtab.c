@@ -62,6 +62,11 @@ typedef struct {
 } event;
 
 typedef struct {
+  tt_text name;
+  option_text value;
+} mark;
+
+typedef struct {
   option_text cluster;
   tt_text api_version, kind;
   const tt_text *objects;
@@ -96,6 +101,13 @@ void tt_status(tt_answer *answer, tt_text json) { answer->status = (option_text)
 void tt_event(tt_answer *answer, bool warning, tt_text reason, tt_text message) {
   *(event *)push(&answer->events, sizeof(event)) = (event){warning, reason, message};
 }
+
+static void put_mark(list *marks, tt_text name, tt_text value) {
+  *(mark *)push(marks, sizeof(mark)) = (mark){name, {value.at != NULL, value}};
+}
+
+void tt_label(tt_answer *answer, tt_text name, tt_text value) { put_mark(&answer->labels, name, value); }
+void tt_annotation(tt_answer *answer, tt_text name, tt_text value) { put_mark(&answer->annotations, name, value); }
 
 void tt_requeue_after_ms(tt_answer *answer, uint32_t delay_ms) { answer->requeue_after_ms = (option_u32){1, delay_ms}; }
 
@@ -178,4 +190,29 @@ tt_found tt_get(tt_text api_version, tt_text kind, tt_text namespace, tt_text na
            namespace.length, name.at, name.length, &found);
   if (found.refused) return (tt_found){.message = found.message};
   return found.json.some ? (tt_found){.json = found.json.text} : (tt_found){0};
+}
+
+IMPORT("select")
+void host_select(uint32_t has_cluster, const char *cluster, size_t cluster_length, const char *api_version,
+                 size_t api_version_length, const char *kind, size_t kind_length, uint32_t has_namespace,
+                 const char *namespace, size_t namespace_length, uint32_t has_selector, const char *selector,
+                 size_t selector_length, uint32_t limit, void *found);
+
+typedef struct {
+  uint32_t refused;
+  union {
+    struct {
+      const tt_text *objects;
+      size_t count;
+    };
+    tt_text message;
+  };
+} found_list;
+
+tt_selected tt_select(tt_text api_version, tt_text kind, tt_text namespace, tt_text selector, uint32_t limit) {
+  found_list found;
+  host_select(0, NULL, 0, api_version.at, api_version.length, kind.at, kind.length, namespace.length != 0,
+              namespace.at, namespace.length, selector.length != 0, selector.at, selector.length, limit, &found);
+  if (found.refused) return (tt_selected){.message = found.message};
+  return (tt_selected){.objects = found.objects, .count = found.count};
 }

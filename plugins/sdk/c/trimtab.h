@@ -17,6 +17,9 @@ typedef struct {
   size_t length;
 } tt_text;
 
+/* What is not there: `at` is NULL. */
+#define tt_none ((tt_text){NULL, 0})
+
 #define TT(literal) ((tt_text){literal, sizeof(literal) - 1})
 
 /* All observed children of a declared kind: JSON texts, by namespace and name. */
@@ -48,6 +51,9 @@ void tt_status(tt_answer *answer, tt_text json);
 void tt_event(tt_answer *answer, bool warning, tt_text reason, tt_text message);
 void tt_requeue_after_ms(tt_answer *answer, uint32_t delay_ms);
 void tt_finalized(tt_answer *answer);
+/* Of a decorator's object: set, or with a value that is NULL (tt_none) removed. */
+void tt_label(tt_answer *answer, tt_text name, tt_text value);
+void tt_annotation(tt_answer *answer, tt_text name, tt_text value);
 
 /* No answer. The last one said counts, and children stay as they are. */
 void tt_retry(tt_answer *answer, tt_text message);   /* run again with growing delays */
@@ -64,6 +70,16 @@ typedef struct {
   tt_text json, message;
 } tt_found;
 tt_found tt_get(tt_text api_version, tt_text kind, tt_text namespace, tt_text name);
+
+/* The objects of a kind that a label selector matches, as kubectl -l takes it; all
+ * of them where it has no length. A namespace without length is none: all that the
+ * host serves. Where they are not to be had, `message` says why. */
+typedef struct {
+  const tt_text *objects;
+  size_t count;
+  tt_text message;
+} tt_selected;
+tt_selected tt_select(tt_text api_version, tt_text kind, tt_text namespace, tt_text selector, uint32_t limit);
 
 /* The observed children of a kind; NULL where it is not declared. */
 const tt_group *tt_children(const tt_request *request, const char *api_version, const char *kind);

@@ -26,7 +26,7 @@ type response struct {
 
 // run is one call. A panic becomes a failure that says where: as a trap it would
 // leave a hundred lines of which the host keeps the last.
-func (c *Composite) run(request request, host host) (done *response, err error) {
+func (p *plugin) run(request request, host host) (done *response, err error) {
 	defer func() {
 		if cause := recover(); cause != nil {
 			done, err = nil, fmt.Errorf("panicked: %v%s", cause, places())
@@ -36,12 +36,15 @@ func (c *Composite) run(request request, host host) (done *response, err error) 
 	if err != nil {
 		return nil, err
 	}
-	answer, err := c.Reconcile(run)
+	answer, err := p.reconcile(run)
 	if err != nil {
 		return nil, err
 	}
 	if answer == nil {
-		return nil, fmt.Errorf("Reconcile of %s returned neither an answer nor an error", c.For)
+		return nil, fmt.Errorf(
+			"Reconcile of %s/%s returned neither an answer nor an error",
+			Text(run.Object, "apiVersion"), Text(run.Object, "kind"),
+		)
 	}
 	return answer.write()
 }

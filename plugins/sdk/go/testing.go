@@ -16,7 +16,12 @@ type Given struct {
 }
 
 // Try runs a composite on what is given, natively, for `go test`.
-func (c *Composite) Try(given Given) (*Answer, error) {
+func (c *Composite) Try(given Given) (*Answer, error) { return c.plugin().try(given) }
+
+// Try does the same with a decorator.
+func (d *Decorator) Try(given Given) (*Answer, error) { return d.plugin().try(given) }
+
+func (p *plugin) try(given Given) (*Answer, error) {
 	object, err := encode(given.Object)
 	if err != nil {
 		return nil, err
@@ -28,7 +33,7 @@ func (c *Composite) Try(given Given) (*Answer, error) {
 		}
 	}
 	children := make(map[string][]string)
-	for _, kind := range c.Children {
+	for _, kind := range p.children {
 		children[kind] = nil
 	}
 	for _, child := range given.Children {
@@ -43,7 +48,7 @@ func (c *Composite) Try(given Given) (*Answer, error) {
 	if now.IsZero() {
 		now = time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC)
 	}
-	done, err := c.run(request{
+	done, err := p.run(request{
 		cluster: "test", now: now.Format(time.RFC3339), config: config, object: object,
 		children: children, finalizing: given.Finalizing,
 	}, standIn(given.Objects))

@@ -15,35 +15,6 @@ import (
 // Object is a Kubernetes object or a part of one. Numbers in it are json.Number.
 type Object = map[string]any
 
-// Composite is a plugin that owns its object's life and status.
-type Composite struct {
-	// For is what it reconciles: "example.dev/v1/Site".
-	For string
-	// Selector is which of them, as kubectl -l takes it.
-	Selector string
-	// Children are the kinds that answers may contain: "apps/v1/Deployment".
-	Children []string
-	// Updates says for a kind of child how one that differs is made equal:
-	// "in-place", which needs no saying, "recreate", "on-delete", "rolling-in-place"
-	// or "rolling-recreate".
-	Updates map[string]string
-	// Reads are the kinds that look-ups may name.
-	Reads []string
-	// Finalizes is whether it is asked before an object goes.
-	Finalizes bool
-	// Resync is how often every object is looked at, if at all.
-	Resync time.Duration
-	// Reconcile goes from what is observed to what should be. It must depend on
-	// nothing else.
-	Reconcile func(*Run) (*Answer, error)
-}
-
-var served *Composite
-
-// Serve makes a composite the plugin of this module. Call it in an init function;
-// main stays empty, and is never called.
-func Serve(composite *Composite) { served = composite }
-
 // Answer is what should be.
 type Answer struct {
 	// Children that are observed and not here are deleted.
@@ -244,63 +215,6 @@ func encode(value any) (string, error) {
 	encoder.SetEscapeHTML(false)
 	err := encoder.Encode(value)
 	return strings.TrimSuffix(out.String(), "\n"), err
-}
-
-// describe is what the plugin says of itself, see description.schema.json of the
-// contract.
-func (c *Composite) describe() (string, error) {
-	object, err := kindOf(c.For)
-	if err != nil {
-		return "", err
-	}
-	if c.Selector != "" {
-		object["labelSelector"] = c.Selector
-	}
-	children, err := kindsOf(c.Children)
-	if err != nil {
-		return "", err
-	}
-	for at, kind := range c.Children {
-		if update := c.Updates[kind]; update != "" {
-			children[at]["update"] = update
-		}
-	}
-	reads, err := kindsOf(c.Reads)
-	if err != nil {
-		return "", err
-	}
-	description := Object{
-		"role": "composite", "objects": []Object{object}, "children": children, "reads": reads, "finalizes": c.Finalizes,
-	}
-	if c.Resync > 0 {
-		description["resyncSeconds"] = int64(c.Resync.Seconds())
-	}
-	return encode(description)
-}
-
-func kindsOf(texts []string) ([]Object, error) {
-	kinds := make([]Object, 0, len(texts))
-	for _, text := range texts {
-		kind, err := kindOf(text)
-		if err != nil {
-			return nil, err
-		}
-		kinds = append(kinds, kind)
-	}
-	return kinds, nil
-}
-
-func kindOf(text string) (Object, error) {
-	apiVersion, kind := splitKind(text)
-	if apiVersion == "" || kind == "" {
-		return nil, fmt.Errorf("%q is no kind; expected one like \"v1/Secret\" or \"apps/v1/Deployment\"", text)
-	}
-	return Object{"apiVersion": apiVersion, "kind": kind}, nil
-}
-
-func splitKind(text string) (apiVersion, kind string) {
-	at := strings.LastIndexByte(text, '/')
-	return text[:max(at, 0)], text[at+1:]
 }
 
 // failure is the contract's form of an error.

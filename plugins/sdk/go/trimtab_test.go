@@ -29,16 +29,37 @@ func TestTheDescriptionIsDerivedFromTheFields(t *testing.T) {
 		For: "example.dev/v1/Thing", Selector: "a=b", Children: []string{"batch/v1/Job"},
 		Updates: map[string]string{"batch/v1/Job": "recreate"}, Reads: []string{"v1/Secret"}, Resync: time.Minute,
 	}
-	found, err := made.describe()
+	found, err := made.plugin().describe()
 	expected := `{"children":[{"apiVersion":"batch/v1","kind":"Job","update":"recreate"}],"finalizes":false,` +
 		`"objects":[{"apiVersion":"example.dev/v1","kind":"Thing","labelSelector":"a=b"}],` +
 		`"reads":[{"apiVersion":"v1","kind":"Secret"}],"resyncSeconds":60,"role":"composite"}`
 	if err != nil || found != expected {
 		t.Errorf("found %s, %v", found, err)
 	}
-	_, err = (&Composite{For: "Thing"}).describe()
+	_, err = (&Composite{For: "Thing"}).plugin().describe()
 	if err == nil || !strings.Contains(err.Error(), `"Thing" is no kind; expected one like`) {
 		t.Errorf("found %v", err)
+	}
+}
+
+func TestADecoratorNamesItsKindsAndAnswersWithLabels(t *testing.T) {
+	web := "web"
+	made := &Decorator{
+		For: []Decorated{{Kind: "v1/Namespace", LabelSelector: "team"}, {Kind: "v1/Service", AnnotationSelector: "team=web"}},
+		Reconcile: func(*Run) (*Answer, error) {
+			return &Answer{Labels: map[string]*string{"team": &web, "old": nil}}, nil
+		},
+	}
+	found, err := made.plugin().describe()
+	expected := `{"children":[],"finalizes":false,"objects":[` +
+		`{"apiVersion":"v1","kind":"Namespace","labelSelector":"team"},` +
+		`{"annotationSelector":"team=web","apiVersion":"v1","kind":"Service"}],"reads":[],"role":"decorator"}`
+	if err != nil || found != expected {
+		t.Errorf("found %s, %v", found, err)
+	}
+	answer, err := made.Try(thing)
+	if err != nil || *answer.Labels["team"] != "web" || answer.Labels["old"] != nil {
+		t.Errorf("found %v, %v", answer, err)
 	}
 }
 

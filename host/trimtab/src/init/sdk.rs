@@ -44,7 +44,8 @@ pub const PYTHON: [File; 12] = sdk!("python":
     "src/trimtab/testing.py",
 );
 
-pub const GO: [File; 6] = sdk!("go": "README.md", "go.mod", "guest.go", "run.go", "testing.go", "trimtab.go");
+pub const GO: [File; 7] =
+    sdk!("go": "README.md", "go.mod", "guest.go", "plugin.go", "run.go", "testing.go", "trimtab.go");
 
 pub const C: [File; 6] = sdk!("c": "README.md", "json.c", "testing.c", "testing.h", "trimtab.c", "trimtab.h");
 
