@@ -30,6 +30,7 @@ pub mod origin;
 pub mod ownership;
 pub mod plan;
 pub mod policy;
+pub mod readiness;
 pub mod rollout;
 pub mod route;
 pub mod schema;

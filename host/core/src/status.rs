@@ -31,6 +31,8 @@ use crate::{
 
 /// The type of the host's condition.
 pub const RECONCILED: &str = "Reconciled";
+/// The type of the one for those who wait for any object, unless the plugin keeps it.
+pub const READY: &str = "Ready";
 /// The type of the one that it keeps beside, where children roll.
 pub const UPDATED: &str = "Updated";
 
@@ -55,6 +57,12 @@ pub mod reason {
     pub const ANSWER_REFUSED: &str = "AnswerRefused";
     /// The server refused a write.
     pub const WRITE_FAILED: &str = "WriteFailed";
+    /// Of readiness: all that the answer asks for is written, and ready.
+    pub const CHILDREN_READY: &str = "ChildrenReady";
+    /// Of readiness: a child is not.
+    pub const CHILDREN_NOT_READY: &str = "ChildrenNotReady";
+    /// Of readiness: see the other condition.
+    pub const NOT_RECONCILED: &str = "NotReconciled";
     /// Of a rollout: it goes on when a child is ready.
     pub const ROLLOUT_WAITING: &str = "RolloutWaiting";
     /// Of a rollout: children are being moved.
@@ -73,6 +81,8 @@ pub struct Verdict {
     /// For people. Must be the same for the same state: a text that differs
     /// from run to run makes a write, and so another run, each time.
     pub message: String,
+    /// The children that are not ready, and why, in the same words for the same state.
+    pub unready: Vec<String>,
     /// How far the rollout is, where children roll and the run knows.
     pub progress: Option<Progress>,
 }
@@ -93,13 +103,13 @@ impl Verdict {
             Self::not(reason::WAITING, named(waiting))
         } else {
             let message = "all children are as desired".into();
-            Self { reconciled: true, reason: reason::SETTLED, message, progress: None }
+            Self { reconciled: true, reason: reason::SETTLED, message, unready: Vec::new(), progress: None }
         }
     }
 
     /// The verdict on a run that did not get through.
     pub fn not(reason: &'static str, message: String) -> Self {
-        Self { reconciled: false, reason, message, progress: None }
+        Self { reconciled: false, reason, message, unready: Vec::new(), progress: None }
     }
 }
 
@@ -113,9 +123,25 @@ struct Said {
 
 impl Said {
     fn of(verdict: &Verdict) -> impl Iterator<Item = Self> {
-        let Verdict { reconciled, reason, message, progress } = verdict.clone();
+        let Verdict { reconciled, reason, message, progress, .. } = verdict.clone();
         let reconciled = Self { kind: RECONCILED, holds: reconciled, reason, message };
-        [reconciled].into_iter().chain(progress.as_ref().map(Self::of_rollout))
+        [reconciled, Self::of_readiness(verdict)].into_iter().chain(progress.as_ref().map(Self::of_rollout))
+    }
+
+    fn of_readiness(verdict: &Verdict) -> Self {
+        let (reason, message) = match &verdict.unready[..] {
+            _ if !verdict.reconciled => (reason::NOT_RECONCILED, verdict.message.clone()),
+            [] => (reason::CHILDREN_READY, "all children are ready".into()),
+            unready => (reason::CHILDREN_NOT_READY, named(unready.iter().cloned())),
+        };
+        Self { kind: READY, holds: reason == reason::CHILDREN_READY, reason, message }
+    }
+
+    /// Whether a condition is one of the host's. That of readiness may be the
+    /// plugin's own, which its reason tells.
+    fn is_ours(&self, condition: &Value) -> bool {
+        let ready = [reason::CHILDREN_READY, reason::CHILDREN_NOT_READY, reason::NOT_RECONCILED];
+        condition["type"] == self.kind && (self.kind != READY || ready.iter().any(|ours| condition["reason"] == *ours))
     }
 
     fn of_rollout(progress: &Progress) -> Self {
@@ -222,10 +248,14 @@ fn desired(input: &Input<'_>, live: &Value, owned: &Value) -> Map<String, Value>
     if let Some(item) = condition {
         let conditions = status.remove("conditions");
         let said = Said::of(input.verdict).collect::<Vec<_>>();
-        let is_ours = |it: &&Value| said.iter().any(|said| it["type"] == said.kind);
+        let is_ours = |it: &&Value| said.iter().any(|said| said.is_ours(it));
         let theirs = conditions.iter().filter_map(Value::as_array).flatten().filter(|it| !is_ours(it));
-        let ours = said.iter().map(|said| condition_of(input, said, item, live));
-        status.insert("conditions".into(), theirs.cloned().chain(ours).collect());
+        // Without a reason nothing would tell the host's readiness from the plugin's.
+        let tells = |said: &&Said| said.kind != READY || item.declared("reason").is_some();
+        let left = |said: &&Said| theirs.clone().all(|it| it["type"] != said.kind);
+        let said = said.iter().filter(tells).filter(left);
+        let ours = said.map(|said| condition_of(input, said, item, live));
+        status.insert("conditions".into(), theirs.clone().cloned().chain(ours).collect());
     }
     // Without a condition to say so, a generation that failed must not pass
     // for one that is done.
@@ -243,6 +273,11 @@ fn last_answer(live: &Value, owned: &Value) -> Map<String, Value> {
         Some(Value::Object(last)) if owned.as_object().is_some_and(|fields| !fields.is_empty()) => last,
         _ => Map::new(),
     }
+}
+
+/// Whether the host keeps conditions in a status.
+pub fn keeps_conditions(role: Role, schema: &Schema) -> bool {
+    role == Role::Composite && schema.root().declared("status").and_then(conditions_item).is_some()
 }
 
 /// The item of `status.conditions`, where the schema has such a list.

@@ -20,6 +20,7 @@ mod permit;
 mod published;
 pub mod queue;
 mod readers;
+mod readiness;
 mod reconcile;
 mod revisions;
 mod serving;

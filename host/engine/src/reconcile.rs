@@ -173,7 +173,8 @@ impl Run<'_> {
             // The status goes onto the state that this has made, in the next look.
             return worst.map_or(Ok(Ended::Wrote { requeue_after }), Err);
         }
-        let verdict = worst.as_ref().map_or_else(|| Verdict::of_plan(&plan), Trouble::verdict);
+        let of_plan = || Verdict { unready: self.unready(&answer), ..Verdict::of_plan(&plan) };
+        let verdict = worst.as_ref().map_or_else(of_plan, Trouble::verdict);
         let wrote_status = match self.status(&answer.status, &verdict).await {
             Ok(wrote) => wrote,
             // A last word that nobody takes holds no object for ever.
@@ -249,7 +250,7 @@ impl Run<'_> {
 
     /// What lies at a place, as a watch shows it or, where none does, as the last
     /// run met it.
-    fn at(&self, version: &str, place: &Place, unseen: &Unseen) -> Option<Arc<Object>> {
+    pub fn at(&self, version: &str, place: &Place, unseen: &Unseen) -> Option<Arc<Object>> {
         let shown = self.shop.store.get(&place.kind, version, &place.namespace, &place.name);
         shown.or_else(|| unseen.get(place).cloned())
     }
@@ -327,7 +328,7 @@ impl Run<'_> {
     }
 
     /// The object's kind.
-    fn needs(&self) -> &ObjectNeeds {
+    pub fn needs(&self) -> &ObjectNeeds {
         self.job.generation.needs.object(&self.key.place.kind)
     }
 

@@ -103,7 +103,9 @@ fn an_answer_is_written_with_the_hosts_condition_and_then_rests() {
             "ready": true,
             "observedGeneration": 3,
             "conditions": [{"type": "Reconciled", "status": "True", "reason": "Settled", "observedGeneration": 3,
-                "message": "all children are as desired", "lastTransitionTime": "2026-02-02T00:00:00Z"}],
+                "message": "all children are as desired", "lastTransitionTime": "2026-02-02T00:00:00Z"},
+                {"type": "Ready", "status": "True", "reason": "ChildrenReady", "observedGeneration": 3,
+                "message": "all children are ready", "lastTransitionTime": "2026-02-02T00:00:00Z"}],
         })
     );
     assert_eq!(decide(&applied(&status), &full(), &answer, &settled()), None);
@@ -118,10 +120,47 @@ fn a_failed_run_keeps_the_last_answer_and_nothing_of_what_others_say() {
     let status = decide(&site(live, owned), &full(), &StatusIntent::Keep, &failed).unwrap();
     assert_eq!(status["ready"], true);
     assert_eq!(status.get("theirs"), None);
-    assert_eq!(status["conditions"].as_array().unwrap().len(), 1);
+    let types = status["conditions"].as_array().unwrap().iter().map(|it| &it["type"]).collect::<Vec<_>>();
+    assert_eq!(types, ["Reconciled", "Ready"]);
     assert_eq!(status["conditions"][0]["status"], "False");
     assert_eq!(status["conditions"][0]["reason"], "PluginFailed");
     assert_eq!(status["conditions"][0]["lastTransitionTime"], "2026-02-02T00:00:00Z");
+}
+
+/// The conditions of a type that a run leaves, as status and reason.
+fn said(object: &Object, answer: &StatusIntent, verdict: &Verdict, condition: &str) -> Vec<(String, String)> {
+    let status = decide(object, &full(), answer, verdict).unwrap();
+    let text = |it: &Value, name: &str| it[name].as_str().unwrap_or_default().to_owned();
+    let conditions = status["conditions"].as_array().unwrap().iter().filter(|it| it["type"] == condition);
+    conditions.map(|it| (text(it, "status"), text(it, "reason"))).collect()
+}
+
+#[test]
+fn an_object_is_ready_when_all_is_written_and_its_children_are() {
+    let object = World::site().object;
+    let ready = |verdict: &Verdict| said(&object, &set(json!({})), verdict, "Ready").remove(0);
+    let unready = Verdict { unready: vec!["Deployment.apps a/web: not yet".into()], ..settled() };
+    let failed = Verdict::not(reason::PLUGIN_FAILED, "it trapped".into());
+    assert_eq!(ready(&settled()), ("True".into(), "ChildrenReady".into()));
+    assert_eq!(ready(&unready), ("False".into(), "ChildrenNotReady".into()));
+    assert_eq!(ready(&failed), ("False".into(), "NotReconciled".into()));
+}
+
+#[test]
+fn a_plugins_own_readiness_is_left_to_it_also_while_it_gives_no_answer() {
+    let own = json!({"type": "Ready", "status": "False", "reason": "Starting"});
+    let answer = set(json!({"conditions": [own]}));
+    let theirs = [("False".to_owned(), "Starting".to_owned())];
+    let object = World::site().object;
+    assert_eq!(said(&object, &answer, &settled(), "Ready"), theirs);
+    let status = decide(&object, &full(), &answer, &settled()).unwrap();
+    let failed = Verdict::not(reason::PLUGIN_FAILED, "it trapped".into());
+    assert_eq!(said(&applied(&status), &StatusIntent::Keep, &failed, "Ready"), theirs);
+    // What the host said before, and a plugin that answers what it was given, do not freeze it.
+    let hosts = decide(&object, &full(), &set(json!({})), &settled()).unwrap();
+    let not = [("False".to_owned(), "NotReconciled".to_owned())];
+    assert_eq!(said(&applied(&hosts), &StatusIntent::Keep, &failed, "Ready"), not);
+    assert_eq!(said(&object, &set(hosts), &failed, "Ready"), not);
 }
 
 #[test]
