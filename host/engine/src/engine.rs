@@ -21,7 +21,6 @@ use crate::{
     leading::{Follow, Leading},
     memory::{Counts, Memory},
     metrics::Metrics,
-    pace::Pace,
     permit::RouteAndGrants,
     published::Published,
     queue::Queue,
@@ -77,7 +76,6 @@ impl Engine {
         let permit = RouteAndGrants::new(store.clone(), published.clone());
         let gate = Gate::new(client.clone(), discovery.kinds(), store.clone(), leading.clone(), permit, env.clone());
         let events = Events::new(client.clone(), leading.clone(), env.clone(), &settings.identity);
-        let pace = Pace::default();
         let workshop = Arc::new(Workshop {
             settings,
             env,
@@ -85,7 +83,6 @@ impl Engine {
             discovery,
             queue,
             memory,
-            pace,
             published,
             leading,
             gate,

@@ -15,7 +15,6 @@ mod leading;
 mod lookups;
 mod memory;
 mod metrics;
-mod pace;
 mod permit;
 mod published;
 pub mod queue;

@@ -39,8 +39,6 @@ pub struct Remembered {
     pub unseen: Unseen,
     /// The last failure, while its inputs last.
     pub failed: Option<Failed>,
-    /// When it is its turn to be called, where the plugin's calls are bounded.
-    pub turn: Option<Duration>,
     /// When to look again although nothing has changed (`Env::elapsed`).
     pub due: Option<Duration>,
 }

@@ -27,7 +27,7 @@ use tokio::{
 use trimtab_core::id::{Key, Lineage};
 
 use self::state::State;
-pub use self::state::Stats;
+pub use self::{lane::Bounds, state::Stats};
 
 /// Which keys go first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -46,6 +46,8 @@ pub enum Done {
     Forget,
     /// After this time, or when it is added.
     After(Duration),
+    /// As if it had not been given out: in its place, as soon as its lane may go on.
+    Not,
 }
 
 impl Done {
@@ -54,7 +56,7 @@ impl Done {
         match (self, again) {
             (Self::After(delay), Some(again)) => Self::After(delay.min(again)),
             (Self::Forget, Some(again)) => Self::After(again),
-            (done, None) => done,
+            (done, None) | (done @ Self::Not, _) => done,
         }
     }
 }
@@ -152,11 +154,16 @@ impl<K: InLane> Queue<K> {
         self.wake.notify_one();
     }
 
-    /// How many keys of a lane may be out at once, from now on; any number of those
-    /// that are not named.
-    pub fn limit(&self, limits: HashMap<K::Lane, usize>) {
-        self.lock().limit(limits);
+    /// How fast lanes may go, from now on; as fast as they can where they are not named.
+    pub fn bound(&self, bounds: HashMap<K::Lane, Bounds>) {
+        self.lock().bound(bounds);
         self.wake.notify_one();
+    }
+
+    /// Whether a call may be made now for a key that is out; if so, it counts as made.
+    /// If not, the key is to be given back as [`Done::Not`].
+    pub fn call(&self, key: &K) -> bool {
+        self.lock().call(key, self.now())
     }
 
     /// Ends all waiting for keys. What is out may still be given back.
@@ -320,7 +327,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_worker_gets_a_key_of_a_full_lane_when_one_comes_back_or_the_limit_is_raised() {
         let queue = queue();
-        queue.limit([(0, 1)].into());
+        queue.bound([(0, Bounds { running_max: 1, ..Bounds::default() })].into());
         for key in 1..=3 {
             queue.add(key, Priority::Normal);
         }
@@ -335,8 +342,71 @@ mod tests {
         assert_eq!((second.await.unwrap(), began.elapsed().as_secs()), (Some(2), 1));
         let third = next();
         sleep(SECOND).await;
-        queue.limit(HashMap::new());
+        queue.bound(HashMap::new());
         assert_eq!((third.await.unwrap(), began.elapsed().as_secs()), (Some(3), 2));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn calls_are_evenly_apart_and_what_was_not_used_is_not_saved_up() {
+        let queue = queue();
+        queue.bound([(0, Bounds { interval: 2 * SECOND, ..Bounds::default() })].into());
+        let began = Instant::now();
+        let mut calls = Vec::new();
+        for pause in [0, 0, 9, 0] {
+            sleep(pause * SECOND).await;
+            queue.add(1, Priority::Normal);
+            assert_eq!(queue.next().await, Some(1));
+            assert!(queue.call(&1));
+            calls.push(began.elapsed().as_secs());
+            queue.done(&1, Done::Forget);
+        }
+        assert_eq!(calls, [0, 2, 11, 13]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn of_two_workers_that_have_keys_one_calls_and_the_other_gives_its_back_in_its_place() {
+        let queue = queue();
+        queue.bound([(0, Bounds { interval: SECOND, ..Bounds::default() })].into());
+        for key in [1, 2, 3] {
+            queue.add(key, Priority::Normal);
+        }
+        assert_eq!((queue.next().await, queue.next().await), (Some(1), Some(2)));
+        assert_eq!((queue.call(&1), queue.call(&2)), (true, false));
+        queue.done(&2, Done::Not);
+        queue.done(&1, Done::Forget);
+        let began = Instant::now();
+        assert_eq!((queue.next().await, began.elapsed().as_secs()), (Some(2), 1));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_edit_goes_before_a_list_that_waits_for_its_turns_and_a_raised_rate_acts_at_once() {
+        let queue = queue();
+        queue.bound([(0, Bounds { interval: 100 * SECOND, ..Bounds::default() })].into());
+        for key in 1..=3 {
+            queue.add(key, Priority::Low);
+        }
+        assert_eq!((queue.next().await, queue.call(&1)), (Some(1), true));
+        queue.done(&1, Done::Forget);
+        let next = tokio::spawn({
+            let queue = queue.clone();
+            async move { queue.next().await }
+        });
+        sleep(SECOND).await;
+        queue.add(9, Priority::Normal);
+        let began = Instant::now();
+        queue.bound([(0, Bounds { interval: 3 * SECOND, ..Bounds::default() })].into());
+        assert_eq!((next.await.unwrap(), began.elapsed().as_secs()), (Some(9), 2));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_lane_that_waits_for_its_turn_holds_up_no_other() {
+        let queue = queue();
+        queue.bound([(0, Bounds { interval: 100 * SECOND, ..Bounds::default() })].into());
+        for key in [1, 2, PER_LANE] {
+            queue.add(key, Priority::Normal);
+        }
+        assert_eq!((queue.next().await, queue.call(&1)), (Some(1), true));
+        assert_eq!((queue.next().await, queue.call(&PER_LANE)), (Some(PER_LANE), true));
     }
 
     #[tokio::test(start_paused = true)]

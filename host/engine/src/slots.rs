@@ -7,6 +7,7 @@ mod loads;
 use std::{
     collections::{BTreeMap, HashMap},
     sync::Arc,
+    time::Duration,
 };
 
 use tokio::{sync::watch, task::JoinSet};
@@ -33,7 +34,7 @@ use crate::{
     leading::Leading,
     metrics::Metrics,
     published::Published,
-    queue::{Priority, Queue},
+    queue::{Bounds, Priority, Queue},
     serving::{Serving, Settling},
     settings::{RECHECK, Settings},
     slot::{Slot, Stage, Wait, unhealthy},
@@ -334,24 +335,26 @@ impl Slots {
         let generations = serving.map(|(_, generation)| (generation.number, generation.clone())).collect();
         let settling = self.slots.keys().filter_map(|id| self.settling(id)).collect();
         self.published.serving.store(Arc::new(Serving { table, generations, settling }));
-        self.rooms.queue.limit(self.concurrency());
+        self.rooms.queue.bound(self.bounds());
         let slots = self.slots.keys().cloned().collect();
         self.rooms.leading.set(&slots, &self.claims().holders);
     }
 
-    /// How many objects of a lineage are worked on at once: where its files say
-    /// different, the least of it. One that may wait for others' answers leaves
-    /// half of the workers to the rest.
-    fn concurrency(&self) -> HashMap<Lineage, usize> {
-        let mut limits = HashMap::<Lineage, usize>::new();
+    /// How fast lineages are worked on: where a lineage's files say different, as its
+    /// slowest. One that may wait for others' answers leaves half of the workers to
+    /// the rest.
+    fn bounds(&self) -> HashMap<Lineage, Bounds> {
+        let mut all = HashMap::<Lineage, Bounds>::new();
         for serving in self.slots.values().filter_map(|slot| slot.serving.as_ref()) {
             let policy = &serving.loaded.policy;
             let half = (!policy.http.is_empty()).then(|| (self.rooms.settings.workers / 2).max(1));
-            let Some(concurrency) = policy.work.concurrency.map(|most| most as usize).or(half) else { continue };
-            let limit = limits.entry(serving.loaded.lineage.clone()).or_insert(usize::MAX);
-            *limit = (*limit).min(concurrency);
+            let running_max = policy.work.concurrency.map(|most| most as usize).or(half).unwrap_or(usize::MAX);
+            let interval = policy.work.calls_per_second.map_or(Duration::ZERO, |calls| Duration::from_secs(1) / calls);
+            let bounds = all.entry(serving.loaded.lineage.clone()).or_default();
+            bounds.running_max = bounds.running_max.min(running_max);
+            bounds.interval = bounds.interval.max(interval);
         }
-        limits
+        all
     }
 
     /// Adds the keys again that were turned away, once their watches are synced.

@@ -24,7 +24,6 @@ use crate::{
     lookups::{self, LookedUp},
     memory::{Failed, Memory, Remembered},
     metrics::{Metrics, Who},
-    pace::Pace,
     published::Published,
     queue::{Done, Priority, Queue},
     reconcile::{Ended, Run},
@@ -40,7 +39,6 @@ pub struct Workshop {
     pub discovery: Arc<Discovery>,
     pub queue: Arc<Queue>,
     pub memory: Arc<Memory>,
-    pub pace: Pace,
     pub published: Arc<Published>,
     pub leading: Arc<Leading>,
     pub gate: Arc<Gate>,
@@ -86,11 +84,10 @@ impl Workshop {
             self.memory.put(key, memory);
             return wait.map_or(Done::Forget, Done::After);
         }
-        let calls_per_second = job.generation.loaded.policy.work.calls_per_second;
-        if let Some(wait) = self.pace.wait(&key.lineage, calls_per_second, &mut memory.turn, began) {
+        if !self.queue.call(key) {
             self.metrics.skipped(&who, "paced");
             self.memory.put(key, memory);
-            return Done::After(wait);
+            return Done::Not;
         }
 
         // What a run that does not come to its call rests on is no look-up.

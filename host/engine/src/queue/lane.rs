@@ -15,11 +15,28 @@ use super::Priority;
 /// waits after a swap before looking into the logs.
 pub const AGED: Duration = Duration::from_secs(5);
 
+/// How fast the keys of a lane may go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Bounds {
+    /// How many of them may be out at once.
+    pub running_max: usize,
+    /// Between two calls of what works on them.
+    pub interval: Duration,
+}
+
+impl Default for Bounds {
+    fn default() -> Self {
+        Self { running_max: usize::MAX, interval: Duration::ZERO }
+    }
+}
+
 /// A key that is taken.
 #[derive(Debug)]
 pub struct Taken<K> {
     /// Which.
     pub key: K,
+    /// Its place among those that have arrived.
+    pub arrival: u64,
     /// As it was added.
     pub priority: Priority,
     /// Since when it has been ready.
@@ -36,11 +53,13 @@ pub struct Lane<K> {
     took_aged: bool,
     /// Its keys that are out.
     pub running: usize,
+    /// The last call.
+    called: Option<Duration>,
 }
 
 impl<K> Default for Lane<K> {
     fn default() -> Self {
-        Self { normal: BTreeMap::new(), low: BTreeMap::new(), took_aged: false, running: 0 }
+        Self { normal: BTreeMap::new(), low: BTreeMap::new(), took_aged: false, running: 0, called: None }
     }
 }
 
@@ -56,6 +75,20 @@ impl<K> Lane<K> {
     pub fn raise(&mut self, arrival: u64) -> bool {
         let raised = self.low.remove(&arrival).map(|entry| self.normal.insert(arrival, entry));
         raised.is_some()
+    }
+
+    /// When the next call may be made: what is not used is not saved up.
+    pub fn free_at(&self, bounds: Bounds) -> Duration {
+        self.called.map_or(Duration::ZERO, |called| called.saturating_add(bounds.interval))
+    }
+
+    /// A call is made, if it may be made now.
+    pub fn call(&mut self, bounds: Bounds, now: Duration) -> bool {
+        let may = self.free_at(bounds) <= now;
+        if may {
+            self.called = Some(now);
+        }
+        may
     }
 
     /// How many are ready.
@@ -78,9 +111,9 @@ impl<K> Lane<K> {
         let from_low = self.normal.is_empty() || (aged && !self.took_aged);
         let (priority, ready) =
             if from_low { (Priority::Low, &mut self.low) } else { (Priority::Normal, &mut self.normal) };
-        let (_, (key, since)) = ready.pop_first()?;
+        let (arrival, (key, since)) = ready.pop_first()?;
         self.took_aged = from_low && aged;
         self.running += 1;
-        Some(Taken { key, priority, since })
+        Some(Taken { key, arrival, priority, since })
     }
 }

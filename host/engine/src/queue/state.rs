@@ -4,7 +4,8 @@
 //! Each plugin has a lane, and the lanes take turns: a plugin with a hundred
 //! thousand keys delays another's ten by one key each. Lanes with keys that
 //! somebody waits for go before those that have only what may wait; in a lane,
-//! the rules are those of `lane`.
+//! the rules are those of `lane`. One whose calls are bounded is left out until its
+//! next call may be made, so that whoever goes first is decided then.
 
 use std::{
     collections::{BTreeMap, HashMap, VecDeque},
@@ -13,7 +14,7 @@ use std::{
 
 use super::{
     Done, InLane, Priority,
-    lane::{Lane, Taken},
+    lane::{Bounds, Lane, Taken},
 };
 
 /// What a queue holds.
@@ -38,8 +39,8 @@ pub struct State<K: InLane> {
     lanes: HashMap<K::Lane, Lane<K>>,
     /// The lanes with ready keys: whose turn is next.
     turns: VecDeque<K::Lane>,
-    /// How many keys of a lane may be out at once; any number where it is not here.
-    limits: HashMap<K::Lane, usize>,
+    /// How fast a lane may go; as fast as it can where it is not here.
+    bounds: HashMap<K::Lane, Bounds>,
     /// Delayed keys by the time when they become ready, then by arrival.
     delayed: BTreeMap<(Duration, u64), K>,
     arrivals: u64,
@@ -51,7 +52,7 @@ pub struct State<K: InLane> {
 enum Entry {
     Ready { priority: Priority, arrival: u64 },
     Delayed { priority: Priority, due: Duration, arrival: u64 },
-    Running { priority: Priority, since: Duration, added: Option<Priority> },
+    Running { priority: Priority, arrival: u64, ready: Duration, since: Duration, added: Option<Priority> },
 }
 
 impl<K: InLane> Default for State<K> {
@@ -60,7 +61,7 @@ impl<K: InLane> Default for State<K> {
             entries: HashMap::new(),
             lanes: HashMap::new(),
             turns: VecDeque::new(),
-            limits: HashMap::new(),
+            bounds: HashMap::new(),
             delayed: BTreeMap::new(),
             arrivals: 0,
             shut_down: false,
@@ -69,9 +70,20 @@ impl<K: InLane> Default for State<K> {
 }
 
 impl<K: InLane> State<K> {
-    /// How many keys of a lane may be out at once, from now on.
-    pub fn limit(&mut self, limits: HashMap<K::Lane, usize>) {
-        self.limits = limits;
+    /// How fast the lanes may go, from now on.
+    pub fn bound(&mut self, bounds: HashMap<K::Lane, Bounds>) {
+        self.bounds = bounds;
+    }
+
+    /// Whether a call may be made for a key that is out; if so, it counts as made.
+    pub fn call(&mut self, key: &K, now: Duration) -> bool {
+        let name = key.lane();
+        let bounds = self.bounds_of(&name);
+        self.lanes.get_mut(&name).is_none_or(|lane| lane.call(bounds, now))
+    }
+
+    fn bounds_of(&self, name: &K::Lane) -> Bounds {
+        self.bounds.get(name).copied().unwrap_or_default()
     }
 
     /// Adds a key that is ready now, and says whether it was not to be given
@@ -94,10 +106,11 @@ impl<K: InLane> State<K> {
                 let arrival = self.arrive();
                 self.put_ready(key, before.max(priority), arrival, now);
             }
-            Some(Entry::Running { priority: running, since, added }) => {
-                let again = Some(added.map_or(priority, |added| added.max(priority)));
-                self.entries.insert(key, Entry::Running { priority: running, since, added: again });
-                return added.is_none();
+            Some(Entry::Running { added: before, .. }) => {
+                if let Some(Entry::Running { added, .. }) = self.entries.get_mut(&key) {
+                    *added = Some(before.map_or(priority, |before| before.max(priority)));
+                }
+                return before.is_none();
             }
         }
         true
@@ -108,30 +121,40 @@ impl<K: InLane> State<K> {
         self.ripen(now);
         let name = self.turns.remove(self.turn(now)?)?;
         let lane = self.lanes.get_mut(&name)?;
-        let Taken { key, priority, since } = lane.take(now)?;
+        let Taken { key, arrival, priority, since } = lane.take(now)?;
         if lane.len() > 0 {
             self.turns.push_back(name);
         }
-        self.entries.insert(key.clone(), Entry::Running { priority, since: now, added: None });
+        let entry = Entry::Running { priority, arrival, ready: since, since: now, added: None };
+        self.entries.insert(key.clone(), entry);
         Some((key, now.saturating_sub(since)))
     }
 
     /// Which lane's turn it is, by its place in the line.
     fn turn(&self, now: Duration) -> Option<usize> {
-        let may = |name: &K::Lane| self.limits.get(name).is_none_or(|max| self.lanes[name].running < *max);
+        let may = |name: &K::Lane| self.has_room(name) && self.lanes[name].free_at(self.bounds_of(name)) <= now;
         let urgent = |name: &K::Lane| self.lanes[name].is_urgent(now) && may(name);
         self.turns.iter().position(urgent).or_else(|| self.turns.iter().position(may))
+    }
+
+    fn has_room(&self, name: &K::Lane) -> bool {
+        self.lanes[name].running < self.bounds_of(name).running_max
     }
 
     /// Takes a key back, and tells how long it was out.
     pub fn done(&mut self, key: &K, done: Done, now: Duration) -> Option<Duration> {
         self.ripen(now);
-        let Some(&Entry::Running { priority, since, added }) = self.entries.get(key) else { return None };
+        let Some(&Entry::Running { priority, arrival, ready, since, added }) = self.entries.get(key) else {
+            return None;
+        };
         self.entries.remove(key);
         if let Some(lane) = self.lanes.get_mut(&key.lane()) {
             lane.running -= 1;
         }
         match (added, done) {
+            (_, Done::Not) => {
+                self.put_ready(key.clone(), added.map_or(priority, |it| it.max(priority)), arrival, ready)
+            }
             (Some(added), _) => _ = self.add(key.clone(), added, now),
             (None, Done::After(delay)) => {
                 let (due, arrival) = (now.saturating_add(delay), self.arrive());
@@ -143,9 +166,13 @@ impl<K: InLane> State<K> {
         Some(now.saturating_sub(since))
     }
 
-    /// When the earliest delayed key becomes ready.
+    /// When the earliest delayed key becomes ready, or a lane may go on whose keys are:
+    /// asked when there is nothing to take.
     pub fn next_due(&self) -> Option<Duration> {
-        self.delayed.keys().next().map(|(due, _)| *due)
+        let delayed = self.delayed.keys().next().map(|(due, _)| *due);
+        let waiting = self.turns.iter().filter(|name| self.has_room(name));
+        let free = waiting.map(|name| self.lanes[name].free_at(self.bounds_of(name)));
+        delayed.into_iter().chain(free).min()
     }
 
     /// No key is to be given out any more.

@@ -141,12 +141,12 @@ fn what_somebody_waits_for_goes_before_what_another_plugin_can_wait_for() {
 fn no_more_keys_of_a_plugin_are_out_than_its_limit_and_others_go_on() {
     let other = PER_LANE;
     let mut state = with(&[(1, Normal), (2, Normal), (3, Normal), (other, Low)]);
-    state.limit([(0, 2)].into());
+    state.bound([(0, Bounds { running_max: 2, ..Bounds::default() })].into());
     let take = |state: &mut State<u32>| state.take(NOW).map(|(key, _)| key);
     assert_eq!([(); 4].map(|()| take(&mut state)), [Some(1), Some(2), Some(other), None]);
     state.done(&1, Done::Forget, NOW);
     assert_eq!(take(&mut state), Some(3));
-    state.limit(HashMap::new());
+    state.bound(HashMap::new());
     state.add(4, Low, NOW);
     assert_eq!(take(&mut state), Some(4), "a limit may be taken away");
 }
