@@ -315,11 +315,8 @@ impl Hook {
     /// How long it may take.
     pub fn timeout(&self) -> Result<Duration, String> {
         let Some(text) = &self.webhook.timeout else { return Ok(HOOK_TIMEOUT) };
-        let read = |unit: &str, scale: f64| text.strip_suffix(unit)?.parse::<f64>().ok().map(|count| count * scale);
-        let seconds = read("ms", 0.001).or_else(|| read("s", 1.0)).or_else(|| read("m", 60.0));
-        let timeout = seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
-        timeout.filter(|timeout| !timeout.is_zero()).ok_or_else(|| {
-            format!("the webhook's timeout: found {text:?}, accepted: a number with ms, s or m, such as \"10s\"")
+        duration(text).ok_or_else(|| {
+            format!("the webhook's timeout: found {text:?}, accepted: a time such as \"10s\" or \"1m30s\"")
         })
     }
 }
@@ -336,6 +333,26 @@ impl AnnotationSelector {
     pub fn text(&self) -> Result<String, String> {
         selector(&self.match_annotations, &self.match_expressions)
     }
+}
+
+/// A time as Go writes it, and so the server: `10s`, `1m30s`.
+fn duration(text: &str) -> Option<Duration> {
+    let is_number = |c: char| c.is_ascii_digit() || c == '.';
+    let (mut seconds, mut rest) = (0.0, text);
+    while !rest.is_empty() {
+        let (number, after) = rest.split_at(rest.find(|c| !is_number(c))?);
+        let (unit, next) = after.split_at(after.find(is_number).unwrap_or(after.len()));
+        let scale = match unit {
+            "h" => 3600.0,
+            "m" => 60.0,
+            "s" => 1.0,
+            "ms" => 0.001,
+            _ => return None,
+        };
+        seconds += number.parse::<f64>().ok()? * scale;
+        rest = next;
+    }
+    Duration::try_from_secs_f64(seconds).ok().filter(|duration| !duration.is_zero())
 }
 
 fn selector(pairs: &BTreeMap<String, String>, expressions: &[Requirement]) -> Result<String, String> {

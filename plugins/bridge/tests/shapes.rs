@@ -192,6 +192,19 @@ fn what_the_config_lacks_or_does_not_know_is_named() {
 }
 
 #[test]
+fn a_hooks_time_is_read_as_the_server_writes_it() {
+    let timeout = |text: &str| {
+        let mut spec = spec();
+        spec["hooks"]["sync"]["webhook"]["timeout"] = json!(text);
+        let config = Config::read(&config(spec).to_string())?;
+        config.controller.hooks.sync.timeout()
+    };
+    assert_eq!(timeout("1m30s").unwrap(), Duration::from_secs(90));
+    assert_eq!(timeout("500ms").unwrap(), Duration::from_millis(500));
+    assert!(timeout("soon").unwrap_err().contains("found \"soon\""));
+}
+
+#[test]
 fn children_are_keyed_as_the_hooks_version_has_it() {
     let key = |parent: &str, version: &str| {
         let mut spec = spec();

@@ -42,9 +42,13 @@ pub fn hooks(controller: &Value, wrong: &mut Wrong<'_>) -> Hooks {
             Some(origin) => _ = found.origins.insert(origin),
             None => wrong.at(&path, "a url of http or https, or a service with name and namespace, is wanted"),
         }
-        match webhook["timeout"].as_str().map_or(Some(HOOK_TIMEOUT), seconds) {
+        let timeout = match &webhook["timeout"] {
+            Value::Null => Some(HOOK_TIMEOUT),
+            timeout => timeout.as_str().and_then(duration),
+        };
+        match timeout {
             Some(timeout) => timeouts[at] = timeout,
-            None => wrong.at(&format!("{path}.timeout"), "a number with ms, s or m is wanted, such as 10s"),
+            None => wrong.at(&format!("{path}.timeout"), "a time is wanted, such as 10s or 1m30s"),
         }
     }
     let [sync, finalize, customize] = timeouts;
@@ -71,8 +75,22 @@ fn origin(webhook: &Value) -> Option<Origin> {
     Origin::parse(&format!("{protocol}://{}.{}:{port}", service["name"].as_str()?, service["namespace"].as_str()?))
 }
 
-fn seconds(text: &str) -> Option<Duration> {
-    let read = |unit: &str, scale: f64| text.strip_suffix(unit)?.parse::<f64>().ok().map(|count| count * scale);
-    let seconds = read("ms", 0.001).or_else(|| read("s", 1.0)).or_else(|| read("m", 60.0))?;
-    Duration::try_from_secs_f64(seconds).ok().filter(|timeout| !timeout.is_zero())
+/// A time as Go writes it, and so the server: `10s`, `1m30s`.
+fn duration(text: &str) -> Option<Duration> {
+    let is_number = |c: char| c.is_ascii_digit() || c == '.';
+    let (mut seconds, mut rest) = (0.0, text);
+    while !rest.is_empty() {
+        let (number, after) = rest.split_at(rest.find(|c| !is_number(c))?);
+        let (unit, next) = after.split_at(after.find(is_number).unwrap_or(after.len()));
+        let scale = match unit {
+            "h" => 3600.0,
+            "m" => 60.0,
+            "s" => 1.0,
+            "ms" => 0.001,
+            _ => return None,
+        };
+        seconds += number.parse::<f64>().ok()? * scale;
+        rest = next;
+    }
+    Duration::try_from_secs_f64(seconds).ok().filter(|duration| !duration.is_zero())
 }

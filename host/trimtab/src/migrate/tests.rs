@@ -157,7 +157,7 @@ fn a_decorator_becomes_a_policy_that_inherits_what_its_own_annotation_names() {
 
 #[test]
 fn a_set_may_come_from_a_cluster_as_it_is() {
-    let live = "\n  uid: 0c9d\n  resourceVersion: '7'\n  generation: 1\n  managedFields: [{ manager: kubectl }]\n";
+    let live = "\n  resourceVersion: '7'\n  generation: 1\n  managedFields: [{ manager: kubectl }]\n";
     let live =
         |text: &str| text.replacen("metadata:\n", &format!("metadata:{live}"), 1) + "\nstatus: { observed: 1 }\n";
     let list = [live(DECORATOR), live(DEFINITION)].map(|it| it.trim().replace('\n', "\n    "));
@@ -185,6 +185,19 @@ fn what_rolls_keeps_its_status_checks_and_its_fields_and_a_check_of_any_status_i
 }
 
 #[test]
+fn a_hooks_time_is_read_as_the_server_writes_it() {
+    let wall_ms = |timeout: &str| {
+        let printed = migrated(&[&CONTROLLER.replace("timeout: 5s", &format!("timeout: {timeout}")), DEFINITION]);
+        Policy::parse(&printed?).map(|policy| policy.limits.wall.as_millis()).map_err(|error| error.to_string())
+    };
+    // With a second beside the hooks; the other one has ten.
+    assert_eq!(["10s", "0.5m", "30s500ms", "0m45s"].map(wall_ms), [Ok(11_000), Ok(31_000), Ok(31_500), Ok(46_000)]);
+    for wrong in ["10", "s", "1d", "0s", "1..5s"] {
+        assert!(wall_ms(wrong).unwrap_err().contains("a time is wanted"), "{wrong}");
+    }
+}
+
+#[test]
 fn a_set_that_is_migrated_again_is_left_as_it_is() {
     let folder = tempfile::tempdir().unwrap();
     let controllers = folder.path().join("set.yaml");
@@ -209,7 +222,7 @@ fn what_cannot_be_served_is_told_with_its_place_and_nothing_is_migrated() {
     let with = |from: &str, to: &str| migrated(&[&CONTROLLER.replace(from, to), DEFINITION]).unwrap_err();
     for (error, what) in [
         (with("generateSelector", "generateSelectors"), "spec.generateSelectors: the bridge knows no such field"),
-        (with("timeout: 5s", "timeout: soon"), "spec.hooks.sync.webhook.timeout: a number with ms, s or m is wanted"),
+        (with("timeout: 5s", "timeout: soon"), "spec.hooks.sync.webhook.timeout: a time is wanted"),
         (with("method: InPlace", "method: Sideways"), "updateStrategy.method: a composite has no \"Sideways\""),
         (
             with("ignoreStatusChanges: true", "revisionHistory: { fieldPaths: [metadata.labels] }"),
