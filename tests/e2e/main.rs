@@ -25,4 +25,5 @@ mod release;
 mod restart;
 mod rolling;
 mod story;
+mod succession;
 mod support;

@@ -20,6 +20,7 @@ mod rolling;
 mod seeds;
 mod site;
 mod stage;
+mod succession;
 mod unserved;
 mod user;
 mod work;

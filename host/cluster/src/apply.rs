@@ -43,6 +43,10 @@ pub fn request(kind: &Kind, write: &Write) -> Request<Body> {
             };
             build(Method::PATCH, &format!("{path}/status?fieldManager={manager}&force={force}"), APPLY, &body)
         }
+        Action::ClearStatus { seen } => {
+            let body = json!({ "metadata": {}, "status": null });
+            build(Method::PATCH, &format!("{path}/status?fieldManager={manager}"), MERGE, &Fenced::by(seen, &body))
+        }
         Action::Metadata { seen, patch } => {
             let body = json!({ "metadata": patch });
             build(Method::PATCH, &format!("{path}?fieldManager={manager}"), MERGE, &Fenced::by(seen, &body))

@@ -287,6 +287,7 @@ fn seen(action: &Action) -> Option<&Seen> {
         Action::Apply { seen, .. }
         | Action::Delete { seen }
         | Action::Status { seen, .. }
+        | Action::ClearStatus { seen }
         | Action::Metadata { seen, .. } => Some(seen),
     }
 }

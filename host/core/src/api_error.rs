@@ -70,7 +70,7 @@ impl From<&Action> for Doing {
             Action::Create { .. } => Self::Create,
             Action::Apply { .. } => Self::Apply,
             Action::Delete { .. } => Self::Delete,
-            Action::Status { .. } => Self::Status,
+            Action::Status { .. } | Action::ClearStatus { .. } => Self::Status,
             Action::Metadata { .. } => Self::Metadata,
         }
     }

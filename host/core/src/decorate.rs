@@ -126,26 +126,34 @@ pub fn decide(object: &Object, kind: &Kind, lineage: &Lineage, wanted: &Decorati
 /// an object, its finalizer and those that it inherits among it, if there is
 /// anything.
 pub fn release(object: &Object, kind: &Kind, lineage: &Lineage, inherit: &Inherit) -> Option<Write> {
-    let meta = &object.meta;
-    let (mark, finalizer) = (lineage.decorator_mark(), lineage.finalizer());
+    let (meta, finalizer) = (&object.meta, lineage.finalizer());
+    let stays = |held: &str| held != finalizer && !inherit.finalizers.contains(held);
+    let kept = meta.finalizers.iter().filter(|held| stays(held)).collect::<Vec<_>>();
+    let mut patch = without(object, lineage);
+    if kept.len() < meta.finalizers.len() {
+        patch.insert("finalizers".into(), json!(kept));
+    }
+    (!patch.is_empty()).then(|| write(meta, kind, lineage, patch))
+}
+
+/// The write that takes away the labels and annotations that another lineage has
+/// set and left, its marks among them, where there are any.
+pub fn take_back(object: &Object, kind: &Kind, lineage: &Lineage, former: &Lineage) -> Option<Write> {
+    let patch = without(object, former);
+    (!patch.is_empty() && !object.meta.deleting).then(|| write(&object.meta, kind, lineage, patch))
+}
+
+/// The patch of labels and annotations that takes back all that a lineage has set.
+fn without(object: &Object, lineage: &Lineage) -> Map<String, Value> {
+    let (meta, mark) = (&object.meta, lineage.decorator_mark());
     let (left, live) = (record(meta, lineage), Live::of(object));
     let nothing = Keys::new();
     let mut labels = step(&nothing, &left.labels, &live.labels).patch;
     let mut annotations = step(&nothing, &left.annotations, &live.annotations).patch;
     labels.extend(meta.label(&mark).map(|_| (mark.clone(), Value::Null)));
     annotations.extend(meta.mark(&mark).map(|_| (mark, Value::Null)));
-    let stays = |held: &str| held != finalizer && !inherit.finalizers.contains(held);
-    let kept = meta.finalizers.iter().filter(|held| stays(held)).collect::<Vec<_>>();
-    let mut patch = Map::new();
-    if kept.len() < meta.finalizers.len() {
-        patch.insert("finalizers".into(), json!(kept));
-    }
-    for (field, keys) in [("labels", labels), ("annotations", annotations)] {
-        if !keys.is_empty() {
-            patch.insert(field.into(), keys.into());
-        }
-    }
-    (!patch.is_empty()).then(|| write(meta, kind, lineage, patch))
+    let fields = [("labels", labels), ("annotations", annotations)].into_iter();
+    fields.filter(|(_, keys)| !keys.is_empty()).map(|(field, keys)| (field.to_owned(), keys.into())).collect()
 }
 
 fn write(object: &Meta, kind: &Kind, lineage: &Lineage, patch: Map<String, Value>) -> Write {

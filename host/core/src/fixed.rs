@@ -30,10 +30,13 @@ impl FixedPoints {
     pub fn learn(&mut self, write: &Write, answer: Option<&Object>) {
         let learned = match (&write.action, answer) {
             (Action::Create { body } | Action::Apply { body, .. }, Some(answer)) => {
-                body["metadata"]["annotations"][marks::INTENT].as_str().map(|mark| (child_intent(mark), answer.body))
+                let mark = body["metadata"]["annotations"][marks::INTENT].as_str();
+                // What is no wish for its content teaches nothing of one.
+                let Some(mark) = mark else { return };
+                Some((child_intent(mark), answer.body))
             }
             (Action::Status { status, .. }, Some(answer)) => Some((status_intent(status), answer.content)),
-            (Action::Metadata { .. }, _) => return,
+            (Action::Metadata { .. } | Action::ClearStatus { .. }, _) => return,
             _ => None,
         };
         match learned {

@@ -1,14 +1,15 @@
 //! What the controller that a plugin replaces has left: children under the same
 //! objects, and a finalizer on these. The policy names them, since nothing in the
-//! cluster tells a controller that is gone from one that is at work.
+//! cluster tells a controller that is gone from one that is at work. Where that was
+//! a plugin, too, its lineage is enough: what it made and left bears its marks.
 
 use std::collections::BTreeSet;
 
 use crate::{
-    id::{GroupKind, Uid},
+    id::{GroupKind, Lineage, Uid},
     marks,
     object::{Meta, Object},
-    ownership::{Owner, is_unmarked},
+    ownership::{belongs_to, is_unmarked},
     selector::{Selector, is_subdomain},
 };
 
@@ -21,8 +22,11 @@ pub struct Inherit {
     /// Which of these, by the annotations that they carry: where several controllers
     /// make children for the same objects, some mark theirs.
     pub annotations: Selector,
-    /// Finalizers that our own takes the place of.
+    /// Finalizers that our own takes the place of, the lineage's among them.
     pub finalizers: BTreeSet<String>,
+    /// Another plugin, whose objects are ours with all that it left there as soon as
+    /// it serves them no more.
+    pub lineage: Option<Lineage>,
 }
 
 impl Inherit {
@@ -31,12 +35,17 @@ impl Inherit {
         object.finalizers.iter().any(|held| **held == *ours || self.finalizers.contains(&**held))
     }
 
-    /// Whether a child is one that the replaced controller made under the owner with
-    /// that uid.
+    /// Whether an existing object is a child of the owner with that uid which is
+    /// ours to take over.
     pub fn takes(&self, child: &Object, owner: &Uid) -> bool {
-        self.children.contains(&child.meta.place.kind)
-            && inherits(&child.meta, owner)
-            && (self.annotations.is_empty() || self.annotations.matches(|name| child.annotation(name)))
+        let Object { meta, .. } = child;
+        let of_lineage = |lineage| belongs_to(meta, owner, lineage);
+        let controlled = || meta.controller().is_some_and(|controller| controller.uid == *owner);
+        self.lineage.as_ref().is_some_and(of_lineage)
+            || (self.children.contains(&meta.place.kind)
+                && is_unmarked(meta)
+                && controlled()
+                && (self.annotations.is_empty() || self.annotations.matches(|name| child.annotation(name))))
     }
 
     /// Reads the name of a finalizer that another controller may have left.
@@ -49,19 +58,6 @@ impl Inherit {
             .any(|own| domain.strip_suffix(own).is_some_and(|rest| rest.is_empty() || rest.ends_with('.')));
         (is_subdomain(domain) && !name.is_empty() && !taken).then(|| text.to_owned())
     }
-}
-
-impl Owner<'_> {
-    /// Whether a child may be inherited for this owner, see [`inherits`].
-    pub fn inherits(&self, child: &Meta) -> bool {
-        inherits(child, &self.meta.uid)
-    }
-}
-
-/// Whether a child is one that another controller made under the owner with that
-/// uid, and that no plugin has marked.
-pub fn inherits(child: &Meta, owner: &Uid) -> bool {
-    is_unmarked(child) && child.controller().is_some_and(|controller| controller.uid == *owner)
 }
 
 #[cfg(test)]

@@ -122,6 +122,9 @@ pub struct Meta {
     pub created_in: Option<Arc<str>>,
     /// What our status managers wrote last: one for each lineage.
     pub statuses: Box<[StatusWritten]>,
+    /// Managers of the children of other lineages than the one that the label names,
+    /// which still own fields of this one: they had it before.
+    pub former: Box<[Box<str>]>,
 }
 
 /// What one of our status managers wrote last.
@@ -257,6 +260,14 @@ struct Manager<'a> {
 }
 
 impl Manager<'_> {
+    /// Whether a lineage other than this one owns fields as those of its child.
+    fn is_of_child_beside(&self, lineage: &str) -> bool {
+        let of_lineage = self.manager.strip_prefix("trimtab/").filter(|rest| !rest.contains('/'));
+        self.subresource.is_empty()
+            && of_lineage.is_some_and(|other| other != lineage)
+            && self.fields_v1.is_some_and(|fields| fields.get() != "{}")
+    }
+
     fn status_fields(&self) -> Result<Option<Box<str>>, BadObject> {
         let Some(fields) = self.fields_v1 else { return Ok(None) };
         let Fields::<&RawValue>(fields) = serde_json::from_str(fields.get())?;
@@ -438,6 +449,10 @@ impl<'a> Metadata<'a> {
                 fields: entry.status_fields()?,
             })
         });
+        let labels = self.pairs("labels", |_| true)?;
+        let lineage = labels.get(marks::PLUGIN_LABEL);
+        let former = managers.iter().filter(|entry| lineage.is_some_and(|lineage| entry.is_of_child_beside(lineage)));
+        let former = former.map(|entry| (*entry.manager).into()).collect();
         Ok(Meta {
             place: Place { kind: typed.kind.clone(), namespace: self.namespace()?.into(), name: self.name()?.into() },
             version: typed.version.clone(),
@@ -445,12 +460,13 @@ impl<'a> Metadata<'a> {
             resource_version: self.resource_version()?,
             generation: self.field("generation")?.unwrap_or_default(),
             deleting: self.field::<&RawValue>("deletionTimestamp")?.is_some(),
-            labels: self.pairs("labels", |_| true)?,
+            labels,
             marks: self.pairs("annotations", marks::is_mark)?,
             owners: self.field("ownerReferences")?.unwrap_or_default(),
             finalizers: self.field("finalizers")?.unwrap_or_default(),
             created_in: main.min_by(|a, b| a.time.cmp(&b.time)).map(|entry| typed.api_version(&entry.api_version)),
             statuses: statuses.collect::<Result<_, _>>()?,
+            former,
         })
     }
 }
@@ -477,6 +493,29 @@ mod tests {
         assert_eq!(pod.meta.label("x"), Some("1"));
         assert_eq!(pod.meta.mark(marks::OWNER), Some("{}"));
         assert_eq!(pod.meta.mark("other"), None);
+    }
+
+    #[test]
+    fn who_had_a_child_before_is_known_as_long_as_he_owns_fields_of_it() {
+        let entry = |manager: &str, fields: &str| {
+            let fields: serde_json::Value = serde_json::from_str(fields).unwrap();
+            serde_json::json!({ "manager": manager, "operation": "Apply", "apiVersion": "v1", "fieldsV1": fields })
+        };
+        let managers = serde_json::json!([
+            entry("trimtab/site", r#"{"f:data":{}}"#),
+            entry("trimtab/page", r#"{"f:data":{}}"#),
+            entry("trimtab/gone", "{}"),
+            entry("trimtab/team/metadata", r#"{"f:metadata":{}}"#),
+            entry("kubectl", r#"{"f:data":{}}"#),
+        ]);
+        let former = |labels: serde_json::Value| {
+            let metadata = serde_json::json!({ "name": "a", "uid": "u", "resourceVersion": "7", "labels": labels,
+                "managedFields": managers });
+            let object = serde_json::json!({ "metadata": metadata });
+            Object::parse(&object.to_string(), "v1", "ConfigMap").unwrap().meta.former
+        };
+        assert_eq!(*former(serde_json::json!({ marks::PLUGIN_LABEL: "site" })), ["trimtab/page".into()]);
+        assert!(former(serde_json::json!({})).is_empty());
     }
 
     fn created_in(managers: serde_json::Value) -> Option<Arc<str>> {

@@ -18,7 +18,8 @@ use crate::{
     description::Update,
     fixed::{FixedPoints, child_intent},
     hash::Hash,
-    id::Place,
+    id::{Lineage, Place},
+    inherit::Inherit,
     intent::Intent,
     kind::Kind,
     marks,
@@ -43,9 +44,6 @@ pub struct ChildSpec {
     /// Whether what lies at a desired place and belongs to nobody is taken over:
     /// the policy says so.
     pub adopt: bool,
-    /// Whether what another controller made under the owner is ours: the policy
-    /// says so.
-    pub inherit: bool,
     /// The schema of that version; [`Schema::unknown`] where there is none.
     pub schema: Arc<Schema>,
 }
@@ -66,6 +64,8 @@ pub struct Input<'a> {
     /// What the cache holds at a place, in the kind's declared version. Asked
     /// only for desired places where none of `children` lies.
     pub at: &'a dyn Fn(&ChildSpec, &Place) -> Option<Arc<Object>>,
+    /// What is taken over from who had the owner before.
+    pub inherit: &'a Inherit,
     /// What earlier writes for this key have taught.
     pub fixed: &'a FixedPoints,
     /// The owner goes, or is let go: what is not desired is deleted as ever, and
@@ -159,7 +159,7 @@ type Ours<'a> = BTreeMap<&'a Place, (&'a ChildSpec, &'a Arc<Object>)>;
 fn own_children<'a>(input: &Input<'a>) -> Ours<'a> {
     let ours = input.children.iter().filter_map(|child| {
         let spec = input.kinds.iter().find(|spec| spec.kind.id == child.meta.place.kind)?;
-        let inherited = spec.inherit && input.owner.inherits(&child.meta);
+        let inherited = input.inherit.takes(child, &input.owner.meta.uid);
         let ours = inherited || input.owner.whose(&child.meta) == Whose::Ours;
         ours.then_some((&child.meta.place, (spec, child)))
     });
@@ -220,10 +220,29 @@ impl Child<'_> {
             Step::Nothing
         } else if live.meta.deleting {
             Step::Wait("it is being deleted")
-        } else if self.spec.inherit && self.input.owner.inherits(&live.meta) {
+        } else if self.input.inherit.takes(live, &self.input.owner.meta.uid) {
             self.adopt(live)
         } else {
-            self.update(live)
+            match self.update(live) {
+                Step::Nothing => self.supersede(live),
+                step => step,
+            }
+        }
+    }
+
+    /// Takes away what the lineage that had the child before has left in it and
+    /// nobody else wants: its manager applies nothing any more. What is never
+    /// updated keeps that, as all that it has.
+    fn supersede(&self, live: &Object) -> Step {
+        let manager = self.input.inherit.lineage.as_ref().map(Lineage::manager);
+        let left = |manager: &String| live.meta.former.iter().any(|former| **former == **manager);
+        match manager.filter(left) {
+            Some(manager) if self.spec.update != Update::OnDelete => {
+                let action = Action::Apply { seen: Seen::of(&live.meta), body: named_only(&self.desired.body) };
+                let own = write(self.input.owner, self.spec, &self.desired.place, action);
+                Step::Apply(Write { manager, ..own })
+            }
+            _ => Step::Nothing,
         }
     }
 

@@ -159,12 +159,16 @@ impl Policy {
         policy.adopt = kinds("adopt", table.get("adopt"))?;
         if let Some(inherit) = table.get("inherit") {
             let inherit = sub_table("inherit", inherit)?;
-            known_only("inherit", inherit, &["children", "annotations", "finalizers"])?;
+            known_only("inherit", inherit, &["children", "annotations", "finalizers", "lineage"])?;
             let finalizers = ("inherit.finalizers", inherit.get("finalizers"));
+            let lineage = inherit.get("lineage").map(lineage).transpose()?;
+            let mut finalizers = list(finalizers.0, finalizers.1, Inherit::finalizer, "finalizers", FINALIZER)?;
+            finalizers.extend(lineage.as_ref().map(Lineage::finalizer));
             policy.inherit = Inherit {
                 children: kinds("inherit.children", inherit.get("children"))?,
                 annotations: selector("inherit.annotations", inherit.get("annotations"))?,
-                finalizers: list(finalizers.0, finalizers.1, Inherit::finalizer, "finalizers", FINALIZER)?,
+                finalizers,
+                lineage,
             };
         }
         if let Some(update) = table.get("update") {
@@ -252,6 +256,11 @@ fn instance_key(value: &Value) -> Result<InstanceKey, PolicyError> {
     let accepted = "the name of a label, or \"annotation:NAME\"";
     let key = value.as_str().and_then(|text| InstanceKey::parse(text).ok());
     key.map_or_else(|| wrong("instance_key", value, accepted), Ok)
+}
+
+fn lineage(value: &Value) -> Result<Lineage, PolicyError> {
+    let lineage = value.as_str().and_then(|name| Lineage::new(name).ok());
+    lineage.map_or_else(|| wrong("inherit.lineage", value, "the name of another plugin, up to its '@'"), Ok)
 }
 
 fn read_limits(table: &Table) -> Result<Limits, PolicyError> {

@@ -78,6 +78,12 @@ pub enum Unserved {
         /// One of another instance.
         other: SlotId,
     },
+    /// Another lineage serves the object, from which this one inherits.
+    #[error("lineage {0} has it, from which it is taken over once that one serves it no more")]
+    Predecessor(Lineage),
+    /// The object is not selected any more, and another lineage inherits it.
+    #[error("lineage {0} takes it over")]
+    Successor(Lineage),
     /// The object belongs to a version that no slot serves at the moment.
     #[error("it belongs to version {version}, and only {} is served", .served.join(", "))]
     VersionNotServed {
@@ -128,7 +134,7 @@ impl Table {
 
         // The mark and the history of an object tell of its composite.
         let decorates = preferred.role == Role::Decorator;
-        let idle = self.idle.contains(&(preferred.slot.instance.clone(), lineage.clone()));
+        let idle = self.is_idle(&preferred.slot.instance, lineage);
         let is_alone = decorates || (served.len() == 1 && !idle);
         let chosen = if is_alone { Ok(preferred) } else { choose(&object.meta, lineage, &served, idle) };
         let serving = match chosen {
@@ -148,6 +154,11 @@ impl Table {
             mark: (unmarked && selected).then(|| version.clone()),
             selected,
         }
+    }
+
+    /// Whether a lineage lies in an instance's folder without serving, for now or not.
+    pub fn is_idle(&self, instance: &InstanceId, lineage: &Lineage) -> bool {
+        self.idle.contains(&(instance.clone(), lineage.clone()))
     }
 
     /// The lineages that a change of an object of this kind wakes, whatever its

@@ -234,6 +234,30 @@ pub fn decide(input: &Input<'_>) -> Result<Option<Write>, NoStatus> {
     }))
 }
 
+/// The write by which another lineage, whose object this is no more, says nothing
+/// in its status any more, where it still does.
+pub fn withdraw(object: &Object, former: &Lineage) -> Option<Write> {
+    let meta = &object.meta;
+    let fields = meta.status_of(former).and_then(|written| written.fields.as_deref());
+    fields.filter(|fields| *fields != "{}").map(|_| Write {
+        place: meta.place.clone(),
+        version: meta.version.to_string(),
+        manager: former.status_manager(),
+        action: Action::Status { seen: Seen::of(meta), status: Map::new(), force: false },
+    })
+}
+
+/// The write in place of one that says nothing any more and that the server refuses
+/// as invalid, since it would leave a status of null: nobody else says anything.
+pub fn cleared(refused: &Write) -> Option<Write> {
+    match &refused.action {
+        Action::Status { seen, status, .. } if status.is_empty() => {
+            Some(Write { action: Action::ClearStatus { seen: seen.clone() }, ..refused.clone() })
+        }
+        _ => None,
+    }
+}
+
 /// The whole of what our status manager has to say.
 fn desired(input: &Input<'_>, live: &Value, owned: &Value) -> Map<String, Value> {
     let mut status = match input.answer {

@@ -54,6 +54,12 @@ pub enum Action {
         /// writes into the status of somebody else's object.
         force: bool,
     },
+    /// Merge patch that takes the whole status away: where nothing of it would be
+    /// left, the server makes null of it in an apply, and refuses that.
+    ClearStatus {
+        /// What was seen.
+        seen: Seen,
+    },
     /// Merge patch of `metadata`: finalizers, labels and annotations of the object.
     Metadata {
         /// What was seen.
@@ -81,6 +87,7 @@ impl fmt::Display for Write {
             Action::Apply { body, .. } => write!(f, "apply {place}: {body}"),
             Action::Delete { .. } => write!(f, "delete {place}"),
             Action::Status { status, .. } => write!(f, "set the status of {place}: {}", Value::from(status.clone())),
+            Action::ClearStatus { .. } => write!(f, "clear the status of {place}"),
             Action::Metadata { patch, .. } => {
                 write!(f, "patch the metadata of {place}: {}", Value::from(patch.clone()))
             }

@@ -124,6 +124,9 @@ impl Loaded {
         })?;
         let grants = Grants::new(&description, &policy);
         grants.may_reconcile().map_err(|denied| format!("{file}: {denied}"))?;
+        if policy.inherit.lineage.as_ref() == Some(&slot.stem.lineage()) {
+            return Err(format!("{slot}.toml: inherit.lineage: it is its own, name the plugin that this one replaces"));
+        }
         for (key, kinds) in [("adopt", &policy.adopt), ("inherit.children", &policy.inherit.children)] {
             let adopted = kinds.iter().try_for_each(|kind| grants.may_adopt(kind));
             adopted.map_err(|denied| format!("{slot}.toml: {key}: {denied}"))?;
@@ -207,7 +210,6 @@ impl Needs {
                 update: loaded.policy.update_of(child),
                 rolling: loaded.policy.rolling_of(child),
                 adopt: loaded.policy.adopt.contains(&child.kind),
-                inherit,
             });
         }
         let child_refs = children.iter().map(child_ref).collect();
@@ -321,7 +323,6 @@ impl Finder<'_> {
             update: Update::InPlace,
             rolling: Rolling::default(),
             adopt: false,
-            inherit: false,
             schema: self.schema(&id, version).await?,
         })
     }

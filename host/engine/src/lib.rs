@@ -26,6 +26,7 @@ mod serving;
 mod settings;
 mod slot;
 mod slots;
+mod succession;
 mod tasks;
 mod triggers;
 mod trouble;

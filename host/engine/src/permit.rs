@@ -51,8 +51,11 @@ impl Permit for RouteAndGrants {
                 placed.map_err(|denied| denied.to_string())
             }
             Action::Delete { .. } => grants.may_write(&write.place.kind).map_err(|denied| denied.to_string()),
-            Action::Status { .. } | Action::Metadata { .. } if write.place == *place => Ok(()),
-            Action::Status { .. } | Action::Metadata { .. } => Err(format!("{} is not the object itself", write.place)),
+            Action::Status { .. } | Action::ClearStatus { .. } | Action::Metadata { .. } => match write.place == *place
+            {
+                true => Ok(()),
+                false => Err(format!("{} is not the object itself", write.place)),
+            },
         }
     }
 }

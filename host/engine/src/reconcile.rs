@@ -8,10 +8,11 @@ use serde_json::{Map, json};
 use trimtab_cluster::gate::{Ticket, WriteError};
 use trimtab_core::{
     answer::{self, Answer, StatusIntent},
+    api_error::Class,
     decorate,
     description::Role,
     finalizer,
-    id::{Key, Place},
+    id::{Key, Lineage, Place},
     marks,
     object::Object,
     ownership::{Owner, is_free},
@@ -104,7 +105,7 @@ impl Run<'_> {
 
     /// What must be on the object before anything is made for it: its version
     /// mark, what makes it visible as held, and our finalizer, each in a look of
-    /// its own.
+    /// its own; then what must be off it.
     fn first(&self) -> Vec<Write> {
         if self.job.leaving {
             return Vec::new();
@@ -124,7 +125,17 @@ impl Run<'_> {
         let hold = needs.filtered.then(|| decorate::hold(meta, &needs.kind, lineage)).flatten();
         let needed = self.job.generation.loaded.description.finalizes || self.has_to_collect();
         let finalizer = needed.then(|| self.finalizer(true)).flatten();
-        mark.into_iter().chain(hold).chain(finalizer).collect()
+        let former = self.job.generation.loaded.policy.inherit.lineage.as_ref().filter(|_| !meta.deleting);
+        let former = former.into_iter().flat_map(|former| self.supersede(former));
+        mark.into_iter().chain(hold).chain(finalizer).chain(former).collect()
+    }
+
+    /// What takes away that which another lineage, which had the object before, says
+    /// in its status and has set in its metadata.
+    fn supersede(&self, former: &Lineage) -> impl Iterator<Item = Write> {
+        let object = &self.job.object;
+        let status = status::withdraw(object, former);
+        status.into_iter().chain(decorate::take_back(object, &self.needs().kind, &self.key.lineage, former))
     }
 
     /// Whether there are children that only the host collects.
@@ -242,6 +253,7 @@ impl Run<'_> {
             desired: &answer.children,
             children: &self.job.children,
             at: &at,
+            inherit: &self.job.generation.loaded.policy.inherit,
             fixed: &self.memory.fixed,
             ending: self.is_ending(),
             rollout,
@@ -289,7 +301,11 @@ impl Run<'_> {
             slot: generation.loaded.slot.clone(),
             generation: generation.number,
         };
-        let answer = self.shop.gate.write(&ticket, write).await.map_err(|error| self.unseen_if_adopted(write, error));
+        let mut answer = self.shop.gate.write(&ticket, write).await;
+        if let Some(cleared) = status::cleared(write).filter(|_| is_invalid(&answer)) {
+            answer = self.shop.gate.write(&ticket, &cleared).await;
+        }
+        let answer = answer.map_err(|error| self.unseen_if_adopted(write, error));
         self.shop.wrote(self.key, instance, write, &answer);
         if let Err(WriteError::Unseen(live)) = &answer {
             self.memory.unseen.insert(write.place.clone(), live.clone());
@@ -351,4 +367,8 @@ impl Run<'_> {
             instance_key: &self.job.generation.needs.instance_key,
         }
     }
+}
+
+fn is_invalid<T>(answer: &Result<T, WriteError>) -> bool {
+    answer.as_ref().is_err_and(|error| error.class() == Class::Invalid)
 }

@@ -4,13 +4,13 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use trimtab_core::{
-    id::{Cluster, GroupKind, InstanceId, Key, Lineage, Place},
+    id::{Cluster, GroupKind, InstanceId, Key, Lineage, Place, SlotId},
     object::{Meta, Object},
     ownership::is_unmarked,
     route::{Route, Table, Unserved, settling_mark},
 };
 
-use crate::generation::Generation;
+use crate::generation::{Generation, Loaded};
 
 /// What serves at one moment.
 #[derive(Default)]
@@ -19,6 +19,8 @@ pub struct Serving {
     pub table: Table,
     /// The generations that the table names, by number.
     pub generations: BTreeMap<u64, Arc<Generation>>,
+    /// Slots that do not serve yet, by the lineage that they inherit from.
+    pub heirs_to_come: Vec<(Lineage, SlotId)>,
     /// Second versions that wait for the marks of the first one's objects.
     pub settling: Vec<Settling>,
 }
@@ -55,7 +57,9 @@ impl Serving {
                 let its = |settling: &&Settling| settling.lineage == *lineage && settling.instance == slot.instance;
                 let settled = self.settling.iter().find(its);
                 let mark = settled.map_or(mark, |to| settling_mark(&object.meta, lineage, &to.alone, &to.arriving));
-                Ok(Found { generation: &self.generations[&generation], mark, selected })
+                let generation = &self.generations[&generation];
+                self.is_its(object, generation, selected)?;
+                Ok(Found { generation, mark, selected })
             }
             Route::Unserved(why) => Err(why),
         }
@@ -75,6 +79,35 @@ impl Serving {
                 Some(Key { cluster: Cluster::local(), place, lineage: generation.loaded.lineage.clone() })
             })
         })
+    }
+
+    /// Whether an object is served by this generation and not by one that it takes it
+    /// over from, or gives it to: as long as the one selects it, the other waits, and
+    /// the one does not let go of what the other is about to take.
+    fn is_its(&self, object: &Object, generation: &Generation, selected: bool) -> Result<(), Unserved> {
+        let Loaded { slot, lineage, policy, .. } = &*generation.loaded;
+        let selects = |lineage: &Lineage| match self.table.route(object, lineage) {
+            Route::Serve { selected, .. } => selected,
+            Route::Unserved(Unserved::NoSlot { .. }) => self.table.is_idle(&slot.instance, lineage),
+            Route::Unserved(_) => true,
+        };
+        if let Some(former) = policy.inherit.lineage.as_ref().filter(|former| selects(former)) {
+            return Err(Unserved::Predecessor(former.clone()));
+        }
+        if selected {
+            return Ok(());
+        }
+        let to_come = self.heirs_to_come.iter().find(|(of, heir)| of == lineage && heir.instance == slot.instance);
+        let heir = self.heirs_of(lineage).find(|heir| selects(&heir.loaded.lineage));
+        let heir =
+            heir.map(|heir| heir.loaded.lineage.clone()).or_else(|| to_come.map(|(_, heir)| heir.stem.lineage()));
+        heir.map_or(Ok(()), |heir| Err(Unserved::Successor(heir)))
+    }
+
+    /// All generations that inherit from a lineage.
+    pub fn heirs_of<'a>(&'a self, lineage: &'a Lineage) -> impl Iterator<Item = &'a Arc<Generation>> {
+        let inherits = |heir: &Generation| heir.loaded.policy.inherit.lineage.as_ref() == Some(lineage);
+        self.generations.values().filter(move |heir| inherits(heir))
     }
 
     /// All generations of a lineage: of all its instances and versions.

@@ -11,12 +11,17 @@ use trimtab_cluster::{
     spec::{Health, WatchSpec},
     store::Store,
 };
-use trimtab_core::{description::ObjectKind, id::SlotId, object::Object};
+use trimtab_core::{
+    description::ObjectKind,
+    id::{Lineage, SlotId},
+    object::Object,
+};
 
 use crate::{
     configs::{Missing, Outside},
     folder::Source,
     generation::{Generation, Loaded},
+    succession,
     view::{SlotState, SlotView},
 };
 
@@ -27,6 +32,8 @@ pub struct Slot {
     pub source: Source,
     /// The part of its config that lies in the cluster, where its policy names one.
     pub outside: Option<Outside>,
+    /// The lineage that what lies there inherits from.
+    pub inherits: Option<Lineage>,
     /// Serves, and stays until something better is ready: the last good one.
     pub serving: Option<Arc<Generation>>,
     /// Why the serving one's kinds were not found when the server was last asked.
@@ -81,6 +88,7 @@ impl Slot {
         let candidate = Some(Candidate::taken());
         Self {
             outside: Outside::of(source.policy.as_deref()),
+            inherits: succession::inherits(&source),
             source,
             serving: None,
             lacking: None,
@@ -97,6 +105,7 @@ impl Slot {
             return;
         }
         self.source = source.clone();
+        self.inherits = succession::inherits(source);
         let outside = Outside::of(source.policy.as_deref());
         let before = self.outside.take();
         self.outside = outside.map(|now| before.filter(|before| before.is_from(&now)).unwrap_or(now));

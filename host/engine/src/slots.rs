@@ -38,6 +38,7 @@ use crate::{
     serving::{Serving, Settling},
     settings::{RECHECK, Settings},
     slot::{Slot, Stage, Wait, unhealthy},
+    succession,
 };
 
 /// What the slots need of the other rooms.
@@ -133,7 +134,7 @@ impl Slots {
                 tracing::info!(slot = %id, "its file is gone and it stops serving; its objects and their children stay");
             }
             if !stays {
-                removed.push((id.instance.clone(), id.stem.lineage()));
+                removed.push((id.clone(), slot.inherits.is_some()));
             }
             stays
         });
@@ -141,8 +142,7 @@ impl Slots {
             let alone = self.alone(id);
             self.slots.entry(id.clone()).or_insert_with(|| Slot::new(source.clone(), alone)).take(source);
         }
-        let beside = self.slots.iter().filter(|(id, _)| removed.contains(&(id.instance.clone(), id.stem.lineage())));
-        beside.filter_map(|(_, slot)| slot.serving.clone()).collect()
+        succession::beside(&self.slots, &removed)
     }
 
     fn start_finds(&mut self) {
@@ -227,6 +227,9 @@ impl Slots {
             let why = "the instance's Lease, which says who had the kind, has not been read yet";
             return Some(Wait::For(why.into()));
         }
+        if let Some(why) = succession::circular(&self.slots, id) {
+            return Some(Wait::Refused(why));
+        }
         if let Some(refused) = claims.refused.iter().find(|refused| refused.slot == *id) {
             return Some(Wait::Refused(refused.to_string()));
         }
@@ -309,12 +312,17 @@ impl Slots {
         self.slots[id].syncing().filter(|_| !known).cloned()
     }
 
-    fn swap(&mut self, id: &SlotId) -> Option<Arc<Generation>> {
-        let generation = self.slots.get_mut(id)?.swap()?;
+    /// Lets the candidate serve, if there is one; whose objects are to be looked at.
+    fn swap(&mut self, id: &SlotId) -> Vec<Arc<Generation>> {
+        let slot = self.slots.get_mut(id).expect("it was listed just now");
+        let inherited = slot.serving.as_ref().is_some_and(|before| before.loaded.policy.inherit.lineage.is_some());
+        let Some(generation) = slot.swap() else { return Vec::new() };
         let identity = generation.loaded.identity;
         tracing::info!(slot = %id, generation = generation.number, %identity, "serving");
         self.rooms.metrics.swapped(id);
-        Some(generation)
+        let mut woken = succession::woken(&self.slots, &id.instance, inherited);
+        woken.push(generation);
+        woken
     }
 
     /// Publishes who serves, and tells the Leases which lineage has which kind.
@@ -333,8 +341,9 @@ impl Slots {
         let idle = self.slots.iter().filter(|(_, slot)| slot.serving.is_none()).map(|(id, _)| id.clone());
         let table = Table::new(entries, idle);
         let generations = serving.map(|(_, generation)| (generation.number, generation.clone())).collect();
+        let heirs_to_come = succession::to_come(&self.slots);
         let settling = self.slots.keys().filter_map(|id| self.settling(id)).collect();
-        self.published.serving.store(Arc::new(Serving { table, generations, settling }));
+        self.published.serving.store(Arc::new(Serving { table, generations, heirs_to_come, settling }));
         self.rooms.queue.bound(self.bounds());
         let slots = self.slots.keys().cloned().collect();
         self.rooms.leading.set(&slots, &self.claims().holders);

@@ -49,7 +49,13 @@ impl Triggers {
             let key = Key { cluster: Cluster::local(), place: object.place.clone(), lineage };
             self.queue.add(key, priority);
         }
-        for owner in owner_key(object).into_iter().chain(serving.heirs(object)) {
+        if let Some(owner) = owner_key(object) {
+            for heir in serving.heirs_of(&owner.lineage) {
+                self.queue.add(Key { lineage: heir.loaded.lineage.clone(), ..owner.clone() }, priority);
+            }
+            self.queue.add(owner, priority);
+        }
+        for owner in serving.heirs(object) {
             self.queue.add(owner, priority);
         }
         for reader in self.memory.readers(object) {

@@ -125,6 +125,11 @@ impl Scene {
         fs::write(self.place(to), content).expect("the folder is ours");
     }
 
+    /// Removes a file from the plugins folder.
+    pub fn remove(&self, name: &str) {
+        fs::remove_file(self.place(name)).expect("it is there");
+    }
+
     fn place(&self, name: &str) -> PathBuf {
         let place = self.folder().join(name);
         fs::create_dir_all(place.parent().expect("it lies in the folder")).expect("the folder is ours");

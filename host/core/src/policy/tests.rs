@@ -51,6 +51,7 @@ fn every_key_is_read() {
         [inherit]
         children = ["Service"]
         finalizers = ["example.com/site"]
+        lineage = "page"
         [update]
         "Deployment.apps" = "recreate"
         Service = "on-delete"
@@ -92,7 +93,8 @@ fn every_key_is_read() {
     assert_eq!(policy.http, origins.iter().filter_map(|text| Origin::parse(text)).collect());
     assert_eq!(policy.adopt, [GroupKind::new("apps/v1", "Deployment")].into());
     assert_eq!(policy.inherit.children, [GroupKind::new("v1", "Service")].into());
-    assert_eq!(policy.inherit.finalizers, ["example.com/site".to_owned()].into());
+    assert_eq!(policy.inherit.finalizers, ["example.com/site".to_owned(), "trimtab.dev/page".to_owned()].into());
+    assert_eq!(policy.inherit.lineage, Some(Lineage::new("page").unwrap()));
     let child = |api_version, kind| {
         let (kind, version) = (GroupKind::new(api_version, kind), "v1".to_owned());
         ChildKind { kind, version, update: Update::InPlace, rolling: Rolling::default() }
@@ -113,7 +115,7 @@ fn each_error_names_the_key_what_was_found_and_what_is_accepted() {
             "color = 1",
             "color: unknown key, known are config, config_from, module, instance_key, limits, work, grants, adopt, inherit, update",
         ),
-        ("[inherit]\nkinds = []", "inherit.kinds: unknown key, known are children, annotations, finalizers"),
+        ("[inherit]\nkinds = []", "inherit.kinds: unknown key, known are children, annotations, finalizers, lineage"),
         (
             "[inherit]\nannotations = \"a=b=c\"",
             "inherit.annotations: found \"a=b=c\", accepted: a selector as kubectl takes it, such as \"example.com/made-by=site\"",

@@ -9,6 +9,7 @@ use trimtab_core::{
     description::{Description, Role, Update},
     grants::Grants,
     id::{Cluster, GroupKind, InstanceId, Lineage},
+    inherit::Inherit,
     instance::InstanceKey,
     kind::{Kind, KindVersion},
     object::Object,
@@ -29,6 +30,8 @@ pub struct World {
     pub instance_key: InstanceKey,
     pub kinds: Vec<ChildSpec>,
     pub grants: Grants,
+    /// What is taken over from who had the owner before.
+    pub inherit: Inherit,
     /// The served ones; none: all.
     pub namespaces: Vec<String>,
     description: Description,
@@ -53,7 +56,6 @@ fn spec(api_version: &str, name: &str, namespaced: bool, update: Update) -> Chil
         update,
         rolling: Rolling::default(),
         adopt: false,
-        inherit: false,
         schema: Arc::new(Schema::unknown()),
     }
 }
@@ -85,6 +87,7 @@ impl World {
                 .map(|(api_version, kind, namespaced, update)| spec(api_version, kind, namespaced, update))
                 .into(),
             grants: Grants::new(&description, &Policy::default()),
+            inherit: Inherit::default(),
             namespaces: vec![],
             description,
         }

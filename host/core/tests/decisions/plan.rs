@@ -40,6 +40,7 @@ fn planned(world: &World, server: &Server, children: &[Value], fixed: &FixedPoin
         desired: &desired(world, children),
         children: &server.children("u1"),
         at: &|spec, place| server.at(spec, place),
+        inherit: &world.inherit,
         fixed,
         ending: world.object.meta.deleting,
         rollout: None,
@@ -279,7 +280,9 @@ fn what_belongs_to_someone_is_a_conflict_even_where_the_policy_adopts() {
 /// under its owner.
 fn inheriting(inherit: bool) -> (World, Server) {
     let mut world = World::site();
-    world.kinds.iter_mut().for_each(|spec| spec.inherit = inherit);
+    if inherit {
+        world.inherit.children = world.kinds.iter().map(|spec| spec.kind.id.clone()).collect();
+    }
     let mut server = Server::default();
     let owner = json!({"apiVersion": "demo.dev/v1", "kind": "Site", "name": "a", "uid": "u1", "controller": true});
     for kind in [IN_PLACE, RECREATE, ON_DELETE] {
@@ -421,6 +424,7 @@ fn arranged(spots: &[Spot]) -> Server {
                     desired: &input,
                     children: &[],
                     at: &|_, _| None,
+                    inherit: &maker.inherit,
                     fixed: &fresh(),
                     ending: false,
                     rollout: None,

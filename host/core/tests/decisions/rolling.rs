@@ -75,6 +75,7 @@ impl Scene {
             desired: &desired,
             children: &children,
             at: &|spec, place| self.server.at(spec, place),
+            inherit: &world.inherit,
             fixed: &FixedPoints::default(),
             ending: false,
             rollout: Some(&rollout),

@@ -1,0 +1,74 @@
+//! Plugins that take objects over from others, as their slots see it: who is still
+//! to come, who is to look again when one of them comes or goes, and that none waits
+//! for one that waits for it. Which of them has an object says [`Serving::find`].
+//!
+//! [`Serving::find`]: crate::serving::Serving::find
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+
+use trimtab_core::{
+    id::{InstanceId, Lineage, SlotId},
+    policy::Policy,
+};
+
+use crate::{folder::Source, generation::Generation, slot::Slot};
+
+type Slots = BTreeMap<SlotId, Slot>;
+
+/// The lineage that a file inherits from. It is wanted before the file is loaded:
+/// until then, what it is to take over must not be let go.
+pub fn inherits(source: &Source) -> Option<Lineage> {
+    Policy::parse(source.policy.as_deref()?).ok()?.inherit.lineage
+}
+
+/// Slots that inherit and do not serve yet.
+pub fn to_come(slots: &Slots) -> Vec<(Lineage, SlotId)> {
+    let to_come = slots.iter().filter(|(_, slot)| slot.serving.is_none());
+    to_come.filter_map(|(id, slot)| Some((slot.inherits.clone()?, id.clone()))).collect()
+}
+
+/// Why a candidate is refused: it would wait for one that waits for it.
+pub fn circular(slots: &Slots, id: &SlotId) -> Option<String> {
+    let own = id.stem.lineage();
+    let goes_before =
+        |(other, slot): &(&SlotId, &Slot)| other.instance == id.instance && (slot.serving.is_some() || *other < id);
+    let former = |lineage: &Lineage| {
+        let others = slots.iter().filter(goes_before).filter(|(other, _)| other.stem.lineage() == *lineage);
+        others.filter_map(|(_, slot)| slot.inherits.clone()).next()
+    };
+    let mut seen = BTreeSet::new();
+    let mut next = slots[id].inherits.clone()?;
+    while seen.insert(next.clone()) {
+        let before = former(&next)?;
+        if before == own {
+            return Some(format!(
+                "{next} inherits from {own}, so {own} cannot inherit from it: take inherit.lineage out of one policy"
+            ));
+        }
+        next = before;
+    }
+    None
+}
+
+/// What is to look at its objects again when something of an instance has come or
+/// gone, `passes` saying whether that took part in a succession itself: all, where
+/// anything does.
+pub fn woken(slots: &Slots, instance: &InstanceId, passes: bool) -> Vec<Arc<Generation>> {
+    let of_instance = || slots.iter().filter(|(id, _)| id.instance == *instance).map(|(_, slot)| slot);
+    let any = passes || of_instance().any(|slot| slot.inherits.is_some());
+    of_instance().filter(|_| any).filter_map(|slot| slot.serving.clone()).collect()
+}
+
+/// What may take over objects of slots that are gone, each with whether it took part
+/// in a succession.
+pub fn beside(slots: &Slots, gone: &[(SlotId, bool)]) -> Vec<Arc<Generation>> {
+    let beside = gone.iter().flat_map(|(gone, passes)| {
+        let is_beside = |id: &SlotId| id.instance == gone.instance && id.stem.lineage() == gone.stem.lineage();
+        let of_lineage = slots.iter().filter(move |(id, _)| is_beside(id)).filter_map(|(_, slot)| slot.serving.clone());
+        of_lineage.chain(woken(slots, &gone.instance, *passes))
+    });
+    beside.collect()
+}
