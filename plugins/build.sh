@@ -42,7 +42,7 @@ place() {
 find_target
 mkdir -p "$out"
 
-rust=(bridge page raw misbehave other-world wrong-version bench mirror probe fetch team site site-next site-v2 blue-green bug-database bug-tenant bug-backup)
+rust=(bridge page raw misbehave misbehave-rust other-world wrong-version bench mirror probe fetch team site site-next site-v2 blue-green bug-database bug-tenant bug-backup)
 "${cargo[@]}" build --quiet --locked --release --target "$target" "${flags[@]}" "${rust[@]/#/--package=}"
 for plugin in "${rust[@]}"; do
 	place "$plugin"

@@ -257,8 +257,15 @@ const MISTAKES: &[(&str, &str, &[&str])] = &[
     ("go", "hoard", &["more than its 67108864 bytes of memory"]),
     ("go", "exit", &["exit"]),
     ("go", "read", &["/etc/passwd"]),
-    ("c", "throw", &["misbehave.c:28: cannot go on"]),
-    ("c", "recurse", &["deep (misbehave.c:20)"]),
+    ("rust", "throw", &["panicked: index out of bounds", "misbehave/rust/src/lib.rs:59:"]),
+    ("rust", "error", &["invalid digit found in string"]),
+    ("rust", "wrong-type", &["the status is no JSON: key must be a string"]),
+    ("rust", "null", &["panicked: a child is a JSON object, this ConfigMap is null"]),
+    ("rust", "recurse", &["call stack exhausted"]),
+    ("rust", "undeclared", &["panicked: v1 Pod is not declared as a child"]),
+    ("rust", "hoard", &["more than its 67108864 bytes of memory"]),
+    ("c", "throw", &["misbehave.c:37: cannot go on"]),
+    ("c", "recurse", &["deep (misbehave.c:21)"]),
     ("c", "hoard", &["more than its 67108864 bytes of memory"]),
 ];
 
@@ -278,7 +285,7 @@ async fn each_mistake_is_told_with_its_message_and_its_place() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn megabytes_of_output_are_cut_and_the_newest_lines_are_kept() {
-    for language in ["js", "python", "go", "c"] {
+    for language in ["rust", "js", "python", "go", "c"] {
         let called = misbehaves(language, "print").await;
         assert!(called.outcome.is_ok(), "{language}: {:?}", called.outcome);
         let last = called.log.lines().last().unwrap_or_else(|| panic!("{language}: nothing is logged"));
@@ -303,7 +310,7 @@ async fn time_is_that_of_the_request_and_sleeping_takes_none() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn objects_are_selected_by_their_labels_from_each_language() {
-    for language in ["js", "python", "go"] {
+    for language in ["js", "python", "go", "c"] {
         let status = misbehaves(language, "select").await.outcome.unwrap().status.unwrap();
         assert_eq!(serde_json::from_str::<Value>(&status).unwrap(), json!({ "names": ["wanted"] }), "{language}");
     }
