@@ -213,10 +213,12 @@ async fn nobody_who_listens_is_told_in_words() {
 async fn what_is_kept_of_requests_that_are_never_sent_is_bounded() {
     let guests = Guests::new(1);
     let plugin = fetcher(&guests, &[]).await;
-    let hoards = async |requests: u32, text_bytes: usize| {
-        let hoard = serde_json::json!({ "requests": requests, "textBytes": text_bytes });
+    let hoard = async |hoard: serde_json::Value| {
         let spec = serde_json::json!({ "urls": [], "body": "", "timeoutMs": 0, "hoard": hoard });
         plugin.reconcile(request("it", &spec.to_string()), Arc::new(Absent), &Limits::DEFAULT).await
+    };
+    let hoards = async |requests: u32, text_bytes: usize| {
+        hoard(serde_json::json!({ "requests": requests, "textBytes": text_bytes })).await
     };
     assert_eq!(answers(&hoards(64, 8 << 10).await), ["method", "authority", "path", "header"]);
     assert_eq!(answers(&hoards(1, (8 << 10) + 1).await), ["header"]);
@@ -226,6 +228,9 @@ async fn what_is_kept_of_requests_that_are_never_sent_is_bounded() {
         let error = hoards(requests, text_bytes).await.outcome.unwrap_err().to_string();
         assert!(error.contains(said), "{error}");
     }
+    let responses = hoard(serde_json::json!({ "requests": 1, "responses": 1, "textBytes": 1 })).await;
+    let error = responses.outcome.unwrap_err().to_string();
+    assert!(error.contains("a plugin serves no HTTP"), "{error}");
 }
 
 /// One guest may run at a time, and eight wait for answers.

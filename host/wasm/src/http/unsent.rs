@@ -12,7 +12,7 @@ use wasmtime_wasi_http::{
     FieldMap, WasiHttpView as _,
     p2::{
         bindings::http::types::{HostOutgoingRequest as _, Method},
-        types::HostOutgoingRequest,
+        types::{HostOutgoingRequest, HostOutgoingResponse},
     },
 };
 
@@ -42,6 +42,7 @@ pub fn add_to_linker(linker: &mut Linker<State>) -> wasmtime::Result<()> {
     linker.allow_shadowing(true);
     let mut types = linker.instance(TYPES)?;
     types.func_wrap("[constructor]outgoing-request", make)?;
+    types.func_wrap("[constructor]outgoing-response", answer)?;
     types.func_wrap("[method]outgoing-request.set-method", set_method)?;
     types.func_wrap("[method]outgoing-request.set-path-with-query", set_path)?;
     types.func_wrap("[method]outgoing-request.set-authority", set_authority)?;
@@ -59,6 +60,15 @@ fn make(
     }
     state.http.made += 1;
     Ok((state.http().new(headers)?,))
+}
+
+/// A response keeps what is written into its body until it is given to whoever asked,
+/// and nobody asks a plugin by HTTP.
+fn answer(
+    _: StoreContextMut<'_, State>,
+    _: (Resource<FieldMap>,),
+) -> wasmtime::Result<(Resource<HostOutgoingResponse>,)> {
+    Err(format_err!("a plugin serves no HTTP: it makes no responses"))
 }
 
 fn set_method(
