@@ -9,6 +9,7 @@ use std::{
     collections::BTreeMap,
     fs,
     io::{ErrorKind, Write as _},
+    os::unix::fs::PermissionsExt as _,
     path::Path,
 };
 
@@ -50,8 +51,13 @@ pub fn main(args: MigrateArgs) -> anyhow::Result<()> {
 fn write(folder: &Path, migrated: &Migrated) -> anyhow::Result<String> {
     let (file, text) = (folder.join(format!("{}.toml", migrated.name)), migrated.to_string());
     let cannot = || format!("{} cannot be written", file.display());
-    match fs::OpenOptions::new().write(true).create_new(true).open(&file) {
-        Ok(mut new) => new.write_all(text.as_bytes()).with_context(cannot)?,
+    // Whole or not at all: half a policy would pass for one that was completed by hand.
+    // It is for the host to read, whoever that runs as.
+    let readable = fs::Permissions::from_mode(0o644);
+    let mut new = tempfile::Builder::new().permissions(readable).tempfile_in(folder).with_context(cannot)?;
+    new.write_all(text.as_bytes()).with_context(cannot)?;
+    match new.persist_noclobber(&file).map_err(|refused| refused.error) {
+        Ok(_) => {}
         Err(error) if error.kind() == ErrorKind::AlreadyExists => {
             let same = fs::read_to_string(&file).with_context(cannot)? == text;
             let how = if same { "as it would be written" } else { "and says something else: left as it is" };
