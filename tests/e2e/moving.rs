@@ -114,16 +114,20 @@ async fn objects_that_move_between_instances_and_processes_lose_no_child_and_no_
     eventually("each is served by its own instance", patience, async || is_right(0).await).await;
     let (before, wrote, began) = (children(&scene).await, writes(&hosts).await, Instant::now());
 
-    let steps = (1..=moves).flat_map(|step| (0..objects).map(move |object| (step, object)));
-    stream::iter(steps.enumerate())
-        .for_each_concurrent(PEOPLE, async |(at, (step, object))| {
-            if at % (objects * moves / 10).max(1) == 0 {
-                copy_builds(&scene, at % 2 == 0);
+    stream::iter(0..PEOPLE)
+        .for_each_concurrent(PEOPLE, async |person| {
+            for step in 1..=moves {
+                // Each person has some of the objects, and one of them swaps all builds.
+                if person == 0 {
+                    copy_builds(&scene, step % 2 == 0);
+                }
+                for object in (person..objects).step_by(PEOPLE) {
+                    let (instance, _) = INSTANCES[(object + step) % INSTANCES.len()];
+                    let moved = json!({ "metadata": { "labels": { "trimtab.dev/instance-id": instance } } });
+                    scene.api.merge(&scene.site(&name(object)), &moved).await;
+                    scene.edit_page(&name(object), &format!("page {step}")).await;
+                }
             }
-            let (instance, _) = INSTANCES[(object + step) % INSTANCES.len()];
-            let moved = json!({ "metadata": { "labels": { "trimtab.dev/instance-id": instance } } });
-            scene.api.merge(&scene.site(&name(object)), &moved).await;
-            scene.edit_page(&name(object), &format!("page {step}")).await;
         })
         .await;
     let moved = began.elapsed();
