@@ -276,7 +276,10 @@ fn desired(input: &Input<'_>, live: &Value, owned: &Value) -> Map<String, Value>
         let theirs = conditions.iter().filter_map(Value::as_array).flatten().filter(|it| !is_ours(it));
         // Without a reason nothing would tell the host's readiness from the plugin's.
         let tells = |said: &&Said| said.kind != READY || item.declared("reason").is_some();
-        let left = |said: &&Said| theirs.clone().all(|it| it["type"] != said.kind);
+        let others = others_conditions(live, owned);
+        let left = |said: &&Said| {
+            theirs.clone().chain(others.iter().copied()).all(|it| it["type"] != said.kind || said.is_ours(it))
+        };
         let said = said.iter().filter(tells).filter(left);
         let ours = said.map(|said| condition_of(input, said, item, live));
         status.insert("conditions".into(), theirs.clone().cloned().chain(ours).collect());
@@ -288,6 +291,15 @@ fn desired(input: &Input<'_>, live: &Value, owned: &Value) -> Map<String, Value>
         status.insert("observedGeneration".into(), input.object.meta.generation.into());
     }
     status
+}
+
+/// The live conditions whose reason somebody else gives: another controller may keep
+/// a condition that has the name of one of the host's.
+fn others_conditions<'a>(live: &'a Value, owned: &Value) -> Vec<&'a Value> {
+    let last = last_answer(live, owned);
+    let ours = last.get("conditions").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+    let is_ours = |it: &Value| ours.iter().any(|our| our["type"] == it["type"] && our.get("reason").is_some());
+    live["conditions"].as_array().into_iter().flatten().filter(|it| !is_ours(it)).collect()
 }
 
 /// What the status says by our manager, so by the last answer. An empty set

@@ -1,5 +1,7 @@
 //! Which children of a run are not ready, for the host's condition.
 
+use std::collections::BTreeSet;
+
 use trimtab_core::{
     answer::{Answer, Desired},
     readiness, status,
@@ -26,6 +28,7 @@ impl Run<'_> {
         };
         let unready =
             answer.children.iter().filter_map(|desired| Some(format!("{}: {}", desired.place, why(desired)?)));
-        unready.collect()
+        // An answer may have another order each time.
+        unready.collect::<BTreeSet<_>>().into_iter().collect()
     }
 }

@@ -147,6 +147,17 @@ fn an_object_is_ready_when_all_is_written_and_its_children_are() {
 }
 
 #[test]
+fn a_readiness_that_somebody_else_keeps_is_left_to_him() {
+    let his = json!({"conditions": [{"type": "Ready", "status": "True", "reason": "Probed"}]});
+    let object = site(his, json!({}));
+    assert_eq!(said(&object, &set(json!({})), &settled(), "Ready"), []);
+    // He may have taken the host's over, which still owns what he has said as it did.
+    let owned = json!({"f:conditions": {r#"k:{"type":"Ready"}"#: {"f:type": {}, "f:status": {}}}});
+    let taken = site(object.value()["status"].take(), owned);
+    assert_eq!(said(&taken, &set(json!({})), &settled(), "Ready"), []);
+}
+
+#[test]
 fn a_plugins_own_readiness_is_left_to_it_also_while_it_gives_no_answer() {
     let own = json!({"type": "Ready", "status": "False", "reason": "Starting"});
     let answer = set(json!({"conditions": [own]}));
