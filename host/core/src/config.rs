@@ -115,6 +115,11 @@ impl ConfigFrom {
         if self.secret { Hash::of(state) } else { Hash::of([merged.as_bytes()]) }
     }
 
+    /// Whether two states of the object hold the same, whatever else has changed.
+    pub fn is_said_again(&self, before: &Object, now: &Object) -> bool {
+        before.meta.uid == now.meta.uid && self.said(before) == self.said(now)
+    }
+
     fn said(&self, object: &Object) -> Result<Map<String, Json>, ConfigError> {
         #[derive(Deserialize)]
         struct Data {

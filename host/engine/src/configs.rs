@@ -82,7 +82,7 @@ impl Configs {
             match self.find(&outside.from) {
                 Ok(object) => {
                     outside.missing = None;
-                    if outside.seen.as_ref().is_none_or(|seen| seen.content != object.content) {
+                    if !outside.says(&object) {
                         outside.seen = Some(object);
                         slot.renew();
                     }
@@ -139,6 +139,12 @@ impl Outside {
     /// The same place, whatever else has changed.
     pub fn is_from(&self, other: &Self) -> bool {
         self.from == other.from
+    }
+
+    /// Whether the config is the same in this state of the object.
+    fn says(&self, object: &Object) -> bool {
+        let again = |seen: &Object| seen.content == object.content || self.from.is_said_again(seen, object);
+        self.seen.as_deref().is_some_and(again)
     }
 
     fn miss(&mut self, slot: &SlotId, missing: Missing, serves: bool) {
