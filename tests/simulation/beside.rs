@@ -5,11 +5,11 @@
 use serde_json::{Value, json};
 use trimtab_core::marks;
 use trimtab_engine::folder::Folder;
-use trimtab_sim::{World, simulate};
+use trimtab_sim::{Instead, Refusal, World, simulate};
 
 use crate::{
     SEED,
-    site::{DEFINITION, DEFINITIONS, SITES, name, site},
+    site::{CONFIG_MAPS, DEFINITION, DEFINITIONS, SITES, name, site},
     stage::STAGE,
 };
 
@@ -22,6 +22,12 @@ fn both() -> Folder {
 
 fn version_mark(site: &Value) -> &Value {
     &site["metadata"]["annotations"][marks::VERSION]
+}
+
+/// Why slots do not serve what their files hold.
+fn waiting(world: &World) -> Vec<String> {
+    let slots = world.slots().into_iter().flat_map(|slots| slots.to_vec());
+    slots.filter_map(|slot| slot.reason).collect()
 }
 
 #[test]
@@ -43,17 +49,36 @@ fn a_second_version_waits_for_the_marks_of_what_is_served_and_not_of_what_is_pau
         let [paused, served] = [0, 1].map(|number| format!("{SITES}/{}", name(number)));
         assert_eq!(version_mark(&world.api.get(&served).await.unwrap()), "v1");
         assert_eq!(version_mark(&world.api.get(&paused).await.unwrap()), &Value::Null, "it is left alone");
-        let waiting = world
-            .slots()
-            .into_iter()
-            .flat_map(|slots| slots.to_vec())
-            .filter_map(|slot| slot.reason)
-            .collect::<Vec<_>>();
-        assert_eq!(waiting, Vec::<String>::new());
+        assert_eq!(waiting(&world), Vec::<String>::new());
 
         let goes_on = json!({ "metadata": { "annotations": { marks::PAUSED: null } } });
         world.api.merge(&paused, &goes_on).await.unwrap();
         world.settle().await.unwrap();
         assert_eq!(version_mark(&world.api.get(&paused).await.unwrap()), "v1", "it was made as v1");
+    });
+}
+
+#[test]
+fn what_has_failed_for_good_gets_its_mark_and_holds_up_no_second_version() {
+    let wasm = STAGE.wasm();
+    simulate(async {
+        let mut world = World::new(SEED, None, wasm);
+        world.api.create(DEFINITIONS, &serde_saphyr::from_str::<Value>(DEFINITION).unwrap()).await.unwrap();
+        world.api.create(SITES, &site(0)).await.unwrap();
+        world.put_folder(STAGE.folder(&[("", "site.wasm")]));
+        let body = json!({ "kind": "Status", "apiVersion": "v1", "status": "Failure", "code": 422,
+            "reason": "Invalid", "message": "field is immutable" });
+        let instead = Instead::Answer { code: 422, retry_after_s: None, body };
+        world.refuse(Some(Refusal { path: format!("{CONFIG_MAPS}/{}", name(0)), reads: false, instead }));
+        world.start_host();
+        world.settle().await.unwrap();
+        let failed = format!("{SITES}/{}", name(0));
+        let reason = world.api.get(&failed).await.unwrap()["status"]["conditions"][0]["reason"].clone();
+        assert_eq!(reason, "WriteFailed");
+
+        world.put_folder(both());
+        world.settle().await.unwrap();
+        assert_eq!(version_mark(&world.api.get(&failed).await.unwrap()), "v1");
+        assert_eq!(waiting(&world), Vec::<String>::new());
     });
 }

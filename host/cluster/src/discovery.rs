@@ -75,6 +75,11 @@ impl Discovery {
         self.kinds.subscribe()
     }
 
+    /// The kinds as they are known now.
+    pub fn known(&self) -> Arc<Kinds> {
+        self.kinds.get()
+    }
+
     /// Polls until `stop`.
     pub async fn run(&self, stop: CancellationToken) {
         let polls = async {

@@ -124,6 +124,7 @@ impl Engine {
             store: shop.store.clone(),
             watches: self.watches.clone(),
             queue: shop.queue.clone(),
+            memory: shop.memory.clone(),
             leading: shop.leading.clone(),
             metrics: shop.metrics.clone(),
         };

@@ -10,8 +10,9 @@ use std::{
 
 use trimtab_cluster::spec::WatchSpec;
 
-/// The watches that one generation has come to need. There are no more than the
-/// server serves of the kinds that the policy grants.
+/// The watches that the generations of one slot have come to need, so that the next
+/// one finds them synced. There are no more than the server serves of the kinds that
+/// its policies have granted.
 #[derive(Default)]
 pub struct FirstUses {
     watches: Mutex<BTreeSet<WatchSpec>>,

@@ -46,8 +46,8 @@ pub struct Loaded {
     pub config: Arc<str>,
     /// What it may read and write.
     pub grants: Grants,
-    /// What it has looked up without having declared it.
-    pub first_uses: FirstUses,
+    /// What its slot has looked up without having declared it.
+    pub first_uses: Arc<FirstUses>,
 }
 
 /// A loaded generation whose kinds have been found in the cluster.
@@ -100,6 +100,7 @@ impl Loaded {
         slot: SlotId,
         source: &Source,
         outside: Option<&Object>,
+        first_uses: Arc<FirstUses>,
     ) -> Result<Self, String> {
         let policy = match &source.policy {
             Some(text) => Policy::parse(text).map_err(|error| format!("{slot}.toml: {error}"))?,
@@ -117,10 +118,15 @@ impl Loaded {
             identity = Hash::of([identity.as_bytes(), from.identity(&config, object).as_bytes()]);
         }
         let described = plugin.describe(config.clone(), &policy.limits).await.outcome;
-        let described = described.map_err(|error| format!("{file}: describe: {error}"))?;
+        // What it says may quote its config.
+        let told = |why: String| match policy.config_from.as_ref().filter(|from| from.secret) {
+            Some(from) => format!("why is not told, as its config lies in {from}"),
+            None => why,
+        };
+        let described = described.map_err(|error| format!("{file}: describe: {}", told(error.to_string())))?;
         let description = Description::parse(&described).map_err(|errors| {
             let errors = errors.iter().map(ToString::to_string).collect::<Vec<_>>();
-            format!("{file}: its description is not valid: {}", errors.join("; "))
+            format!("{file}: its description is not valid: {}", told(errors.join("; ")))
         })?;
         let grants = Grants::new(&description, &policy);
         grants.may_reconcile().map_err(|denied| format!("{file}: {denied}"))?;
@@ -140,12 +146,19 @@ impl Loaded {
             policy,
             config,
             grants,
-            first_uses: FirstUses::default(),
+            first_uses,
         })
     }
 }
 
 impl Generation {
+    /// All that it watches: what it has declared, and what it has looked up besides.
+    pub fn watches(&self) -> impl Iterator<Item = WatchSpec> {
+        let Loaded { grants, first_uses, .. } = &*self.loaded;
+        let undeclared = first_uses.watches().into_iter().filter(|spec| grants.is_granted_undeclared(&spec.kind));
+        self.needs.watches.iter().cloned().chain(undeclared)
+    }
+
     /// Whether its answers rest on its inputs alone. Where it may ask others, equal
     /// inputs are no reason not to call it.
     pub fn rests_on_inputs(&self) -> bool {
@@ -234,8 +247,7 @@ impl Needs {
         discovery: &Discovery,
         settings: &Settings,
     ) -> Result<Vec<WatchSpec>, String> {
-        let kinds = discovery.kinds();
-        let finder = Finder { kinds: &kinds.borrow(), discovery, settings };
+        let finder = Finder { kinds: &discovery.known(), discovery, settings };
         finder.watches(&*finder.kind(id, version)?, version, None, None)
     }
 

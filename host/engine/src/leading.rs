@@ -206,8 +206,8 @@ impl Follow {
     /// another led may be older than what that one wrote last.
     async fn relist(&self, id: &InstanceId) {
         let serving = self.published.serving.load_full();
-        let watched = serving.of_instance(id).flat_map(|generation| &generation.needs.watches).collect::<BTreeSet<_>>();
-        let lists = watched.into_iter().map(|spec| self.watches.relist(spec));
+        let watched = serving.of_instance(id).flat_map(|generation| generation.watches()).collect::<BTreeSet<_>>();
+        let lists = watched.iter().map(|spec| self.watches.relist(spec));
         // A watch that is no longer wanted needs no list.
         let _ = futures::future::join_all(lists).await;
     }

@@ -1,5 +1,5 @@
-//! What plugins may look up: the store, as far as the description asks, the
-//! policy grants and the watches are synced.
+//! What plugins may look up: the store, as far as the description asks or the
+//! policy grants, and the watches are synced.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -84,9 +84,7 @@ impl Lookup for StoreLookup {
     }
 
     fn in_namespaces(&self, of: &KindRef) -> bool {
-        let kinds = self.discovery.kinds();
-        let kinds = kinds.borrow();
-        kinds.get(&GroupKind::new(&of.api_version, &of.kind)).is_none_or(|kind| kind.namespaced)
+        self.discovery.known().get(&GroupKind::new(&of.api_version, &of.kind)).is_none_or(|kind| kind.namespaced)
     }
 }
 

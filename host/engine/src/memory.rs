@@ -28,7 +28,7 @@ pub type Unseen = BTreeMap<Place, Arc<Object>>;
 pub struct Remembered {
     /// The fingerprint of the inputs of the last run, if its plan was empty.
     pub settled: Option<Fingerprint>,
-    /// The content of the object then.
+    /// The content of the object at the last look.
     pub object: Option<Hash>,
     /// What the last run looked up, found or not.
     pub looked_up: LookedUp,
@@ -132,6 +132,21 @@ impl Memory {
         all
     }
 
+    /// The keys whose last run was ended by a look-up that could not be answered:
+    /// none of them is held back any longer.
+    pub fn unanswered(&self) -> Vec<Key> {
+        let mut keys = Vec::new();
+        for (key, remembered) in &mut self.inner().keys {
+            if remembered.looked_up.values().any(Option::is_none)
+                && let Some(failed) = &mut remembered.failed
+            {
+                failed.until = Some(Duration::ZERO);
+                keys.push(key.clone());
+            }
+        }
+        keys
+    }
+
     /// The keys whose last run rests on an object, by a state that it had or has.
     pub fn readers(&self, object: &Meta) -> BTreeSet<Key> {
         self.inner().readers.of(object)
@@ -150,6 +165,7 @@ mod tests {
         hash::Hash,
         id::{Cluster, GroupKind},
     };
+    use trimtab_wasm::{KindRef, LookUp, Wanted};
 
     use super::*;
 
@@ -159,6 +175,24 @@ mod tests {
 
     fn key() -> Key {
         Key { cluster: Cluster::local(), place: place("object"), lineage: Lineage::new("site").unwrap() }
+    }
+
+    #[test]
+    fn a_run_that_an_unanswered_look_up_ended_is_held_back_only_until_it_may_be_answered() {
+        let memory = Memory::default();
+        let cause = fingerprint(Hash::default(), Hash::default(), false, [], []);
+        let failed = || Some(Failed { cause, count: 9, until: Some(Duration::from_secs(900)), waiting: true });
+        let of = KindRef { cluster: None, api_version: "v1".into(), kind: "Secret".into() };
+        let asked = LookUp { of, namespace: Some("a".into()), wanted: Wanted::Named("x".into()) };
+        let named = |name| Key { place: place(name), ..key() };
+        for (name, answer) in [("answered", Some(Hash::default())), ("unanswered", None)] {
+            let looked_up = [(asked.clone(), answer)].into();
+            memory.put(&named(name), Remembered { looked_up, failed: failed(), ..Remembered::default() });
+        }
+        assert_eq!(memory.unanswered(), [named("unanswered")]);
+        let holds_back = |name| memory.take(&named(name)).failed.unwrap().holds_back(cause, Duration::from_secs(1));
+        assert_eq!(holds_back("unanswered"), None);
+        assert!(holds_back("answered").is_some());
     }
 
     #[test]

@@ -19,6 +19,7 @@ use trimtab_core::{
 
 use crate::{
     configs::{Missing, Outside},
+    first_use::FirstUses,
     folder::Source,
     generation::{Generation, Loaded},
     succession,
@@ -46,6 +47,8 @@ pub struct Slot {
     /// file came: unmarked objects are that one's, until they are marked.
     pub alone_before: Option<String>,
     draining: Vec<Weak<Generation>>,
+    /// What its generations have looked up without having declared it.
+    pub first_uses: Arc<FirstUses>,
 }
 
 /// A generation on its way.
@@ -95,6 +98,7 @@ impl Slot {
             candidate,
             refused: None,
             alone_before,
+            first_uses: Arc::default(),
             draining: Vec::new(),
         }
     }
@@ -160,8 +164,7 @@ impl Slot {
 
     /// The watches that are wanted for it.
     pub fn watches(&self) -> impl Iterator<Item = WatchSpec> {
-        let generations = self.serving.iter().chain(self.syncing());
-        generations.flat_map(|it| it.needs.watches.iter().cloned().chain(it.loaded.first_uses.watches()))
+        self.serving.iter().chain(self.syncing()).flat_map(|generation| generation.watches())
     }
 
     /// The candidate serves from now on.

@@ -32,6 +32,7 @@ use crate::{
     folder::Folder,
     generation::{Generation, Loaded, Needs},
     leading::Leading,
+    memory::Memory,
     metrics::Metrics,
     published::Published,
     queue::{Bounds, Priority, Queue},
@@ -50,6 +51,7 @@ pub struct Rooms {
     pub store: Arc<Store>,
     pub watches: Arc<Watches>,
     pub queue: Arc<Queue>,
+    pub memory: Arc<Memory>,
     pub leading: Arc<Leading>,
     pub metrics: Arc<Metrics>,
 }
@@ -170,6 +172,10 @@ impl Slots {
             }
         }
         self.find_what_lacks();
+        // What was looked up and not served may be now.
+        for key in self.rooms.memory.unanswered() {
+            self.rooms.queue.add(key, Priority::Low);
+        }
     }
 
     /// Not finding may also have been a failed request.

@@ -80,6 +80,10 @@ impl Notify for Triggers {
     fn health(&self, spec: &WatchSpec, health: &Health) {
         if health.is_synced() {
             self.synced().insert(spec.clone());
+            // Where it shows nothing of what was looked up, no change would wake them.
+            for key in self.memory.unanswered() {
+                self.queue.add(key, Priority::Low);
+            }
         } else {
             self.synced().remove(spec);
         }

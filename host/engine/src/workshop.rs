@@ -78,8 +78,9 @@ impl Workshop {
             self.metrics.skipped(&who, "settled");
             return self.rest(key, memory, began);
         }
+        // A second version waits for the mark, which rests on none of what has failed.
         let held_back = |failed: &Failed| failed.holds_back(job.cause(&looks), began);
-        if let Some(wait) = memory.failed.as_ref().and_then(held_back) {
+        if let Some(wait) = memory.failed.as_ref().filter(|_| job.mark.is_none()).and_then(held_back) {
             self.metrics.skipped(&who, "backing-off");
             self.memory.put(key, memory);
             return wait.map_or(Done::Forget, Done::After);

@@ -38,11 +38,11 @@ impl Slots {
                 continue;
             }
             slot.candidate = Some(Candidate { stage: Stage::Loading, waits_for: Wait::For("being loaded".into()) });
-            let (wasm, slot, source, config) =
-                (self.rooms.wasm.clone(), id.clone(), slot.source.clone(), slot.config().cloned());
+            let (source, config, first_uses) = (slot.source.clone(), slot.config().cloned(), slot.first_uses.clone());
+            let (wasm, slot) = (self.rooms.wasm.clone(), id.clone());
             self.loads.spawn(async move {
-                let loaded = Loaded::new(&wasm, slot.clone(), &source, config.as_deref()).await.map(Arc::new);
-                Load { slot, source, config, loaded }
+                let loaded = Loaded::new(&wasm, slot.clone(), &source, config.as_deref(), first_uses).await;
+                Load { slot, source, config, loaded: loaded.map(Arc::new) }
             });
         }
     }
