@@ -23,6 +23,7 @@ mod rbac;
 mod refusals;
 mod release;
 mod restart;
+mod retiring;
 mod rolling;
 mod story;
 mod succession;

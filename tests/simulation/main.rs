@@ -16,6 +16,7 @@ mod elsewhere;
 mod found;
 mod inheriting;
 mod refusals;
+mod retiring;
 mod rolling;
 mod seeds;
 mod site;

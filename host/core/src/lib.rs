@@ -31,6 +31,7 @@ pub mod ownership;
 pub mod plan;
 pub mod policy;
 pub mod readiness;
+pub mod retire;
 pub mod rollout;
 pub mod route;
 pub mod schema;

@@ -21,6 +21,7 @@ use crate::{
     instance::InstanceKey,
     limits::{Limits, MIB},
     origin::Origin,
+    retire::Retire,
     rollout::{self, Check, MaxUnavailable, Rolling},
     selector::{Selector, is_subdomain},
     work::Work,
@@ -55,6 +56,8 @@ pub struct Policy {
     pub adopt: BTreeSet<GroupKind>,
     /// What is taken over from the controller that the plugin replaces.
     pub inherit: Inherit,
+    /// It lets go of what it has, and how.
+    pub retire: Option<Retire>,
     /// Update strategies in place of those that the description names.
     pub updates: BTreeMap<GroupKind, UpdatePolicy>,
 }
@@ -102,8 +105,19 @@ pub enum PolicyError {
     },
 }
 
-const KEYS: &[&str] =
-    &["config", "config_from", "module", "instance_key", "limits", "work", "grants", "adopt", "inherit", "update"];
+const KEYS: &[&str] = &[
+    "config",
+    "config_from",
+    "module",
+    "instance_key",
+    "limits",
+    "work",
+    "grants",
+    "adopt",
+    "inherit",
+    "retire",
+    "update",
+];
 const KIND: &str = "a kind as \"Kind\" (core group) or \"Kind.group\", such as \"Deployment.apps\"";
 const FINALIZER: &str = "another controller's finalizer, such as \"metacontroller.io/compositecontroller-site\"";
 const ORIGIN: &str = "\"http://host:port\" or \"https://host:port\"";
@@ -123,6 +137,7 @@ impl Default for Policy {
             http: BTreeSet::new(),
             adopt: BTreeSet::new(),
             inherit: Inherit::default(),
+            retire: None,
             updates: BTreeMap::new(),
         }
     }
@@ -171,6 +186,7 @@ impl Policy {
                 lineage,
             };
         }
+        policy.retire = table.get("retire").map(retire).transpose()?;
         if let Some(update) = table.get("update") {
             policy.updates = sub_table("update", update)?.iter().map(read_update).collect::<Result<_, _>>()?;
         }
@@ -261,6 +277,11 @@ fn instance_key(value: &Value) -> Result<InstanceKey, PolicyError> {
 fn lineage(value: &Value) -> Result<Lineage, PolicyError> {
     let lineage = value.as_str().and_then(|name| Lineage::new(name).ok());
     lineage.map_or_else(|| wrong("inherit.lineage", value, "the name of another plugin, up to its '@'"), Ok)
+}
+
+fn retire(value: &Value) -> Result<Retire, PolicyError> {
+    let names = || Retire::NAMES.map(|(name, _)| format!("{name:?}")).join(" or ");
+    value.as_str().and_then(Retire::named).map_or_else(|| wrong("retire", value, names()), Ok)
 }
 
 fn read_limits(table: &Table) -> Result<Limits, PolicyError> {

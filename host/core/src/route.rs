@@ -29,6 +29,8 @@ pub struct Serving {
     pub role: Role,
     /// One of the kinds that it reconciles: in which version, and which objects.
     pub object: ObjectKind,
+    /// It selects none of them any more.
+    pub retired: bool,
     /// Where its objects say that they are its instance's.
     pub instance_key: InstanceKey,
     /// The generation that serves in it.
@@ -145,7 +147,7 @@ impl Table {
             }
         };
         let version = &serving.object.version;
-        let selected = serving.object.selects(object);
+        let selected = !serving.retired && serving.object.selects(object);
         let unmarked = served.len() > 1 && !decorates && object.meta.mark(marks::VERSION).is_none();
         Route::Serve {
             slot: serving.slot.clone(),
@@ -266,6 +268,7 @@ mod tests {
                 selector: None,
                 annotations: None,
             },
+            retired: false,
             instance_key: InstanceKey::default(),
             generation: 7,
         }

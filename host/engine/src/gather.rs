@@ -121,14 +121,17 @@ impl Sources<'_> {
             children.retain(|child| !place.may_be_named_by(&child.meta.place));
         }
         // A composite owns the object's life: where it does not want to be asked, the
-        // object and its children are left as they are. A decorator takes back what
-        // it has added to what is somebody else's; one that finalizes has said itself
-        // which children stay.
+        // object and its children are left as they are, unless it is retired. A
+        // decorator takes back what it has added to what is somebody else's; one that
+        // finalizes has said itself which children stay.
+        let retire = generation.loaded.policy.retire;
         let has_added = || {
             let ours = |child: &Arc<Object>| belongs_to(&child.meta, &object.meta.uid, &key.lineage);
-            decorate::holds(&object.meta, &key.lineage) || (!description.finalizes && children.iter().any(ours))
+            let counts = !description.finalizes || retire.is_some();
+            decorate::holds(&object.meta, &key.lineage) || (counts && children.iter().any(ours))
         };
-        let leaving = !selected && (finalizes || (description.role == Role::Decorator && has_added()));
+        let lets_go = description.role == Role::Decorator || retire.is_some();
+        let leaving = !selected && (finalizes || (lets_go && has_added()));
         if !selected && !leaving && !object.meta.deleting {
             return Err(Idle::NotSelected);
         }

@@ -21,6 +21,7 @@ pub mod queue;
 mod readers;
 mod readiness;
 mod reconcile;
+mod retire;
 mod revisions;
 mod serving;
 mod settings;

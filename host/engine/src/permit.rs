@@ -51,6 +51,9 @@ impl Permit for RouteAndGrants {
                 placed.map_err(|denied| denied.to_string())
             }
             Action::Delete { .. } => grants.may_write(&write.place.kind).map_err(|denied| denied.to_string()),
+            Action::Metadata { .. } if write.place != *place && generation.loaded.policy.retire.is_some() => {
+                grants.may_write(&write.place.kind).map_err(|denied| denied.to_string())
+            }
             Action::Status { .. } | Action::ClearStatus { .. } | Action::Metadata { .. } => match write.place == *place
             {
                 true => Ok(()),

@@ -17,6 +17,7 @@ use trimtab_core::{
     object::Object,
     ownership::{Owner, is_free},
     plan::{self, Conflict, Plan},
+    retire::Retire,
     rollout::Rollout,
     status::{self, Verdict, reason},
     write::{Action, Seen, Write},
@@ -55,6 +56,10 @@ pub struct Run<'a> {
 impl Run<'_> {
     /// From the call to the status.
     pub async fn run(mut self) -> Result<Ended, Trouble> {
+        let retire = self.job.generation.loaded.policy.retire;
+        if self.job.leaving && !self.job.object.meta.deleting && retire == Some(Retire::Orphan) {
+            return self.orphan().await;
+        }
         for write in self.first() {
             match self.write(&write).await {
                 Ok(true) => return Ok(Ended::Wrote { requeue_after: None }),
@@ -81,9 +86,6 @@ impl Run<'_> {
         } else {
             self.ask(self.job.object.text.clone()).await?
         };
-        if self.job.leaving && answer.finalized && self.role() == Role::Decorator {
-            answer.status = StatusIntent::Set(Map::new());
-        }
         if ending && answer.finalized {
             // The finalizer holds what the host collects, too: that goes first.
             let owner = &self.job.object.meta.place;
@@ -186,7 +188,9 @@ impl Run<'_> {
         }
         let of_plan = || Verdict { unready: self.unready(&answer), ..Verdict::of_plan(&plan) };
         let verdict = worst.as_ref().map_or_else(of_plan, Trouble::verdict);
-        let wrote_status = match self.status(&answer.status, &verdict).await {
+        let let_go = self.job.leaving && answer.finalized && plan.is_settled() && worst.is_none();
+        let written = if let_go { self.withdraw().await } else { self.status(&answer.status, &verdict).await };
+        let wrote_status = match written {
             Ok(wrote) => wrote,
             // A last word that nobody takes holds no object for ever.
             Err(unheard) if self.is_ending() && unheard.again() == Again::OnChange => {
@@ -287,8 +291,16 @@ impl Run<'_> {
         }
     }
 
+    /// Takes back what it has said in the status; whether there was anything.
+    async fn withdraw(&mut self) -> Result<bool, Trouble> {
+        match status::withdraw(&self.job.object, &self.key.lineage) {
+            Some(write) => self.write(&write).await,
+            None => Ok(false),
+        }
+    }
+
     /// One write through the gate; whether it changed anything.
-    async fn write(&mut self, write: &Write) -> Result<bool, Trouble> {
+    pub async fn write(&mut self, write: &Write) -> Result<bool, Trouble> {
         let Job { generation, instance, object, .. } = self.job;
         if self.shop.settings.dry_run {
             println!("{}: would {write}", self.key);

@@ -321,14 +321,12 @@ impl Slots {
     /// Lets the candidate serve, if there is one; whose objects are to be looked at.
     fn swap(&mut self, id: &SlotId) -> Vec<Arc<Generation>> {
         let slot = self.slots.get_mut(id).expect("it was listed just now");
-        let inherited = slot.serving.as_ref().is_some_and(|before| before.loaded.policy.inherit.lineage.is_some());
+        let inherited = slot.serving.as_ref().is_some_and(|it| it.loaded.policy.inherit.lineage.is_some());
         let Some(generation) = slot.swap() else { return Vec::new() };
         let identity = generation.loaded.identity;
         tracing::info!(slot = %id, generation = generation.number, %identity, "serving");
         self.rooms.metrics.swapped(id);
-        let mut woken = succession::woken(&self.slots, &id.instance, inherited);
-        woken.push(generation);
-        woken
+        [vec![generation], succession::woken(&self.slots, &id.instance, inherited)].concat()
     }
 
     /// Publishes who serves, and tells the Leases which lineage has which kind.
@@ -340,6 +338,7 @@ impl Slots {
                 slot: id.clone(),
                 role: description.role,
                 object: object.clone(),
+                retired: generation.loaded.policy.retire.is_some(),
                 instance_key: generation.needs.instance_key.clone(),
                 generation: generation.number,
             })
@@ -347,8 +346,8 @@ impl Slots {
         let idle = self.slots.iter().filter(|(_, slot)| slot.serving.is_none()).map(|(id, _)| id.clone());
         let table = Table::new(entries, idle);
         let generations = serving.map(|(_, generation)| (generation.number, generation.clone())).collect();
-        let heirs_to_come = succession::to_come(&self.slots);
         let settling = self.slots.keys().filter_map(|id| self.settling(id)).collect();
+        let heirs_to_come = succession::to_come(&self.slots);
         self.published.serving.store(Arc::new(Serving { table, generations, heirs_to_come, settling }));
         self.rooms.queue.bound(self.bounds());
         let slots = self.slots.keys().cloned().collect();

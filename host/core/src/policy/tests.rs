@@ -113,8 +113,9 @@ fn each_error_names_the_key_what_was_found_and_what_is_accepted() {
     for (text, message) in [
         (
             "color = 1",
-            "color: unknown key, known are config, config_from, module, instance_key, limits, work, grants, adopt, inherit, update",
+            "color: unknown key, known are config, config_from, module, instance_key, limits, work, grants, adopt, inherit, retire, update",
         ),
+        ("retire = true", "retire: found true, accepted: \"orphan\" or \"clean-up\""),
         ("[inherit]\nkinds = []", "inherit.kinds: unknown key, known are children, annotations, finalizers, lineage"),
         (
             "[inherit]\nannotations = \"a=b=c\"",

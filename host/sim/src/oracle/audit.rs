@@ -134,7 +134,7 @@ fn leads(write: &Accepted<'_>) -> Result<(), String> {
 /// itself, and what is written of an object was decided on the object's mark.
 fn instance_of<'a>(write: &Accepted<'a>) -> Option<&'a str> {
     let label = |object: &'a Value| object["metadata"]["labels"][marks::INSTANCE_LABEL].as_str().unwrap_or_default();
-    if write.body["metadata"]["labels"].is_object() {
+    if write.body["kind"].is_string() && write.body["metadata"]["labels"].is_object() {
         return Some(label(write.body));
     }
     write.before.filter(|before| !is_marked(before)).map(label)
