@@ -29,6 +29,7 @@ use trimtab_core::{env::Env, kind::Kind};
 use self::{backoff::Backoff, failure::Failure};
 use crate::{
     fanout::Fanout,
+    request,
     spec::{Health, WatchSpec},
     store::Intake,
 };
@@ -101,7 +102,8 @@ impl Watch {
         intake: Arc<Intake>,
         relists: Relists,
     ) -> Self {
-        let path = Path::new(collection(kind, intake.spec()));
+        let WatchSpec { version, namespace, .. } = intake.spec();
+        let path = Path::new(request::collection(kind, version, namespace.as_deref().unwrap_or_default()));
         Self { client, env, content, intake, path, relists, backoff: Backoff::default(), reached: 0 }
     }
 
@@ -270,16 +272,6 @@ struct PageMeta<'a> {
     resource_version: Cow<'a, str>,
     #[serde(borrow, rename = "continue")]
     next: Option<Cow<'a, str>>,
-}
-
-/// Where the objects of a watch are listed: `/apis/apps/v1/namespaces/a/deployments`.
-fn collection(kind: &Kind, spec: &WatchSpec) -> String {
-    let root = if kind.id.group.is_empty() { "/api" } else { "/apis" };
-    let api_version = kind.api_version(&spec.version);
-    match spec.namespace.as_ref().filter(|_| kind.namespaced) {
-        Some(namespace) => format!("{root}/{api_version}/namespaces/{namespace}/{}", kind.plural),
-        None => format!("{root}/{api_version}/{}", kind.plural),
-    }
 }
 
 fn version(text: &str) -> Result<u64, Failure> {

@@ -193,7 +193,7 @@ impl Slot {
     }
 
     /// Whether the candidate waits for this process alone, or for a first list.
-    fn is_starting(&self, store: &Store) -> bool {
+    pub fn is_starting(&self, store: &Store) -> bool {
         self.candidate.as_ref().is_some_and(|candidate| match &candidate.stage {
             Stage::Taken => self.lacks_config().is_none_or(|missing| missing.starting),
             Stage::Loading | Stage::Loaded(_) | Stage::Finding(_) => true,
@@ -204,8 +204,8 @@ impl Slot {
         })
     }
 
-    /// What people are shown.
-    pub fn view(&mut self, slot: &SlotId, store: &Store) -> SlotView {
+    /// What people are shown; whether it is starting only matters while nothing serves.
+    pub fn view(&mut self, slot: &SlotId, store: &Store, starting: bool) -> SlotView {
         self.draining.retain(|generation| generation.strong_count() > 0);
         let unhealthy = self.serving.as_ref().and_then(|serving| unhealthy(store, &serving.needs.watches));
         let blocked = self.lacking.clone().or(unhealthy);
@@ -232,7 +232,7 @@ impl Slot {
             identity: self.serving.as_ref().map(|serving| serving.loaded.identity.to_string()),
             kind: self.serving.as_ref().map(|serving| joined(serving, |object| object.kind.to_string())),
             version: self.serving.as_ref().map(|serving| joined(serving, |object| object.version.clone())),
-            starting: self.serving.is_none() && self.is_starting(store),
+            starting: self.serving.is_none() && starting,
             candidate: self.candidate.is_some(),
             draining: self.draining.len(),
         }

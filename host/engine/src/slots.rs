@@ -385,14 +385,19 @@ impl Slots {
 
     /// Shows the state of all slots, and says why candidates wait.
     fn show(&mut self) {
-        let claims = self.claims();
+        let (claims, store) = (self.claims(), self.rooms.store.clone());
+        let mut views = Vec::with_capacity(self.slots.len());
         for id in self.slots.keys().cloned().collect::<Vec<_>>() {
-            if let Some(why) = self.blocked(&id, &claims) {
-                self.slots.get_mut(&id).expect("it was listed just now").waits(&id, why);
+            // What is synced between these two is about to serve, and has not started before it does.
+            let starting = self.slots[&id].is_starting(&store);
+            let blocked = self.blocked(&id, &claims);
+            let slot = self.slots.get_mut(&id).expect("it was listed just now");
+            let starting = starting || (blocked.is_none() && slot.syncing().is_some());
+            if let Some(why) = blocked {
+                slot.waits(&id, why);
             }
+            views.push(slot.view(&id, &store, starting));
         }
-        let store = &self.rooms.store;
-        let views = self.slots.iter_mut().map(|(id, slot)| slot.view(id, store)).collect::<Vec<_>>();
         self.rooms.metrics.slots(&views);
         self.published.view.store(Arc::new(views));
     }

@@ -109,9 +109,11 @@ impl Unserved {
         let leads = self.leading.leads(&default);
         let composite = |generation: &&Arc<Generation>| generation.loaded.description.role == Role::Composite;
         let generations = serving.of_instance(&default).filter(composite).filter(|_| leads).collect::<Vec<_>>();
-        let left_out = generations.iter().flat_map(|generation| self.left_out(generation));
-        self.watches.set(left_out.collect());
-        generations.into_iter().flat_map(|generation| self.marked_for_others(generation)).collect()
+        let left_out = |generation: &Arc<Generation>| (generation.clone(), self.left_out(generation));
+        let generations = generations.into_iter().map(left_out).collect::<Vec<_>>();
+        self.watches.set(generations.iter().flat_map(|(_, left_out)| left_out).cloned().collect());
+        let marked = generations.iter().flat_map(|(generation, left_out)| self.marked_for_others(generation, left_out));
+        marked.collect()
     }
 
     /// The watches of what the server leaves out for a generation.
@@ -124,8 +126,7 @@ impl Unserved {
         watches(generation).map(marked).collect()
     }
 
-    fn marked_for_others(&self, generation: &Generation) -> Vec<Marked> {
-        let left_out = self.left_out(generation);
+    fn marked_for_others(&self, generation: &Generation, left_out: &[WatchSpec]) -> Vec<Marked> {
         let objects = if left_out.is_empty() {
             watches(generation).flat_map(|spec| self.store.list(spec)).collect::<Vec<_>>()
         } else {
