@@ -2,7 +2,7 @@
 //! they share decides whether the code of the one runs in the other.
 
 use std::{
-    sync::mpsc::{self, RecvTimeoutError, Sender},
+    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
     thread::JoinHandle,
     time::Duration,
 };
@@ -97,32 +97,111 @@ fn pool(in_flight: u32) -> PoolingAllocationConfig {
     pool
 }
 
-/// Raises the engine's epoch each [`TICK`], from when it is made until it is
+/// Raises the engine's epoch each [`TICK`] while calls are under way, until it is
 /// dropped. A thread and no task: it must run when all runtimes are busy.
 pub(crate) struct Ticker {
     thread: Option<JoinHandle<()>>,
-    stop: Option<Sender<()>>,
+    calls: Arc<Calls>,
 }
 
+/// How many calls there are, and the bell for the thread that sleeps while there
+/// are none.
+#[derive(Default)]
+struct Calls {
+    state: Mutex<CallState>,
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct CallState {
+    under_way: usize,
+    stopped: bool,
+}
+
+/// A call, for as long as it needs ticks.
+pub(crate) struct Ticked(Arc<Calls>);
+
 impl Ticker {
-    pub fn start(engine: &Engine) -> std::io::Result<Self> {
-        let (stop, stopped) = mpsc::channel::<()>();
-        let engine = engine.clone();
-        let tick = move || {
-            while stopped.recv_timeout(TICK) == Err(RecvTimeoutError::Timeout) {
-                engine.increment_epoch();
+    pub fn start(tick: impl Fn() + Send + 'static) -> std::io::Result<Self> {
+        let calls = Arc::<Calls>::default();
+        let followed = calls.clone();
+        let run = move || followed.follow(&tick);
+        let thread = std::thread::Builder::new().name("trimtab-epoch".to_owned()).spawn(run)?;
+        Ok(Self { thread: Some(thread), calls })
+    }
+
+    /// A call begins.
+    pub fn call(&self) -> Ticked {
+        let mut state = self.calls.lock();
+        state.under_way += 1;
+        if state.under_way == 1 {
+            self.calls.changed.notify_one();
+        }
+        Ticked(self.calls.clone())
+    }
+}
+
+impl Drop for Ticked {
+    fn drop(&mut self) {
+        self.0.lock().under_way -= 1;
+    }
+}
+
+impl Calls {
+    fn follow(&self, tick: &impl Fn()) {
+        let mut state = self.lock();
+        while !state.stopped {
+            if state.under_way == 0 {
+                state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+                continue;
             }
-        };
-        let thread = std::thread::Builder::new().name("trimtab-epoch".to_owned()).spawn(tick)?;
-        Ok(Self { thread: Some(thread), stop: Some(stop) })
+            let waited;
+            (state, waited) = self.changed.wait_timeout(state, TICK).unwrap_or_else(PoisonError::into_inner);
+            // The last call may be over since.
+            if waited.timed_out() && state.under_way > 0 {
+                tick();
+            }
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, CallState> {
+        // Each change is a single store, so a panic elsewhere leaves nothing half done.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Drop for Ticker {
     fn drop(&mut self) {
-        drop(self.stop.take());
+        self.calls.lock().stopped = true;
+        self.calls.changed.notify_one();
         if let Some(thread) = self.thread.take() {
             thread.join().expect("the ticker does not panic");
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc::{self, RecvTimeoutError};
+
+    use super::*;
+
+    #[test]
+    fn there_are_ticks_while_a_call_is_under_way_and_none_in_an_idle_host() {
+        let (ticks, ticked) = mpsc::channel();
+        // Nobody listens any more once the test is over.
+        let ticker = Ticker::start(move || ticks.send(()).unwrap_or_default()).unwrap();
+        for _ in 0..2 {
+            assert_eq!(ticked.recv_timeout(3 * TICK), Err(RecvTimeoutError::Timeout));
+            let (first, second) = (ticker.call(), ticker.call());
+            drop(first);
+            ticked.recv().unwrap();
+            ticked.recv().unwrap();
+            drop(second);
+            // Those that came before the last call was over.
+            while ticked.try_recv().is_ok() {}
+        }
+        drop(ticker);
+        assert!(ticked.recv().is_err(), "the thread has ended");
     }
 }

@@ -71,7 +71,8 @@ pub struct Wasm {
     pub(crate) in_flight: Arc<Semaphore>,
     /// Guests that run at once.
     pub(crate) running: Arc<Semaphore>,
-    _ticker: Option<Ticker>,
+    /// Where calls are bounded by clocks.
+    pub(crate) ticker: Option<Ticker>,
 }
 
 impl Wasm {
@@ -85,7 +86,11 @@ impl Wasm {
         let failed = |error: wasmtime::Error| StartError::Engine(format!("{error:#}"));
         let engine = engine::serving(metering, config.in_flight).map_err(failed)?;
         let ticker = match metering {
-            Metering::Epochs => Some(Ticker::start(&engine).map_err(|error| StartError::Engine(error.to_string()))?),
+            Metering::Epochs => {
+                let engine = engine.clone();
+                let ticker = Ticker::start(move || engine.increment_epoch());
+                Some(ticker.map_err(|error| StartError::Engine(error.to_string()))?)
+            }
             Metering::Fuel => None,
         };
         Ok(Arc::new(Self {
@@ -96,7 +101,7 @@ impl Wasm {
             metering,
             in_flight: Arc::new(Semaphore::new(config.in_flight as usize)),
             running: Arc::new(Semaphore::new(running)),
-            _ticker: ticker,
+            ticker,
         }))
     }
 

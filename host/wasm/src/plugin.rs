@@ -16,6 +16,7 @@ use crate::{
     componentize::CONTROLLER,
     config::Mode,
     contract::{Failure, Outcome, Request, Response},
+    engine::Ticker,
     host::State,
     http::{Network, Outbound},
     load::Wasm,
@@ -129,10 +130,10 @@ impl Plugin {
 
         let permits = self.wasm.running.clone();
         let first = permits.clone().acquire_owned().await.expect("nobody closes it");
-        let queued = wished.elapsed();
+        let (queued, ticked) = (wished.elapsed(), self.wasm.ticker.as_ref().map(Ticker::call));
         let run = async move {
             let called = call.run(Bounds::Clocks { permits, first }).await;
-            drop(room);
+            drop((room, ticked));
             called
         };
         // Whoever gives up waiting gives up the call too.
