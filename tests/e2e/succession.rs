@@ -80,8 +80,15 @@ async fn all_are_of(scene: &Scene, count: usize, lineage: &str, observed: u64, m
     .await
 }
 
-/// How many writes the host has made.
+/// How many writes the host has made, once nothing waits or is worked on: an answer
+/// is counted after the server shows what it has done.
 async fn writes(host: &Host) -> f64 {
+    eventually("the host is done", SOON, async || {
+        let out =
+            host.metric("workqueue_depth", &[]).await + host.metric("controller_runtime_active_workers", &[]).await;
+        (out == 0.0).then_some(())
+    })
+    .await;
     host.metric("trimtab_writes_total", &[("result", "Written")]).await
 }
 

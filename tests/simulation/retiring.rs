@@ -25,8 +25,10 @@ const SHARED: &str = "/api/v1/namespaces/shared/configmaps";
 /// A finalizer, two children, a status; the decorator's labels.
 const MAKING: usize = 4;
 
-/// A plugin of a role that is asked before its object goes, in an instance of its own.
-fn folder(role: &str, retire: &str) -> Folder {
+/// A plugin of a role in an instance of its own, that is asked before its object goes,
+/// or is `plain`: nothing holds its objects.
+fn folder(role: &str, retire: &str, plain: bool) -> Folder {
+    let finalizes = !plain;
     let policy = format!(
         r#"
         {retire}
@@ -38,19 +40,21 @@ fn folder(role: &str, retire: &str) -> Folder {
         role = "{role}"
         objects = [{{ apiVersion = "fixtures.trimtab.dev/v1", kind = "Mirror", labelSelector = "team" }}]
         children = [{{ apiVersion = "v1", kind = "ConfigMap" }}]
-        finalizes = true
+        finalizes = {finalizes}
         "#
     );
     let slots = [STAGE.slot("blue", "mine", "mirror.wasm", Some(&policy))].into();
     Folder { slots, read: true, ..Folder::default() }
 }
 
-fn mirror(role: &str) -> Value {
+fn mirror(role: &str, plain: bool) -> Value {
     let config_map = |namespace: &str| {
         let metadata = json!({ "name": "a", "namespace": namespace, "labels": { "own": "yes" } });
         json!({ "apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": { "say": "it" } })
     };
-    let mut wish = json!({ "children": [config_map("default"), config_map("shared")], "status": { "observed": 2 } });
+    let namespaces = if plain { &["default"][..] } else { &["default", "shared"] };
+    let children = namespaces.iter().map(|namespace| config_map(namespace)).collect::<Vec<_>>();
+    let mut wish = json!({ "children": children, "status": { "observed": 2 } });
     if role == "decorator" {
         wish["labels"] = json!({ "told": "yes" });
     }
@@ -59,30 +63,30 @@ fn mirror(role: &str) -> Value {
     json!({ "apiVersion": "fixtures.trimtab.dev/v1", "kind": "Mirror", "metadata": metadata, "spec": { "children": [] } })
 }
 
-fn run(role: &str, retire: &str, fault: Option<Fault>) -> usize {
+fn run(role: &str, retire: &str, plain: bool, fault: Option<Fault>) -> usize {
     let wasm = STAGE.wasm();
     simulate(async {
         let mut world = World::new(SEED, fault.clone(), wasm);
-        if let Err(why) = play(&mut world, role, retire).await {
+        if let Err(why) = play(&mut world, role, retire, plain).await {
             panic!("{role}, {retire}, {fault:?}: {why}\n{}\n{:?}", last_writes(&world), world.slots());
         }
         world.log().writes_since(Duration::ZERO).len()
     })
 }
 
-async fn play(world: &mut World, role: &str, retire: &str) -> Result<(), Box<dyn Error>> {
+async fn play(world: &mut World, role: &str, retire: &str, plain: bool) -> Result<(), Box<dyn Error>> {
     let api = world.api.clone();
     api.create(DEFINITIONS, &serde_saphyr::from_str::<Value>(DEFINITION)?).await?;
     api.create("/api/v1/namespaces", &json!({ "metadata": { "name": "shared" } })).await?;
-    let before = api.create(MIRRORS, &mirror(role)).await?;
-    world.put_folder(folder(role, ""));
+    let before = api.create(MIRRORS, &mirror(role, plain)).await?;
+    world.put_folder(folder(role, "", plain));
     world.start_host();
     world.settle().await?;
     let made = children(world).await?;
-    if made.len() != 2 {
+    if made.len() != if plain { 1 } else { 2 } {
         return Err(format!("not all children are there: {made:?}").into());
     }
-    world.put_folder(folder(role, &format!("retire = {retire:?}")));
+    world.put_folder(folder(role, &format!("retire = {retire:?}"), plain));
     world.settle().await?;
 
     let object = api.get(&format!("{MIRRORS}/a")).await?;
@@ -132,9 +136,9 @@ async fn children(world: &World) -> Result<BTreeMap<String, Value>, Box<dyn Erro
 }
 
 fn disturb(role: &str, retire: &str) {
-    let writes = run(role, retire, None);
+    let writes = run(role, retire, false, None);
     for write in MAKING + 1..=writes {
-        run(role, retire, Some(Fault { when: When::Write(write), what: What::CrashAfter }));
+        run(role, retire, false, Some(Fault { when: When::Write(write), what: What::CrashAfter }));
     }
 }
 
@@ -148,4 +152,12 @@ fn a_retired_composite_lets_its_objects_go_and_its_children_too_or_leaves_them_t
 fn a_retired_decorator_lets_its_objects_go_and_its_children_too_or_leaves_them_to_nobody() {
     disturb("decorator", "orphan");
     disturb("decorator", "clean-up");
+}
+
+#[test]
+fn a_retired_plugin_that_never_held_its_objects_leaves_no_word_on_them_either() {
+    for role in ["composite", "decorator"] {
+        run(role, "orphan", true, None);
+        run(role, "clean-up", true, None);
+    }
 }

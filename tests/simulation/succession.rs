@@ -3,7 +3,7 @@
 //! nothing is deleted, made twice or left of the one before.
 #![allow(clippy::unwrap_used, reason = "in a test a panic is the message")]
 
-use std::{collections::BTreeMap, error::Error, time::Duration};
+use std::{collections::BTreeMap, error::Error, sync::Arc, time::Duration};
 
 use serde_json::{Value, json};
 use trimtab_core::marks;
@@ -227,4 +227,36 @@ fn what_a_composite_made_passes_to_a_decorator_and_back_when_its_file_goes() {
 #[test]
 fn what_a_composite_made_passes_to_a_decorator_and_back_when_it_is_selected_no_more() {
     disturb(By::Label, &What::AnswerLost);
+}
+
+#[test]
+fn an_heir_leaves_to_its_predecessor_what_neither_selects() {
+    let wasm = STAGE.wasm();
+    simulate(async {
+        let mut world = World::new(SEED, None, wasm);
+        let api = world.api.clone();
+        api.create(DEFINITIONS, &serde_saphyr::from_str::<Value>(DEFINITION).unwrap()).await.unwrap();
+        api.create(NAMESPACES, &json!({ "metadata": { "name": "shared" } })).await.unwrap();
+        for name in OBJECTS {
+            let mut object = mirror(name);
+            object["metadata"]["labels"] = json!({ "composite": "" });
+            api.create(MIRRORS, &object).await.unwrap();
+        }
+        let mut plugins = folder(&[("site", "composite", None), ("team", "decorator", Some("site"))]);
+        let (_, heir) = plugins.slots.iter_mut().find(|(slot, _)| slot.stem.as_str() == "team").unwrap();
+        let asked = |policy: Arc<str>| policy.replace("objects =", "finalizes = true\n        objects =").into();
+        heir.policy = heir.policy.take().map(asked);
+        world.put_folder(plugins);
+        world.start_host();
+        world.settle().await.unwrap();
+        let uids = children(&world, "site").await.unwrap();
+
+        for name in OBJECTS {
+            let deselected = json!({ "metadata": { "labels": { "composite": null } } });
+            api.merge(&format!("{MIRRORS}/{name}"), &deselected).await.unwrap();
+        }
+        world.settle().await.unwrap();
+        assert_eq!(children(&world, "site").await.unwrap(), uids);
+        objects_are_of(&world, "site").await.unwrap();
+    });
 }

@@ -3,7 +3,7 @@
 //! cluster tells a controller that is gone from one that is at work. Where that was
 //! a plugin, too, its lineage is enough: what it made and left bears its marks.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, sync::LazyLock};
 
 use crate::{
     id::{GroupKind, Lineage, Uid},
@@ -30,6 +30,12 @@ pub struct Inherit {
 }
 
 impl Inherit {
+    /// Where others are still there themselves.
+    pub fn nothing() -> &'static Self {
+        static NOTHING: LazyLock<Inherit> = LazyLock::new(Inherit::default);
+        &NOTHING
+    }
+
     /// Whether an object waits for us: for our own finalizer or for one of these.
     pub fn holds(&self, object: &Meta, ours: &str) -> bool {
         object.finalizers.iter().any(|held| **held == *ours || self.finalizers.contains(&**held))

@@ -248,14 +248,15 @@ pub fn withdraw(object: &Object, former: &Lineage) -> Option<Write> {
 }
 
 /// The write in place of one that says nothing any more and that the server refuses
-/// as invalid, since it would leave a status of null: nobody else says anything.
-pub fn cleared(refused: &Write) -> Option<Write> {
-    match &refused.action {
-        Action::Status { seen, status, .. } if status.is_empty() => {
-            Some(Write { action: Action::ClearStatus { seen: seen.clone() }, ..refused.clone() })
-        }
-        _ => None,
-    }
+/// as invalid, where nobody else says anything: it would leave a status of null.
+pub fn cleared(refused: &Write, object: &Object) -> Option<Write> {
+    let Action::Status { seen, status, .. } = &refused.action else { return None };
+    let written = object.meta.statuses.iter().find(|written| *written.manager == *refused.manager);
+    let owned = serde_json::from_str(written?.fields.as_deref()?).ok()?;
+    let live = object.value()["status"].take();
+    let says_all = Value::Object(last_answer(&live, &owned)) == live;
+    (status.is_empty() && says_all)
+        .then(|| Write { action: Action::ClearStatus { seen: seen.clone() }, ..refused.clone() })
 }
 
 /// The whole of what our status manager has to say.

@@ -10,9 +10,11 @@ use trimtab_core::{
     fingerprint::{Fingerprint, Look, fingerprint},
     hash::Hash,
     id::{InstanceId, Key},
+    inherit::Inherit,
     object::Object,
     ownership::belongs_to,
     route::Unserved,
+    status,
 };
 
 use crate::{
@@ -40,6 +42,8 @@ pub struct Job {
     /// It is being deleted or let go, and the plugin is to be asked. Where it is not,
     /// the host collects what Kubernetes does not.
     pub finalizing: bool,
+    /// What its predecessor has left is its to take.
+    inherits: bool,
 }
 
 /// Why nothing is called.
@@ -91,7 +95,8 @@ impl Sources<'_> {
     /// Gathers what a look at `key` needs.
     pub fn gather(&self, key: &Key) -> Result<Job, Idle> {
         let newest = self.newest(key).ok_or(Idle::Gone)?;
-        let Found { generation, mark, selected } = self.serving.find(&newest, &key.lineage).map_err(Idle::Unserved)?;
+        let Found { generation, mark, selected, inherits } =
+            self.serving.find(&newest, &key.lineage).map_err(Idle::Unserved)?;
         let instance = generation.loaded.slot.instance.clone();
 
         let place = &key.place;
@@ -110,13 +115,14 @@ impl Sources<'_> {
         if let Some(why) = unhealthy(self.store, &generation.needs.watches) {
             return Err(Idle::Unsynced(why));
         }
-        let held = generation.loaded.policy.inherit.holds(&object.meta, &key.lineage.finalizer());
+        let inherit = if inherits { &generation.loaded.policy.inherit } else { Inherit::nothing() };
+        let held = inherit.holds(&object.meta, &key.lineage.finalizer());
         if object.meta.deleting && !held {
             return Err(Idle::Deleting);
         }
         let description = &generation.loaded.description;
         let finalizes = description.finalizes && held;
-        let mut children = self.children(generation, &object);
+        let mut children = self.children(generation, inherit, &object);
         if object.meta.deleting && !finalizes {
             children.retain(|child| !place.may_be_named_by(&child.meta.place));
         }
@@ -128,7 +134,8 @@ impl Sources<'_> {
         let has_added = || {
             let ours = |child: &Arc<Object>| belongs_to(&child.meta, &object.meta.uid, &key.lineage);
             let counts = !description.finalizes || retire.is_some();
-            decorate::holds(&object.meta, &key.lineage) || (counts && children.iter().any(ours))
+            let says = || retire.is_some() && status::withdraw(&object, &key.lineage).is_some();
+            decorate::holds(&object.meta, &key.lineage) || (counts && children.iter().any(ours)) || says()
         };
         let lets_go = description.role == Role::Decorator || retire.is_some();
         let leaving = !selected && (finalizes || (lets_go && has_added()));
@@ -141,6 +148,7 @@ impl Sources<'_> {
             children,
             leaving,
             finalizing: finalizes && (object.meta.deleting || leaving),
+            inherits,
             generation: generation.clone(),
             object,
         })
@@ -157,7 +165,7 @@ impl Sources<'_> {
         found.max_by_key(|object| object.meta.resource_version)
     }
 
-    fn children(&self, generation: &Generation, owner: &Object) -> Vec<Arc<Object>> {
+    fn children(&self, generation: &Generation, inherit: &Inherit, owner: &Object) -> Vec<Arc<Object>> {
         let declared = |child: &Object| {
             generation
                 .needs
@@ -166,10 +174,8 @@ impl Sources<'_> {
                 .any(|spec| spec.kind.id == child.meta.place.kind && spec.version == *child.meta.version)
         };
         // Others may have made some for the same object, and look after those themselves.
-        let loaded = &generation.loaded;
-        let uid = &owner.meta.uid;
-        let its =
-            |child: &Object| belongs_to(&child.meta, uid, &loaded.lineage) || loaded.policy.inherit.takes(child, uid);
+        let (lineage, uid) = (&generation.loaded.lineage, &owner.meta.uid);
+        let its = |child: &Object| belongs_to(&child.meta, uid, lineage) || inherit.takes(child, uid);
         let mut children = self.store.children(&owner.meta.uid);
         children.retain(|child| declared(child) && its(child));
         children
@@ -177,6 +183,11 @@ impl Sources<'_> {
 }
 
 impl Job {
+    /// What of others it may take.
+    pub fn inherit(&self) -> &Inherit {
+        if self.inherits { &self.generation.loaded.policy.inherit } else { Inherit::nothing() }
+    }
+
     /// The fingerprint of all that the plugin is given, look-ups among it; but for
     /// the object's status, where the policy says so.
     pub fn fingerprint(&self, looks: &[Look]) -> Fingerprint {

@@ -152,6 +152,11 @@ impl Loaded {
 }
 
 impl Generation {
+    /// The lineage whose objects it takes over.
+    pub fn inherits(&self) -> Option<&Lineage> {
+        self.loaded.policy.inherit.lineage.as_ref()
+    }
+
     /// All that it watches: what it has declared, and what it has looked up besides.
     pub fn watches(&self) -> impl Iterator<Item = WatchSpec> {
         let Loaded { grants, first_uses, .. } = &*self.loaded;

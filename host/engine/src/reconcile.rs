@@ -25,7 +25,7 @@ use trimtab_core::{
 
 use crate::{
     gather::Job,
-    generation::{Loaded, ObjectNeeds},
+    generation::ObjectNeeds,
     memory::{Remembered, Unseen},
     trouble::{Again, Trouble},
     workshop::Workshop,
@@ -65,6 +65,10 @@ impl Run<'_> {
                 Ok(true) => return Ok(Ended::Wrote { requeue_after: None }),
                 // A dry run tells what would follow, too.
                 Ok(false) => {}
+                // A former's last word that nobody takes holds up no heir.
+                Err(trouble) if matches!(write.action, Action::Status { .. }) && trouble.again() == Again::OnChange => {
+                    self.shop.tell(self.key, self.job, vec![unheard(&trouble)]);
+                }
                 Err(trouble) => return Err(self.unanswered(trouble).await),
             }
         }
@@ -127,7 +131,7 @@ impl Run<'_> {
         let hold = needs.filtered.then(|| decorate::hold(meta, &needs.kind, lineage)).flatten();
         let needed = self.job.generation.loaded.description.finalizes || self.has_to_collect();
         let finalizer = needed.then(|| self.finalizer(true)).flatten();
-        let former = self.job.generation.loaded.policy.inherit.lineage.as_ref().filter(|_| !meta.deleting);
+        let former = self.job.inherit().lineage.as_ref().filter(|_| !meta.deleting);
         let former = former.into_iter().flat_map(|former| self.supersede(former));
         mark.into_iter().chain(hold).chain(finalizer).chain(former).collect()
     }
@@ -147,9 +151,8 @@ impl Run<'_> {
     }
 
     fn finalizer(&self, needed: bool) -> Option<Write> {
-        let Job { object, generation, .. } = self.job;
-        let inherit = &generation.loaded.policy.inherit;
-        finalizer::decide(&object.meta, &self.needs().kind, &self.key.lineage, inherit, needed)
+        let meta = &self.job.object.meta;
+        finalizer::decide(meta, &self.needs().kind, &self.key.lineage, self.job.inherit(), needed)
     }
 
     /// Plans and writes: deletes, creates and updates, the object's labels and
@@ -193,9 +196,8 @@ impl Run<'_> {
         let wrote_status = match written {
             Ok(wrote) => wrote,
             // A last word that nobody takes holds no object for ever.
-            Err(unheard) if self.is_ending() && unheard.again() == Again::OnChange => {
-                let message = format!("its last status is not written: {unheard}");
-                answer.events.push(answer::Event { warning: true, reason: unheard.reason().into(), message });
+            Err(trouble) if self.is_ending() && trouble.again() == Again::OnChange => {
+                answer.events.push(unheard(&trouble));
                 false
             }
             Err(unreported) => return Err(unreported.beside(worst)),
@@ -240,12 +242,11 @@ impl Run<'_> {
     /// more, once all else is done.
     fn last(&self, finalized: bool, needed: bool) -> Option<Write> {
         let Job { object, generation, leaving, .. } = self.job;
-        let Loaded { description, policy, .. } = &*generation.loaded;
         if *leaving {
-            let release = || decorate::release(object, &self.needs().kind, &self.key.lineage, &policy.inherit);
+            let release = || decorate::release(object, &self.needs().kind, &self.key.lineage, self.job.inherit());
             return finalized.then(release).flatten();
         }
-        let done = if object.meta.deleting { finalized } else { !needed && !description.finalizes };
+        let done = if object.meta.deleting { finalized } else { !needed && !generation.loaded.description.finalizes };
         done.then(|| self.finalizer(false)).flatten()
     }
 
@@ -257,7 +258,7 @@ impl Run<'_> {
             desired: &answer.children,
             children: &self.job.children,
             at: &at,
-            inherit: &self.job.generation.loaded.policy.inherit,
+            inherit: self.job.inherit(),
             fixed: &self.memory.fixed,
             ending: self.is_ending(),
             rollout,
@@ -292,7 +293,7 @@ impl Run<'_> {
     }
 
     /// Takes back what it has said in the status; whether there was anything.
-    async fn withdraw(&mut self) -> Result<bool, Trouble> {
+    pub async fn withdraw(&mut self) -> Result<bool, Trouble> {
         match status::withdraw(&self.job.object, &self.key.lineage) {
             Some(write) => self.write(&write).await,
             None => Ok(false),
@@ -314,7 +315,7 @@ impl Run<'_> {
             generation: generation.number,
         };
         let mut answer = self.shop.gate.write(&ticket, write).await;
-        if let Some(cleared) = status::cleared(write).filter(|_| is_invalid(&answer)) {
+        if let Some(cleared) = status::cleared(write, object).filter(|_| is_invalid(&answer)) {
             answer = self.shop.gate.write(&ticket, &cleared).await;
         }
         let answer = answer.map_err(|error| self.unseen_if_adopted(write, error));
@@ -383,4 +384,10 @@ impl Run<'_> {
 
 fn is_invalid<T>(answer: &Result<T, WriteError>) -> bool {
     answer.as_ref().is_err_and(|error| error.class() == Class::Invalid)
+}
+
+/// That a last status is refused until something changes.
+pub fn unheard(trouble: &Trouble) -> answer::Event {
+    let message = format!("its last status is not written: {trouble}");
+    answer::Event { warning: true, reason: trouble.reason().into(), message }
 }

@@ -2,11 +2,11 @@
 //! nobody's, then nothing that the lineage has said of the object is left, and last
 //! it is held no more. Each is read from what is still there.
 
-use trimtab_core::{decorate, id::GroupKind, retire, status, write::Write};
+use trimtab_core::{decorate, id::GroupKind, retire, write::Write};
 
 use crate::{
-    reconcile::{Ended, Run},
-    trouble::Trouble,
+    reconcile::{Ended, Run, unheard},
+    trouble::{Again, Trouble},
 };
 
 impl Run<'_> {
@@ -24,15 +24,20 @@ impl Run<'_> {
             return Ok(Ended::Wrote { requeue_after: None });
         }
         let (object, lineage) = (&self.job.object, &self.key.lineage);
-        let inherit = &self.job.generation.loaded.policy.inherit;
-        let release = || decorate::release(object, &self.needs().kind, lineage, inherit);
-        match status::withdraw(object, lineage).or_else(release) {
-            Some(write) => {
-                self.write(&write).await?;
-                Ok(Ended::Wrote { requeue_after: None })
+        let release = decorate::release(object, &self.needs().kind, lineage, self.job.inherit());
+        let wrote = match self.withdraw().await {
+            Err(trouble) if trouble.again() == Again::OnChange => {
+                self.shop.tell(self.key, self.job, vec![unheard(&trouble)]);
+                false
             }
-            None => Ok(Ended::Settled { requeue_after: None }),
+            withdrawn => withdrawn?,
+        };
+        match release.filter(|_| !wrote) {
+            Some(write) => _ = self.write(&write).await?,
+            None if wrote => {}
+            None => return Ok(Ended::Settled { requeue_after: None }),
         }
+        Ok(Ended::Wrote { requeue_after: None })
     }
 
     fn orphans(&self) -> Vec<Write> {

@@ -47,6 +47,8 @@ pub struct Found<'a> {
     pub mark: Option<String>,
     /// Whether the plugin selects the object.
     pub selected: bool,
+    /// Whether what its predecessor has left there is its to take.
+    pub inherits: bool,
 }
 
 impl Serving {
@@ -59,7 +61,10 @@ impl Serving {
                 let mark = settled.map_or(mark, |to| settling_mark(&object.meta, lineage, &to.alone, &to.arriving));
                 let generation = &self.generations[&generation];
                 self.is_its(object, generation, selected)?;
-                Ok(Found { generation, mark, selected })
+                let former = generation.loaded.policy.inherit.lineage.as_ref();
+                let served = |former: &Lineage| matches!(self.table.route(object, former), Route::Serve { .. });
+                let inherits = selected || !former.is_some_and(served);
+                Ok(Found { generation, mark, selected, inherits })
             }
             Route::Unserved(why) => Err(why),
         }
@@ -98,6 +103,8 @@ impl Serving {
             return Ok(());
         }
         let to_come = self.heirs_to_come.iter().find(|(of, heir)| of == lineage && heir.instance == slot.instance);
+        // What is being deleted waits for none who may never come to serve.
+        let to_come = to_come.filter(|_| !object.meta.deleting);
         let heir = self.heirs_of(lineage).find(|heir| selects(&heir.loaded.lineage));
         let heir =
             heir.map(|heir| heir.loaded.lineage.clone()).or_else(|| to_come.map(|(_, heir)| heir.stem.lineage()));

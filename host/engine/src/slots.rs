@@ -116,7 +116,7 @@ impl Slots {
                 Some(_) => woken.extend(self.newly_settling(&id)),
             }
         }
-        self.publish();
+        woken.extend(self.publish());
         for generation in woken {
             // What a swap wakes may be all the cluster at once, and waits behind what people do.
             generation.keys(&self.rooms.store).for_each(|key| self.rooms.queue.add(key, Priority::Low));
@@ -136,7 +136,8 @@ impl Slots {
                 tracing::info!(slot = %id, "its file is gone and it stops serving; its objects and their children stay");
             }
             if !stays {
-                removed.push((id.clone(), slot.inherits.is_some()));
+                let inherited = slot.serving.as_ref().is_some_and(|it| it.inherits().is_some());
+                removed.push((id.clone(), slot.inherits.is_some() || inherited));
             }
             stays
         });
@@ -291,7 +292,8 @@ impl Slots {
         let alone = serving.find(|it| it.loaded.description.composite_version() == Some(&settling.alone))?;
         let waits = |object: &Object| {
             let kind = alone.loaded.description.object(&object.meta.place.kind);
-            kind.is_some_and(|kind| kind.selects(object))
+            alone.loaded.policy.retire.is_none()
+                && kind.is_some_and(|kind| kind.selects(object))
                 && alone.needs.instance_key.of(object) == id.instance.as_str()
                 && !object.meta.is_paused()
                 && !object.meta.deleting
@@ -321,7 +323,7 @@ impl Slots {
     /// Lets the candidate serve, if there is one; whose objects are to be looked at.
     fn swap(&mut self, id: &SlotId) -> Vec<Arc<Generation>> {
         let slot = self.slots.get_mut(id).expect("it was listed just now");
-        let inherited = slot.serving.as_ref().is_some_and(|it| it.loaded.policy.inherit.lineage.is_some());
+        let inherited = slot.serving.as_ref().is_some_and(|it| it.inherits().is_some());
         let Some(generation) = slot.swap() else { return Vec::new() };
         let identity = generation.loaded.identity;
         tracing::info!(slot = %id, generation = generation.number, %identity, "serving");
@@ -329,8 +331,9 @@ impl Slots {
         [vec![generation], succession::woken(&self.slots, &id.instance, inherited)].concat()
     }
 
-    /// Publishes who serves, and tells the Leases which lineage has which kind.
-    fn publish(&mut self) {
+    /// Publishes who serves, and tells the Leases which lineage has which kind. Those
+    /// who waited for an heir that is none any more are returned.
+    fn publish(&mut self) -> Vec<Arc<Generation>> {
         let serving = self.slots.iter().filter_map(|(id, slot)| Some((id, slot.serving.as_ref()?)));
         let entries = serving.clone().flat_map(|(id, generation)| {
             let description = &generation.loaded.description;
@@ -348,10 +351,14 @@ impl Slots {
         let generations = serving.map(|(_, generation)| (generation.number, generation.clone())).collect();
         let settling = self.slots.keys().filter_map(|id| self.settling(id)).collect();
         let heirs_to_come = succession::to_come(&self.slots);
+        let before = self.published.serving.load_full();
+        let gone = before.heirs_to_come.iter().filter(|heir| !heirs_to_come.contains(heir));
+        let woken = gone.flat_map(|(_, heir)| succession::woken(&self.slots, &heir.instance, true)).collect();
         self.published.serving.store(Arc::new(Serving { table, generations, heirs_to_come, settling }));
         self.rooms.queue.bound(self.bounds());
         let slots = self.slots.keys().cloned().collect();
         self.rooms.leading.set(&slots, &self.claims().holders);
+        woken
     }
 
     /// How fast lineages are worked on: where a lineage's files say different, as its

@@ -24,9 +24,11 @@ pub fn inherits(source: &Source) -> Option<Lineage> {
     Policy::parse(source.policy.as_deref()?).ok()?.inherit.lineage
 }
 
-/// Slots that inherit and do not serve yet.
+/// Slots that are to inherit and do not yet.
 pub fn to_come(slots: &Slots) -> Vec<(Lineage, SlotId)> {
-    let to_come = slots.iter().filter(|(_, slot)| slot.serving.is_none());
+    let differs =
+        |slot: &Slot, serving: &Generation| slot.candidate.is_some() && serving.inherits() != slot.inherits.as_ref();
+    let to_come = slots.iter().filter(|(_, slot)| slot.serving.as_ref().is_none_or(|it| differs(slot, it)));
     to_come.filter_map(|(id, slot)| Some((slot.inherits.clone()?, id.clone()))).collect()
 }
 
@@ -37,7 +39,9 @@ pub fn circular(slots: &Slots, id: &SlotId) -> Option<String> {
         |(other, slot): &(&SlotId, &Slot)| other.instance == id.instance && (slot.serving.is_some() || *other < id);
     let former = |lineage: &Lineage| {
         let others = slots.iter().filter(goes_before).filter(|(other, _)| other.stem.lineage() == *lineage);
-        others.filter_map(|(_, slot)| slot.inherits.clone()).next()
+        // What serves goes before what is to come.
+        let inherits = |slot: &Slot| slot.serving.as_ref().map_or(slot.inherits.clone(), |it| it.inherits().cloned());
+        others.filter_map(|(_, slot)| inherits(slot)).next()
     };
     let mut seen = BTreeSet::new();
     let mut next = slots[id].inherits.clone()?;
