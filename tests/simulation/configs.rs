@@ -10,12 +10,11 @@ use trimtab_wasm::Wasm;
 
 use crate::{
     SEED,
-    site::{CONFIG_MAPS, DEFINITIONS},
+    mirror::{MIRRORS, define},
+    site::CONFIG_MAPS,
     stage::STAGE,
 };
 
-const DEFINITION: &str = include_str!("../../plugins/fixtures/mirror/crd.yaml");
-const MIRRORS: &str = "/apis/fixtures.trimtab.dev/v1/namespaces/default/mirrors";
 const SECRETS: &str = "/api/v1/namespaces/default/secrets";
 const DESCRIBE: &str = r#"
     [config.describe]
@@ -35,8 +34,7 @@ fn in_world(from: &str, play: impl AsyncFnOnce(World)) {
 
 async fn world(from: &str, wasm: Arc<Wasm>) -> World {
     let mut world = World::new(SEED, None, wasm);
-    let definition = serde_saphyr::from_str::<Value>(DEFINITION).unwrap();
-    world.api.create(DEFINITIONS, &definition).await.unwrap();
+    define(&world).await.unwrap();
     let wish = |name: &str| {
         json!({ "children": [{ "apiVersion": "v1", "kind": "ConfigMap", "metadata": { "name": name } }] }).to_string()
     };

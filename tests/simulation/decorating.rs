@@ -17,13 +17,12 @@ use trimtab_wasm::Wasm;
 
 use crate::{
     SEED,
-    site::{CONFIG_MAPS, DEFINITIONS, last_writes},
+    mirror::{MIRRORS, define},
+    site::{CONFIG_MAPS, last_writes},
     stage::STAGE,
 };
 
-const DEFINITION: &str = include_str!("../../plugins/fixtures/mirror/crd.yaml");
 const OBJECT: &str = "/apis/fixtures.trimtab.dev/v1/namespaces/default/mirrors/a";
-const MIRRORS: &str = "/apis/fixtures.trimtab.dev/v1/namespaces/default/mirrors";
 
 const COMPOSITE: &str = r#"
     [config.describe]
@@ -86,7 +85,7 @@ fn run(fault: Option<Fault>) -> usize {
 
 async fn play(world: &mut World) -> Result<(), Box<dyn Error>> {
     let api = world.api.clone();
-    api.create(DEFINITIONS, &serde_saphyr::from_str::<Value>(DEFINITION)?).await?;
+    define(world).await?;
     api.create(MIRRORS, &object()).await?;
     let slot = |stem: &str, policy: &str| STAGE.slot("", stem, "mirror.wasm", Some(policy));
     let slots = [slot("owner", COMPOSITE), slot("one", FINALIZES), slot("two", DOES_NOT)].into();
@@ -151,8 +150,7 @@ fn decorators_and_a_composite_share_an_object_and_only_theirs_goes_when_it_match
 /// A world with one object that a decorator of its own serves.
 async fn decorated_by(wasm: Arc<Wasm>, policy: &str, object: &Value) -> World {
     let mut world = World::new(SEED, None, wasm);
-    let definition = serde_saphyr::from_str::<Value>(DEFINITION).unwrap();
-    world.api.create(DEFINITIONS, &definition).await.unwrap();
+    define(&world).await.unwrap();
     world.api.create(MIRRORS, object).await.unwrap();
     let slots = [STAGE.slot("", "one", "mirror.wasm", Some(policy))].into();
     world.put_folder(Folder { slots, read: true, ..Folder::default() });

@@ -15,14 +15,10 @@ use trimtab_sim::{
 
 use crate::{
     SEED,
-    site::{CONFIG_MAPS, DEFINITIONS, last_writes},
+    mirror::{MIRRORS, NAMESPACES, SHARED, define_and_share},
+    site::{CONFIG_MAPS, last_writes},
     stage::STAGE,
 };
-
-const DEFINITION: &str = include_str!("../../plugins/fixtures/mirror/crd.yaml");
-const MIRRORS: &str = "/apis/fixtures.trimtab.dev/v1/namespaces/default/mirrors";
-const NAMESPACES: &str = "/api/v1/namespaces";
-const SHARED: &str = "/api/v1/namespaces/shared/configmaps";
 
 const POLICY: &str = r#"
     [grants]
@@ -69,8 +65,7 @@ fn run(end: End, fault: Option<Fault>) -> usize {
 
 async fn play(world: &mut World, end: End) -> Result<(), Box<dyn Error>> {
     let api = world.api.clone();
-    api.create(DEFINITIONS, &serde_saphyr::from_str::<Value>(DEFINITION)?).await?;
-    api.create(NAMESPACES, &json!({ "metadata": { "name": "shared" } })).await?;
+    define_and_share(world).await?;
     api.create(MIRRORS, &mirror()).await?;
     let slots = [STAGE.slot("", "mirror", "mirror.wasm", Some(POLICY))].into();
     world.put_folder(Folder { slots, read: true, ..Folder::default() });

@@ -14,12 +14,11 @@ use trimtab_sim::{
 
 use crate::{
     SEED,
-    site::{CONFIG_MAPS, DEFINITIONS, last_writes},
+    mirror::{MIRRORS, define},
+    site::{CONFIG_MAPS, last_writes},
     stage::STAGE,
 };
 
-const DEFINITION: &str = include_str!("../../plugins/fixtures/mirror/crd.yaml");
-const MIRRORS: &str = "/apis/fixtures.trimtab.dev/v1/namespaces/default/mirrors";
 const FINALIZER: &str = "left.dev/behind";
 
 const POLICY: &str = r#"
@@ -47,7 +46,7 @@ fn run(fault: Option<Fault>) -> usize {
 }
 
 async fn play(world: &mut World) -> Result<(), Box<dyn Error>> {
-    world.api.create(DEFINITIONS, &serde_saphyr::from_str::<Value>(DEFINITION)?).await?;
+    define(world).await?;
     let stays = left(world, "stays").await?;
     let goes = left(world, "goes").await?;
     for (owner, name, by) in [

@@ -15,6 +15,7 @@ mod decorating;
 mod elsewhere;
 mod found;
 mod inheriting;
+mod mirror;
 mod refusals;
 mod retiring;
 mod rolling;

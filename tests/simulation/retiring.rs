@@ -15,13 +15,11 @@ use trimtab_sim::{
 
 use crate::{
     SEED,
-    site::{CONFIG_MAPS, DEFINITIONS, last_writes},
+    mirror::{MIRRORS, SHARED, define_and_share},
+    site::{CONFIG_MAPS, last_writes},
     stage::STAGE,
 };
 
-const DEFINITION: &str = include_str!("../../plugins/fixtures/mirror/crd.yaml");
-const MIRRORS: &str = "/apis/fixtures.trimtab.dev/v1/namespaces/default/mirrors";
-const SHARED: &str = "/api/v1/namespaces/shared/configmaps";
 /// A finalizer, two children, a status; the decorator's labels.
 const MAKING: usize = 4;
 
@@ -76,8 +74,7 @@ fn run(role: &str, retire: &str, plain: bool, fault: Option<Fault>) -> usize {
 
 async fn play(world: &mut World, role: &str, retire: &str, plain: bool) -> Result<(), Box<dyn Error>> {
     let api = world.api.clone();
-    api.create(DEFINITIONS, &serde_saphyr::from_str::<Value>(DEFINITION)?).await?;
-    api.create("/api/v1/namespaces", &json!({ "metadata": { "name": "shared" } })).await?;
+    define_and_share(world).await?;
     let before = api.create(MIRRORS, &mirror(role, plain)).await?;
     world.put_folder(folder(role, "", plain));
     world.start_host();

@@ -14,12 +14,11 @@ use trimtab_sim::{
 
 use crate::{
     SEED,
-    site::{DEFINITIONS, last_writes},
+    mirror::{MIRRORS, define},
+    site::last_writes,
     stage::STAGE,
 };
 
-const DEFINITION: &str = include_str!("../../plugins/fixtures/mirror/crd.yaml");
-const MIRRORS: &str = "/apis/fixtures.trimtab.dev/v1/namespaces/default/mirrors";
 const PODS: &str = "/api/v1/namespaces/default/pods";
 const REVISIONS: &str = "/apis/apps/v1/namespaces/default/controllerrevisions";
 const ALL: usize = 3;
@@ -64,7 +63,7 @@ fn run(images: &[&str], fault: Option<Fault>) -> usize {
 
 async fn play(world: &mut World, images: &[&str]) -> Result<(), Box<dyn Error>> {
     let api = world.api.clone();
-    api.create(DEFINITIONS, &serde_saphyr::from_str::<Value>(DEFINITION)?).await?;
+    define(world).await?;
     let owner = format!("{MIRRORS}/a");
     let mirror = json!({ "apiVersion": "fixtures.trimtab.dev/v1", "kind": "Mirror", "metadata": { "name": "a" },
         "spec": children(images[0]) });

@@ -16,14 +16,11 @@ use trimtab_sim::{
 
 use crate::{
     SEED,
-    site::{CONFIG_MAPS, DEFINITIONS, last_writes},
+    mirror::{MIRRORS, SHARED, define_and_share},
+    site::{CONFIG_MAPS, last_writes},
     stage::STAGE,
 };
 
-const DEFINITION: &str = include_str!("../../plugins/fixtures/mirror/crd.yaml");
-const MIRRORS: &str = "/apis/fixtures.trimtab.dev/v1/namespaces/default/mirrors";
-const NAMESPACES: &str = "/api/v1/namespaces";
-const SHARED: &str = "/api/v1/namespaces/shared/configmaps";
 const OBJECTS: [&str; 2] = ["a", "b"];
 /// Writes until the composite has made all children: a finalizer, two children and a
 /// status for each object.
@@ -141,8 +138,7 @@ enum By {
 
 async fn play(world: &mut World, by: By) -> Result<(), Box<dyn Error>> {
     let api = world.api.clone();
-    api.create(DEFINITIONS, &serde_saphyr::from_str::<Value>(DEFINITION)?).await?;
-    api.create(NAMESPACES, &json!({ "metadata": { "name": "shared" } })).await?;
+    define_and_share(world).await?;
     for name in OBJECTS {
         api.create(MIRRORS, &mirror(name)).await?;
     }
@@ -235,8 +231,7 @@ fn an_heir_leaves_to_its_predecessor_what_neither_selects() {
     simulate(async {
         let mut world = World::new(SEED, None, wasm);
         let api = world.api.clone();
-        api.create(DEFINITIONS, &serde_saphyr::from_str::<Value>(DEFINITION).unwrap()).await.unwrap();
-        api.create(NAMESPACES, &json!({ "metadata": { "name": "shared" } })).await.unwrap();
+        define_and_share(&world).await.unwrap();
         for name in OBJECTS {
             let mut object = mirror(name);
             object["metadata"]["labels"] = json!({ "composite": "" });
