@@ -14,7 +14,7 @@ use trimtab_cluster::{
     store::{Change, Notify, Store},
     watches::Watches,
 };
-use trimtab_core::{config::ConfigFrom, env::Env, id::SlotId, object::Object, policy::Policy};
+use trimtab_core::{config::ConfigFrom, env::Env, hash::Hash, id::SlotId, object::Object, policy::Policy};
 
 use crate::{published::Published, slot::Slot};
 
@@ -33,6 +33,8 @@ pub struct Outside {
     from: ConfigFrom,
     /// What was there last: what is served rests on it.
     pub seen: Option<Arc<Object>>,
+    /// The content that was compared with it last: not at each look anew.
+    compared: Option<Hash>,
     /// Why it is not known what is there now.
     pub missing: Option<Missing>,
 }
@@ -82,7 +84,8 @@ impl Configs {
             match self.find(&outside.from) {
                 Ok(object) => {
                     outside.missing = None;
-                    if !outside.says(&object) {
+                    let compared = outside.compared.replace(object.content) == Some(object.content);
+                    if !compared && !outside.says(&object) {
                         outside.seen = Some(object);
                         slot.renew();
                     }
@@ -130,10 +133,10 @@ impl Configs {
 }
 
 impl Outside {
-    /// What a policy says of it. One that is not valid is refused when it is loaded.
-    pub fn of(policy: Option<&str>) -> Option<Self> {
-        let from = Policy::parse(policy?).ok()?.config_from?;
-        Some(Self { from, seen: None, missing: None })
+    /// What a policy says of it.
+    pub fn of(policy: &Policy) -> Option<Self> {
+        let from = policy.config_from.clone()?;
+        Some(Self { from, seen: None, compared: None, missing: None })
     }
 
     /// The same place, whatever else has changed.
@@ -143,8 +146,7 @@ impl Outside {
 
     /// Whether the config is the same in this state of the object.
     fn says(&self, object: &Object) -> bool {
-        let again = |seen: &Object| seen.content == object.content || self.from.is_said_again(seen, object);
-        self.seen.as_deref().is_some_and(again)
+        self.seen.as_deref().is_some_and(|seen| self.from.is_said_again(seen, object))
     }
 
     fn miss(&mut self, slot: &SlotId, missing: Missing, serves: bool) {

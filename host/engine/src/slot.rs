@@ -15,6 +15,7 @@ use trimtab_core::{
     description::ObjectKind,
     id::{Lineage, SlotId},
     object::Object,
+    policy::Policy,
 };
 
 use crate::{
@@ -22,7 +23,6 @@ use crate::{
     first_use::FirstUses,
     folder::Source,
     generation::{Generation, Loaded},
-    succession,
     view::{SlotState, SlotView},
 };
 
@@ -33,7 +33,8 @@ pub struct Slot {
     pub source: Source,
     /// The part of its config that lies in the cluster, where its policy names one.
     pub outside: Option<Outside>,
-    /// The lineage that what lies there inherits from.
+    /// The lineage that what lies there inherits from: known before it is loaded, as
+    /// until then, what it is to take over must not be let go.
     pub inherits: Option<Lineage>,
     /// Serves, and stays until something better is ready: the last good one.
     pub serving: Option<Arc<Generation>>,
@@ -89,9 +90,10 @@ impl Slot {
     /// A new file.
     pub fn new(source: Source, alone_before: Option<String>) -> Self {
         let candidate = Some(Candidate::taken());
+        let policy = policy_of(&source);
         Self {
-            outside: Outside::of(source.policy.as_deref()),
-            inherits: succession::inherits(&source),
+            outside: Outside::of(&policy),
+            inherits: policy.inherit.lineage,
             source,
             serving: None,
             lacking: None,
@@ -109,8 +111,9 @@ impl Slot {
             return;
         }
         self.source = source.clone();
-        self.inherits = succession::inherits(source);
-        let outside = Outside::of(source.policy.as_deref());
+        let policy = policy_of(source);
+        let outside = Outside::of(&policy);
+        self.inherits = policy.inherit.lineage;
         let before = self.outside.take();
         self.outside = outside.map(|now| before.filter(|before| before.is_from(&now)).unwrap_or(now));
         self.renew();
@@ -248,6 +251,12 @@ impl Candidate {
 /// Something of each kind that a generation reconciles, for people.
 fn joined(serving: &Generation, of: impl Fn(&ObjectKind) -> String) -> String {
     serving.loaded.description.objects.iter().map(of).collect::<Vec<_>>().join(", ")
+}
+
+/// What is known of a policy before its file is loaded. One that is not valid is
+/// refused then, and says nothing until that.
+fn policy_of(source: &Source) -> Policy {
+    source.policy.as_deref().and_then(|text| Policy::parse(text).ok()).unwrap_or_default()
 }
 
 /// The first watch that is not synced, and why; none where all are.

@@ -9,20 +9,11 @@ use std::{
     sync::Arc,
 };
 
-use trimtab_core::{
-    id::{InstanceId, Lineage, SlotId},
-    policy::Policy,
-};
+use trimtab_core::id::{InstanceId, Lineage, SlotId};
 
-use crate::{folder::Source, generation::Generation, slot::Slot};
+use crate::{generation::Generation, slot::Slot};
 
 type Slots = BTreeMap<SlotId, Slot>;
-
-/// The lineage that a file inherits from. It is wanted before the file is loaded:
-/// until then, what it is to take over must not be let go.
-pub fn inherits(source: &Source) -> Option<Lineage> {
-    Policy::parse(source.policy.as_deref()?).ok()?.inherit.lineage
-}
 
 /// Slots that are to inherit and do not yet.
 pub fn to_come(slots: &Slots) -> Vec<(Lineage, SlotId)> {

@@ -73,11 +73,11 @@ impl Child<'_> {
     fn state(&self, live: Option<&Object>) -> State {
         let Some(live) = live.filter(|live| !live.meta.deleting) else { return State::Missing };
         let mark = live.meta.mark(marks::INTENT);
-        let ready = self.spec.rolling.is_ready(&live.value());
+        let ready = || self.spec.rolling.is_ready(&live.value());
         if is_made_from(mark, self.desired.hash) {
-            State::Moved { ready: ready && self.rests(live) }
+            State::Moved { ready: self.rests(live) && ready() }
         } else {
-            State::Earlier { ready }
+            State::Earlier { ready: ready() }
         }
     }
 }
