@@ -12,6 +12,7 @@ mod beside;
 mod case;
 mod configs;
 mod decorating;
+mod deletions;
 mod elsewhere;
 mod found;
 mod inheriting;

@@ -37,6 +37,19 @@ impl Hash {
         hasher.hash()
     }
 
+    /// Reads what [`fmt::Display`] writes: 32 hexadecimal digits.
+    pub fn parse(text: &str) -> Option<Self> {
+        let digits = text.as_bytes();
+        if digits.len() != 32 || !digits.iter().all(u8::is_ascii_hexdigit) {
+            return None;
+        }
+        let mut hash = [0; 16];
+        for (byte, pair) in hash.iter_mut().zip(text.as_bytes().chunks(2)) {
+            *byte = u8::from_str_radix(str::from_utf8(pair).ok()?, 16).ok()?;
+        }
+        Some(Self(hash))
+    }
+
     /// The 16 bytes, to be hashed again as a part of something larger.
     pub fn as_bytes(&self) -> &[u8] {
         &self.0
@@ -58,6 +71,15 @@ impl fmt::Debug for Hash {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_hash_is_read_back_from_its_text_and_from_no_other() {
+        let hash = Hash::of([&b"ab"[..]]);
+        assert_eq!(Hash::parse(&hash.to_string()), Some(hash));
+        for wrong in ["", "ab", &"+1".repeat(16), &"é".repeat(16), &"0".repeat(33)] {
+            assert_eq!(Hash::parse(wrong), None, "{wrong}");
+        }
+    }
 
     #[test]
     fn the_same_bytes_cut_elsewhere_hash_differently() {

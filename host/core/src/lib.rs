@@ -10,6 +10,7 @@ pub mod claim;
 pub mod config;
 pub mod covers;
 pub mod decorate;
+pub mod deletions;
 pub mod description;
 pub mod election;
 pub mod env;

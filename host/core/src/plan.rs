@@ -18,14 +18,14 @@ use crate::{
     description::Update,
     fixed::{FixedPoints, child_intent},
     hash::Hash,
-    id::{Lineage, Place},
+    id::{Lineage, Place, Uid},
     inherit::Inherit,
     intent::Intent,
     kind::Kind,
     marks,
     object::{Meta, Object},
     ownership::{Additions, Owner, Whose, is_free},
-    rollout::{Progress, Rolling, Rollout},
+    rollout::{self, Progress, Rolling, Rollout},
     schema::Schema,
     write::{Action, Seen, Write},
 };
@@ -110,6 +110,17 @@ impl Plan {
     /// Nothing to write and nothing in the way.
     pub fn is_settled(&self) -> bool {
         self.writes.is_empty() && self.conflicts.is_empty() && self.waiting.is_empty()
+    }
+
+    /// The children that are deleted and that nothing takes the place of; but for
+    /// revisions, which the host keeps for itself.
+    pub fn lost(&self) -> Vec<&Uid> {
+        let made_anew = self.waiting.iter().map(|waiting| &waiting.place).collect::<HashSet<_>>();
+        let lost = self.writes.iter().filter_map(|write| match &write.action {
+            Action::Delete { seen } if !made_anew.contains(&write.place) => Some((&write.place.kind, &seen.uid)),
+            _ => None,
+        });
+        lost.filter(|(kind, _)| **kind != rollout::kind_of_revisions()).map(|(_, uid)| uid).collect()
     }
 }
 

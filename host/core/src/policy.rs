@@ -13,6 +13,7 @@ use toml::{Table, Value};
 
 use crate::{
     config::ConfigFrom,
+    deletions::Allowance,
     description::{ChildKind, Update, is_kind},
     grants::EVERYWHERE,
     hash::Hash,
@@ -44,6 +45,8 @@ pub struct Policy {
     pub limits: Limits,
     /// How much and how often it is to work.
     pub work: Work,
+    /// How many children it may delete in a minute.
+    pub deletions: Allowance,
     /// Kinds that the plugin may read besides those that anyone may.
     pub reads: BTreeSet<GroupKind>,
     /// Kinds that the plugin may write besides those that anyone may.
@@ -112,6 +115,7 @@ const KEYS: &[&str] = &[
     "instance_key",
     "limits",
     "work",
+    "deletions",
     "grants",
     "adopt",
     "inherit",
@@ -131,6 +135,7 @@ impl Default for Policy {
             instance_key: None,
             limits: Limits::DEFAULT,
             work: Work::default(),
+            deletions: Allowance::default(),
             reads: BTreeSet::new(),
             writes: BTreeSet::new(),
             elsewhere: BTreeSet::new(),
@@ -162,6 +167,9 @@ impl Policy {
         }
         if let Some(work) = table.get("work") {
             policy.work = Work::read(sub_table("work", work)?)?;
+        }
+        if let Some(deletions) = table.get("deletions") {
+            policy.deletions = Allowance::read(sub_table("deletions", deletions)?)?;
         }
         if let Some(grants) = table.get("grants") {
             let grants = sub_table("grants", grants)?;
@@ -211,6 +219,11 @@ impl Policy {
         let policy = Self { module: None, ..self.clone() };
         let policy = format!("{policy:?}");
         Hash::of([content.as_bytes(), policy.as_bytes()])
+    }
+
+    /// The same without the word that confirms a generation, which names it so.
+    pub fn unconfirmed(&self) -> Self {
+        Self { deletions: Allowance { confirmed: None, ..self.deletions.clone() }, ..self.clone() }
     }
 }
 

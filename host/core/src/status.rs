@@ -55,6 +55,8 @@ pub mod reason {
     pub const PLUGIN_FAILED: &str = "PluginFailed";
     /// The plugin answered what may not be written.
     pub const ANSWER_REFUSED: &str = "AnswerRefused";
+    /// More children would be deleted than may be unasked.
+    pub const DELETIONS_HELD: &str = "DeletionsHeld";
     /// The server refused a write.
     pub const WRITE_FAILED: &str = "WriteFailed";
     /// Of readiness: all that the answer asks for is written, and ready.

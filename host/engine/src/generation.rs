@@ -1,7 +1,10 @@
 //! A generation: one content, config and policy of a slot, loaded, and what it
 //! needs of the cluster.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{
+    collections::BTreeSet,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
 
 use trimtab_cluster::{
     discovery::{Discovery, Kinds},
@@ -9,6 +12,7 @@ use trimtab_cluster::{
     store::Store,
 };
 use trimtab_core::{
+    deletions::Deletions,
     description::{Description, ObjectKind, ReadKind, Role, Update},
     grants::Grants,
     hash::Hash,
@@ -46,6 +50,8 @@ pub struct Loaded {
     pub config: Arc<str>,
     /// What it may read and write.
     pub grants: Grants,
+    /// How many children it has deleted of late, and whether it is held for that.
+    pub deletions: Mutex<Deletions>,
     /// What its slot has looked up without having declared it.
     pub first_uses: Arc<FirstUses>,
 }
@@ -110,13 +116,17 @@ impl Loaded {
         let file = source.module.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let plugin = wasm.load(&file, bytes).await.map_err(|error| error.to_string())?;
         let plugin = plugin.with_http(&policy.http).map_err(|error| format!("{slot}.toml: grants.http: {error}"))?;
-        let mut identity = policy.generation(source.content);
+        let mut outside_identity = None;
         let mut config: Arc<str> = policy.config.as_str().into();
         if let Some((from, object)) = policy.config_from.as_ref().zip(outside) {
             let merged = from.merge(&policy.config, object);
             config = merged.map_err(|error| format!("{}: {error}", object.meta.place))?.into();
-            identity = Hash::of([identity.as_bytes(), from.identity(&config, object).as_bytes()]);
+            outside_identity = Some(from.identity(&config, object));
         }
+        let identity = |policy: &Policy| {
+            let own = policy.generation(source.content);
+            outside_identity.map_or(own, |outside| Hash::of([own.as_bytes(), outside.as_bytes()]))
+        };
         let described = plugin.describe(config.clone(), &policy.limits).await.outcome;
         // What it says may quote its config.
         let told = |why: String| match policy.config_from.as_ref().filter(|from| from.secret) {
@@ -139,7 +149,8 @@ impl Loaded {
         }
         Ok(Self {
             lineage: slot.stem.lineage(),
-            identity,
+            identity: identity(&policy),
+            deletions: Mutex::new(Deletions::new(policy.deletions.clone(), identity(&policy.unconfirmed()))),
             slot,
             plugin,
             description,
@@ -182,6 +193,18 @@ impl Generation {
         let collected = store.collected().into_iter().filter(|child| self.makes(child));
         let owners = collected.filter_map(|child| owner_key(&child.meta)).collect::<BTreeSet<_>>();
         objects.chain(owners)
+    }
+
+    /// What it has deleted of late.
+    pub fn deletions(&self) -> MutexGuard<'_, Deletions> {
+        self.loaded.deletions.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// How many children of its lineage and instance there are.
+    pub fn children(&self, store: &Store) -> usize {
+        let declared = &self.needs.watches;
+        let children = declared.iter().flat_map(|spec| store.list(spec));
+        children.filter(|child| self.makes(child)).count()
     }
 
     /// Whether it is one of its lineage and instance to which a child belongs.

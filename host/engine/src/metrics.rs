@@ -122,7 +122,7 @@ impl Metrics {
             reconciles: by(
                 r,
                 "controller_runtime_reconcile",
-                "Runs by result: success, requeue_after, error, waiting, terminal",
+                "Runs by result: success, requeue_after, error, waiting, terminal, held",
             ),
             errors: count(r, "controller_runtime_reconcile_errors", "Runs that ended in an error"),
             terminal_errors: count(

@@ -10,6 +10,7 @@ use trimtab_core::{
     answer::{self, Answer, StatusIntent},
     api_error::Class,
     decorate,
+    deletions::Held,
     description::Role,
     finalizer,
     id::{Key, Lineage, Place},
@@ -168,6 +169,9 @@ impl Run<'_> {
         }
         let unseen = mem::take(&mut self.memory.unseen);
         let plan = self.plan(&answer, &unseen, rollout.as_ref());
+        if let Err(held) = self.may_delete(&plan) {
+            return Err(self.unanswered(held.into()).await);
+        }
         let mut troubles = Vec::new();
         for write in &plan.writes {
             if let Err(trouble) = self.write(write).await {
@@ -217,6 +221,26 @@ impl Run<'_> {
         } else {
             Ok(Ended::Wrote { requeue_after })
         }
+    }
+
+    /// Whether what the plan deletes may go, or the generation is held. What goes with
+    /// its object, or because a policy says so, goes by a person's wish.
+    fn may_delete(&self, plan: &Plan) -> Result<(), Held> {
+        let Job { generation, object, leaving, .. } = self.job;
+        let by_wish = object.meta.deleting || (*leaving && generation.loaded.policy.retire.is_some());
+        if by_wish || self.shop.settings.dry_run {
+            return Ok(());
+        }
+        let mut deletions = generation.deletions();
+        let was_held = deletions.held().is_some();
+        let asked = deletions.ask(self.shop.env.elapsed(), &plan.lost(), || generation.children(&self.shop.store));
+        if let Err(held) = &asked
+            && !was_held
+        {
+            tracing::error!(slot = %generation.loaded.slot, "{held}");
+            self.shop.published.changed.notify_one();
+        }
+        asked
     }
 
     /// Writes the labels and annotations that differ, in one write; whether there

@@ -220,7 +220,10 @@ impl Slot {
         let refuses = refused.is_some();
         let (state, reason) = match (&self.serving, blocked, pending) {
             (Some(_), Some(why), _) => (SlotState::Pending, Some(why)),
-            (Some(_), None, pending) => (SlotState::Serving, refused.or(pending)),
+            (Some(serving), None, pending) => {
+                let held = || serving.deletions().held().map(ToString::to_string);
+                (SlotState::Serving, refused.or(pending).or_else(held))
+            }
             (None, _, Some(why)) => (SlotState::Pending, Some(why)),
             (None, _, None) => (SlotState::Refused, refused),
         };

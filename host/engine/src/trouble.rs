@@ -7,6 +7,7 @@ use trimtab_cluster::gate::WriteError;
 use trimtab_core::{
     answer::AnswerError,
     api_error::Class,
+    deletions::Held,
     id::Place,
     plan::Conflict,
     status::{NoStatus, Verdict, reason},
@@ -22,6 +23,9 @@ pub enum Trouble {
     /// Its answer may not be acted on.
     #[error("the answer is refused: {0}")]
     Answer(AnswerError),
+    /// It deletes more than may be deleted unasked.
+    #[error("{0}")]
+    Held(#[from] Held),
     /// A place is taken.
     #[error("{} is not ours: {}", .0.place, .0.whose)]
     Conflict(Conflict),
@@ -64,7 +68,8 @@ impl Trouble {
                 class if class.is_terminal() => Again::OnChange,
                 _ => Again::Backoff(Duration::ZERO),
             },
-            Self::Status(_) => Again::OnChange,
+            // A confirmation makes another generation, which looks at all objects.
+            Self::Held(_) | Self::Status(_) => Again::OnChange,
             Self::Call(_) | Self::Answer(_) | Self::Conflict(_) => Again::Backoff(Duration::ZERO),
         }
     }
@@ -73,6 +78,7 @@ impl Trouble {
     pub fn word(&self) -> &'static str {
         match self.again() {
             _ if self.is_waiting() || self.is_quiet() => "waiting",
+            _ if matches!(self, Self::Held(_)) => "held",
             Again::OnChange => "terminal",
             Again::Backoff(_) | Again::After(_) => "error",
         }
@@ -110,6 +116,7 @@ impl Trouble {
             _ if self.is_waiting() => reason::WAITING,
             Self::Call(_) => reason::PLUGIN_FAILED,
             Self::Answer(_) => reason::ANSWER_REFUSED,
+            Self::Held(_) => reason::DELETIONS_HELD,
             Self::Conflict(_) => reason::CONFLICT,
             Self::Write { error, .. } if matches!(**error, WriteError::Conflict { .. }) => reason::CONFLICT,
             Self::Write { .. } | Self::Status(_) => reason::WRITE_FAILED,

@@ -43,6 +43,10 @@ fn every_key_is_read() {
         ignore_status_changes = true
         backoff_first_ms = 100
         backoff_longest_seconds = 60
+        [deletions]
+        least = 5
+        percent = 50
+        confirmed = "0123456789abcdef0123456789abcdef"
         [grants]
         reads = ["Secret"]
         writes = ["Role.rbac.authorization.k8s.io", "Secret"]
@@ -85,6 +89,8 @@ fn every_key_is_read() {
         backoff: Curve { first: Duration::from_millis(100), longest: Duration::from_secs(60) },
     };
     assert_eq!(policy.work, work);
+    let confirmed = Hash::parse("0123456789abcdef0123456789abcdef");
+    assert_eq!(policy.deletions, Allowance { least: 5, percent: 50, confirmed });
     assert_eq!(policy.reads, [GroupKind::new("v1", "Secret")].into());
     let role = GroupKind::new("rbac.authorization.k8s.io/v1", "Role");
     assert_eq!(policy.writes, [role, GroupKind::new("v1", "Secret")].into());
@@ -113,7 +119,7 @@ fn each_error_names_the_key_what_was_found_and_what_is_accepted() {
     for (text, message) in [
         (
             "color = 1",
-            "color: unknown key, known are config, config_from, module, instance_key, limits, work, grants, adopt, inherit, retire, update",
+            "color: unknown key, known are config, config_from, module, instance_key, limits, work, deletions, grants, adopt, inherit, retire, update",
         ),
         ("retire = true", "retire: found true, accepted: \"orphan\" or \"clean-up\""),
         ("[inherit]\nkinds = []", "inherit.kinds: unknown key, known are children, annotations, finalizers, lineage"),
@@ -146,6 +152,12 @@ fn each_error_names_the_key_what_was_found_and_what_is_accepted() {
             "[work]\nworkers = 1",
             "work.workers: unknown key, known are concurrency, calls_per_second, resync_seconds, ignore_status_changes, backoff_first_ms, backoff_longest_seconds",
         ),
+        ("[deletions]\npercent = 101", "deletions.percent: found 101, accepted: a whole number from 0 to 100"),
+        (
+            "[deletions]\nconfirmed = true",
+            "deletions.confirmed: found true, accepted: the generation that is held, as the condition of its objects names it: 32 hexadecimal digits",
+        ),
+        ("[deletions]\nmost = 1", "deletions.most: unknown key, known are least, percent, confirmed"),
         ("[grants]\nread = []", "grants.read: unknown key, known are reads, writes, elsewhere, http"),
         (
             "[grants]\nelsewhere = [\"Shared\"]",
@@ -219,6 +231,16 @@ fn a_comment_makes_no_new_generation_and_every_setting_does() {
     ] {
         assert_ne!(base, generation(other), "{other}");
     }
+}
+
+#[test]
+fn a_generation_that_is_confirmed_is_another_one_that_names_the_first() {
+    let policy = |text: &str| Policy::parse(text).unwrap();
+    let first = policy("[deletions]\nleast = 5\n");
+    let name = first.generation(Hash::default());
+    let confirmed = policy(&format!("[deletions]\nleast = 5\nconfirmed = \"{name}\"\n"));
+    assert_ne!(confirmed.generation(Hash::default()), name);
+    assert_eq!(confirmed.unconfirmed(), first);
 }
 
 #[test]
