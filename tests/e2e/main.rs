@@ -25,6 +25,7 @@ mod release;
 mod restart;
 mod retiring;
 mod rolling;
+mod selecting;
 mod story;
 mod succession;
 mod support;

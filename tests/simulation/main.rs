@@ -21,6 +21,7 @@ mod refusals;
 mod retiring;
 mod rolling;
 mod seeds;
+mod selecting;
 mod site;
 mod stage;
 mod succession;

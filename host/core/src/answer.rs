@@ -14,7 +14,7 @@ use crate::{
     intent::hash_of,
     ownership::Owner,
     plan::ChildSpec,
-    selector::{is_label_name, is_label_value},
+    selector::{Selector, is_label_name, is_label_value},
 };
 
 /// Longest reason of an Event that the server takes.
@@ -71,6 +71,9 @@ pub struct Terms<'a> {
     pub grants: &'a Grants,
     /// The namespaces that the host serves; none: all.
     pub namespaces: &'a [String],
+    /// What each child's labels must match, where the object says which children are
+    /// its.
+    pub selector: Option<&'a Selector>,
     /// The most children that an answer may name.
     pub children_max: usize,
 }
@@ -179,6 +182,8 @@ pub enum AnswerError {
     NamespaceOfClusterScoped { child: String },
     #[error("{child} sets {field}: that is the host's, leave it out")]
     HostSets { child: String, field: String },
+    #[error("{child} does not match {selector}, by which its object selects its children: give it labels that do")]
+    Unselected { child: String, selector: String },
     #[error("the answer sets labels or annotations of its object: only decorators do, answer with none")]
     NotADecorator,
     #[error("the answer sets the {part} {key:?} twice")]
@@ -298,6 +303,10 @@ fn child(number: &str, text: &str, terms: &Terms<'_>) -> Result<Desired, AnswerE
 
     metadata.retain(|field, value| !SERVER_SET.contains(&field.as_str()) && !value.is_null());
     refuse_what_the_host_sets(&place.to_string(), &mut metadata, terms.owner)?;
+    let label = |name: &str| metadata.get("labels").and_then(|labels| labels.get(name)?.as_str());
+    if let Some(selector) = terms.selector.filter(|selector| !selector.matches(label)) {
+        return Err(AnswerError::Unselected { child: place.to_string(), selector: selector.to_string() });
+    }
     if spec.kind.namespaced {
         metadata.insert("namespace".into(), (*place.namespace).into());
     }

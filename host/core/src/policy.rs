@@ -12,6 +12,7 @@ use serde_json::{Map, Number, Value as Json};
 use toml::{Table, Value};
 
 use crate::{
+    adoption::SelectorField,
     config::ConfigFrom,
     deletions::Allowance,
     description::{ChildKind, Update, is_kind},
@@ -57,6 +58,9 @@ pub struct Policy {
     pub http: BTreeSet<Origin>,
     /// Kinds of children that are taken over where they exist and belong to nobody.
     pub adopt: BTreeSet<GroupKind>,
+    /// Where an object says by labels which children are its, if not the host's own
+    /// marks say so: what is selected and belongs to nobody is taken over.
+    pub children_selector: Option<SelectorField>,
     /// What is taken over from the controller that the plugin replaces.
     pub inherit: Inherit,
     /// It lets go of what it has, and how.
@@ -118,6 +122,7 @@ const KEYS: &[&str] = &[
     "deletions",
     "grants",
     "adopt",
+    "children_selector",
     "inherit",
     "retire",
     "update",
@@ -141,6 +146,7 @@ impl Default for Policy {
             elsewhere: BTreeSet::new(),
             http: BTreeSet::new(),
             adopt: BTreeSet::new(),
+            children_selector: None,
             inherit: Inherit::default(),
             retire: None,
             updates: BTreeMap::new(),
@@ -180,6 +186,10 @@ impl Policy {
             policy.http = list("grants.http", grants.get("http"), Origin::parse, "origins", ORIGIN)?;
         }
         policy.adopt = kinds("adopt", table.get("adopt"))?;
+        policy.children_selector = table.get("children_selector").map(selector_field).transpose()?;
+        if let (Some(_), Some(adopt)) = (&policy.children_selector, table.get("adopt")) {
+            return wrong("adopt", adopt, "nothing beside children_selector, by which alone children are taken over");
+        }
         if let Some(inherit) = table.get("inherit") {
             let inherit = sub_table("inherit", inherit)?;
             known_only("inherit", inherit, &["children", "annotations", "finalizers", "lineage"])?;
@@ -285,6 +295,11 @@ fn instance_key(value: &Value) -> Result<InstanceKey, PolicyError> {
     let accepted = "the name of a label, or \"annotation:NAME\"";
     let key = value.as_str().and_then(|text| InstanceKey::parse(text).ok());
     key.map_or_else(|| wrong("instance_key", value, accepted), Ok)
+}
+
+fn selector_field(value: &Value) -> Result<SelectorField, PolicyError> {
+    let field = value.as_str().and_then(SelectorField::parse);
+    field.map_or_else(|| wrong("children_selector", value, "the path of a field, such as \"spec.selector\""), Ok)
 }
 
 fn lineage(value: &Value) -> Result<Lineage, PolicyError> {

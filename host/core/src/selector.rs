@@ -1,4 +1,7 @@
-//! Label selectors as `kubectl -l` takes them: equality, sets and existence.
+//! Label selectors as `kubectl -l` takes them: equality, sets and existence; and as
+//! objects say them (`said`).
+
+mod said;
 
 use std::{collections::BTreeSet, fmt};
 

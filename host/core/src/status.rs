@@ -55,6 +55,8 @@ pub mod reason {
     pub const PLUGIN_FAILED: &str = "PluginFailed";
     /// The plugin answered what may not be written.
     pub const ANSWER_REFUSED: &str = "AnswerRefused";
+    /// The object does not say which children are its.
+    pub const SELECTOR_REFUSED: &str = "SelectorRefused";
     /// More children would be deleted than may be unasked.
     pub const DELETIONS_HELD: &str = "DeletionsHeld";
     /// The server refused a write.

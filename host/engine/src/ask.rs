@@ -59,12 +59,14 @@ impl Run<'_> {
             finalized: response.finalized,
             extra: response.extra.as_deref(),
         };
+        let selector = self.selector()?;
         let terms = Terms {
             role: self.role(),
             owner: &self.owner(),
             kinds: self.job.generation.needs.declared(),
             grants: &self.job.generation.loaded.grants,
             namespaces: &self.shop.settings.namespaces,
+            selector: selector.as_ref(),
             children_max: self.job.generation.loaded.policy.limits.children as usize,
         };
         let answer = answer::check(given, &terms).map_err(Trouble::Answer)?;

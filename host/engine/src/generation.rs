@@ -147,6 +147,14 @@ impl Loaded {
             let adopted = kinds.iter().try_for_each(|kind| grants.may_adopt(kind));
             adopted.map_err(|denied| format!("{slot}.toml: {key}: {denied}"))?;
         }
+        if policy.children_selector.is_some() {
+            if description.role == Role::Decorator {
+                return Err(format!("{slot}.toml: children_selector: only a composite owns what its object selects"));
+            }
+            let written = description.children.iter().filter(|child| grants.may_write(&child.kind).is_ok());
+            let adopted = written.map(|child| &child.kind).try_for_each(|kind| grants.may_adopt(kind));
+            adopted.map_err(|denied| format!("{slot}.toml: children_selector: {denied}"))?;
+        }
         Ok(Self {
             lineage: slot.stem.lineage(),
             identity: identity(&policy),
@@ -240,8 +248,10 @@ impl Needs {
             let kind = finder.kind(&child.kind, &child.version)?;
             let inherit = loaded.policy.inherit.children.contains(&child.kind);
             if loaded.grants.may_write(&child.kind).is_ok() {
-                // What is inherited carries no mark that the server could select it by.
-                let labels = (!inherit).then_some(marks::PLUGIN_LABEL);
+                // What is inherited, or may be adopted, carries no mark that the server
+                // could select it by.
+                let unmarked = inherit || loaded.policy.children_selector.is_some();
+                let labels = (!unmarked).then_some(marks::PLUGIN_LABEL);
                 watches.extend(finder.watches(&kind, &child.version, labels, None)?);
             }
             children.push(ChildSpec {

@@ -3,6 +3,7 @@
 //! `wasm` calls and `cluster` watches and writes.
 #![forbid(unsafe_code)]
 
+mod adopting;
 mod ask;
 mod collect;
 mod configs;

@@ -88,8 +88,8 @@ impl Lookup for StoreLookup {
     }
 }
 
-/// What a look-up would find now.
-fn find(store: &Store, asked: &LookUp) -> Vec<Arc<Object>> {
+/// What a look-up would find now, as far as watches show it.
+pub fn find(store: &Store, asked: &LookUp) -> Vec<Arc<Object>> {
     let (kind, version) = of(asked);
     let namespace = asked.namespace.as_deref();
     match &asked.wanted {

@@ -7,7 +7,10 @@ use trimtab_cluster::{
     gate::{Permit, Ticket},
     store::Store,
 };
-use trimtab_core::write::{Action, Write};
+use trimtab_core::{
+    policy::Policy,
+    write::{Action, Write},
+};
 
 use crate::published::Published;
 
@@ -51,7 +54,9 @@ impl Permit for RouteAndGrants {
                 placed.map_err(|denied| denied.to_string())
             }
             Action::Delete { .. } => grants.may_write(&write.place.kind).map_err(|denied| denied.to_string()),
-            Action::Metadata { .. } if write.place != *place && generation.loaded.policy.retire.is_some() => {
+            Action::Metadata { .. }
+                if write.place != *place && gives_or_takes(&generation.loaded.policy, now.selected) =>
+            {
                 grants.may_write(&write.place.kind).map_err(|denied| denied.to_string())
             }
             Action::Status { .. } | Action::ClearStatus { .. } | Action::Metadata { .. } => match write.place == *place
@@ -61,6 +66,13 @@ impl Permit for RouteAndGrants {
             },
         }
     }
+}
+
+/// Whether a policy lets the metadata of a child be written for an object that is, or is
+/// not, selected: it is given back by who is retired, and by its object's own selector
+/// it is also taken.
+fn gives_or_takes(policy: &Policy, selected: bool) -> bool {
+    policy.retire.is_some() || (selected && policy.children_selector.is_some())
 }
 
 /// Whether a child is deleted that only the host collects. Where its owner is gone,

@@ -73,6 +73,11 @@ impl Run<'_> {
                 Err(trouble) => return Err(self.unanswered(trouble).await),
             }
         }
+        match self.claim().await {
+            Ok(true) => return Ok(Ended::Wrote { requeue_after: None }),
+            Ok(false) => {}
+            Err(trouble) => return Err(self.unanswered(trouble).await),
+        }
         match self.answer().await {
             Ok(mut answer) => {
                 let rollout = self.roll(&mut answer).await;

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use trimtab_cluster::gate::WriteError;
 use trimtab_core::{
+    adoption::NoSelector,
     answer::AnswerError,
     api_error::Class,
     deletions::Held,
@@ -23,6 +24,9 @@ pub enum Trouble {
     /// Its answer may not be acted on.
     #[error("the answer is refused: {0}")]
     Answer(AnswerError),
+    /// The object does not say which children are its.
+    #[error("{0}")]
+    Selector(NoSelector),
     /// It deletes more than may be deleted unasked.
     #[error("{0}")]
     Held(#[from] Held),
@@ -69,7 +73,7 @@ impl Trouble {
                 _ => Again::Backoff(Duration::ZERO),
             },
             // A confirmation makes another generation, which looks at all objects.
-            Self::Held(_) | Self::Status(_) => Again::OnChange,
+            Self::Held(_) | Self::Selector(_) | Self::Status(_) => Again::OnChange,
             Self::Call(_) | Self::Answer(_) | Self::Conflict(_) => Again::Backoff(Duration::ZERO),
         }
     }
@@ -116,6 +120,7 @@ impl Trouble {
             _ if self.is_waiting() => reason::WAITING,
             Self::Call(_) => reason::PLUGIN_FAILED,
             Self::Answer(_) => reason::ANSWER_REFUSED,
+            Self::Selector(_) => reason::SELECTOR_REFUSED,
             Self::Held(_) => reason::DELETIONS_HELD,
             Self::Conflict(_) => reason::CONFLICT,
             Self::Write { error, .. } if matches!(**error, WriteError::Conflict { .. }) => reason::CONFLICT,

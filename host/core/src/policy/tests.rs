@@ -119,7 +119,15 @@ fn each_error_names_the_key_what_was_found_and_what_is_accepted() {
     for (text, message) in [
         (
             "color = 1",
-            "color: unknown key, known are config, config_from, module, instance_key, limits, work, deletions, grants, adopt, inherit, retire, update",
+            "color: unknown key, known are config, config_from, module, instance_key, limits, work, deletions, grants, adopt, children_selector, inherit, retire, update",
+        ),
+        (
+            "children_selector = \"spec..selector\"",
+            "children_selector: found \"spec..selector\", accepted: the path of a field, such as \"spec.selector\"",
+        ),
+        (
+            "adopt = [\"Service\"]\nchildren_selector = \"spec.selector\"",
+            "adopt: found a list, accepted: nothing beside children_selector, by which alone children are taken over",
         ),
         ("retire = true", "retire: found true, accepted: \"orphan\" or \"clean-up\""),
         ("[inherit]\nkinds = []", "inherit.kinds: unknown key, known are children, annotations, finalizers, lineage"),
@@ -226,6 +234,7 @@ fn a_comment_makes_no_new_generation_and_every_setting_does() {
         "[config]\na = 1\n[grants]\nelsewhere = [\"*\"]\n",
         "[config]\na = 1\n[update]\nService = \"recreate\"\n",
         "adopt = [\"Service\"]\n[config]\na = 1\n",
+        "children_selector = \"spec.selector\"\n[config]\na = 1\n",
         "[config]\na = 1\n[inherit]\nchildren = [\"Service\"]\n",
         "[config]\na = 1\n[inherit]\nannotations = \"a=b\"\n",
     ] {

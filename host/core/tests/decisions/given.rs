@@ -18,6 +18,7 @@ use trimtab_core::{
     policy::Policy,
     rollout::Rolling,
     schema::Schema,
+    selector::Selector,
 };
 
 /// All that an [`Owner`] borrows, and the terms of the plugin.
@@ -34,6 +35,8 @@ pub struct World {
     pub inherit: Inherit,
     /// The served ones; none: all.
     pub namespaces: Vec<String>,
+    /// What each child must match.
+    pub selector: Option<Selector>,
     description: Description,
 }
 
@@ -89,6 +92,7 @@ impl World {
             grants: Grants::new(&description, &Policy::default()),
             inherit: Inherit::default(),
             namespaces: vec![],
+            selector: None,
             description,
         }
     }
@@ -139,7 +143,18 @@ impl World {
 
     pub fn check_as(&self, role: Role, given: Given<'_, String>) -> Result<Answer, AnswerError> {
         let (kinds, grants, namespaces) = (&self.kinds, &self.grants, &self.namespaces);
-        answer::check(given, &Terms { role, owner: &self.owner(), kinds, grants, namespaces, children_max: 5 })
+        answer::check(
+            given,
+            &Terms {
+                role,
+                owner: &self.owner(),
+                kinds,
+                grants,
+                namespaces,
+                selector: self.selector.as_ref(),
+                children_max: 5,
+            },
+        )
     }
 }
 

@@ -40,6 +40,8 @@ pub struct Shape {
     children: &'static str,
     updates: &'static [(&'static str, &'static str)],
     finalizer: &'static str,
+    /// Whether it gives its objects selectors of their children where it is told to.
+    generates_selectors: bool,
     /// Whether it marks what it makes with [`DECORATOR_MARK`].
     marks: bool,
 }
@@ -63,6 +65,7 @@ impl Shape {
         children: "childResources",
         updates: UPDATES,
         finalizer: "metacontroller.io/compositecontroller-",
+        generates_selectors: true,
         marks: false,
     };
     pub const DECORATOR: Self = Self {
@@ -73,6 +76,7 @@ impl Shape {
         // It rolls nothing.
         updates: UPDATES.split_at(4).0,
         finalizer: "metacontroller.io/decoratorcontroller-",
+        generates_selectors: false,
         marks: true,
     };
 
@@ -240,6 +244,11 @@ fn unsaid_statuses(controller: &Value) -> Vec<Lost> {
     lost
 }
 
+/// Whether a parent's own selector says which children are its.
+fn selects_children(shape: &Shape, controller: &Value) -> bool {
+    shape.generates_selectors && controller["spec"]["generateSelector"] != true
+}
+
 /// Whether changes of the status of all kinds of objects, or of some alone, are to be
 /// ignored; none: of no kind.
 fn ignored_statuses(shape: &Shape, controller: &Value) -> Option<bool> {
@@ -279,6 +288,9 @@ fn policy(shape: &Shape, controller: &Value, found: &Found, hooks: &Hooks, descr
         "grants": grants,
         "inherit": inherit,
     });
+    if selects_children(shape, controller) {
+        policy["children_selector"] = "spec.selector".into();
+    }
     if ignored_statuses(shape, controller) == Some(true) {
         policy["work"] = json!({ "ignore_status_changes": true });
     }

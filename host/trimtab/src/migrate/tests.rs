@@ -156,6 +156,17 @@ fn a_decorator_becomes_a_policy_that_inherits_what_its_own_annotation_names() {
 }
 
 #[test]
+fn parents_that_select_their_children_themselves_go_on_doing_so() {
+    let selects = |text: &str| {
+        let policy = Policy::parse(&migrated(&[text, DEFINITION]).unwrap()).unwrap();
+        policy.children_selector.is_some()
+    };
+    assert!(!selects(CONTROLLER) && !selects(DECORATOR));
+    assert!(selects(&CONTROLLER.replace("generateSelector: true", "generateSelector: false")));
+    assert!(selects(&CONTROLLER.replace("  generateSelector: true\n", "")));
+}
+
+#[test]
 fn a_set_may_come_from_a_cluster_as_it_is() {
     let live = "\n  resourceVersion: '7'\n  generation: 1\n  managedFields: [{ manager: kubectl }]\n";
     let live =
