@@ -25,7 +25,7 @@ struct Rule {
     #[serde(default)]
     label_selector: Option<LabelSelector>,
     #[serde(default)]
-    namespace_selector: Option<Value>,
+    namespace_selector: Option<LabelSelector>,
     #[serde(default)]
     namespace: Option<String>,
     #[serde(default)]
@@ -74,11 +74,6 @@ pub fn find(
 
 fn found(config: &Config, rule: &Rule, kind: &str, parent: &Value, cache: &dyn Cache) -> Result<Vec<String>, Failure> {
     let Resource { api_version, resource } = &rule.of;
-    if rule.namespace_selector.is_some() {
-        return Err(
-            format!("the customize hook selects the namespaces of {resource}: name one, or none for all").into()
-        );
-    }
     let own = parent["metadata"]["namespace"].as_str();
     let asked = rule.namespace.as_deref().filter(|namespace| !namespace.is_empty());
     if let (Some(own), Some(asked)) = (own, asked)
@@ -97,6 +92,38 @@ fn found(config: &Config, rule: &Rule, kind: &str, parent: &Value, cache: &dyn C
     }
     let is_namespaced = config.is_namespaced(api_version, resource);
     let namespace = own.or(asked).filter(|_| is_namespaced);
+    let Some(selector) = &rule.namespace_selector else {
+        return found_in(rule, kind, is_namespaced, namespace, cache);
+    };
+    if asked.is_some() || !is_namespaced {
+        let why = if is_namespaced { "names one, too: it is one of them" } else { "they lie in none" };
+        return Err(format!("the customize hook selects the namespaces of {resource}, and {why}").into());
+    }
+    let mut objects = Vec::new();
+    for name in namespaces(config, selector, cache)? {
+        // A parent in a namespace relates to that one alone, if it is selected.
+        if own.is_none_or(|own| own == name) {
+            objects.extend(found_in(rule, kind, true, Some(&name), cache)?);
+        }
+    }
+    Ok(objects)
+}
+
+/// The names of the namespaces that a selector matches.
+fn namespaces(config: &Config, selector: &LabelSelector, cache: &dyn Cache) -> Result<Vec<String>, Failure> {
+    config.may_relate(&Resource { api_version: "v1".into(), resource: "namespaces".into() })?;
+    let selected = cache.select("v1", "Namespace", None, &selector.text()?)?;
+    Ok(selected.iter().filter_map(|namespace| name_of(namespace)).collect())
+}
+
+fn found_in(
+    rule: &Rule,
+    kind: &str,
+    is_namespaced: bool,
+    namespace: Option<&str>,
+    cache: &dyn Cache,
+) -> Result<Vec<String>, Failure> {
+    let api_version = &rule.of.api_version;
     if rule.names.is_empty() {
         let labels = rule.label_selector.as_ref().map(LabelSelector::text).transpose()?.unwrap_or_default();
         return Ok(cache.select(api_version, kind, namespace, &labels)?);

@@ -14,9 +14,10 @@ use serde_json::{Value, json};
 
 fn config(spec: Value) -> Value {
     json!({
-        "kinds": { "sites.example.dev": "Site", "pods": "Pod", "secrets": "Secret", "nodes": "Node" },
-        "cluster_scoped": ["nodes"],
-        "related": ["v1/secrets", "v1/nodes"],
+        "kinds": { "sites.example.dev": "Site", "pods": "Pod", "secrets": "Secret", "nodes": "Node",
+            "namespaces": "Namespace" },
+        "cluster_scoped": ["nodes", "namespaces"],
+        "related": ["v1/secrets", "v1/nodes", "v1/namespaces"],
         "controller": { "kind": "CompositeController", "metadata": { "name": "site" }, "spec": spec },
     })
 }
@@ -60,6 +61,9 @@ impl Cache for Asked {
         self.0.borrow_mut().push(format!("select {kind} {namespace:?} {labels}"));
         let named = |(namespace, name)| json!({ "metadata": { "namespace": namespace, "name": name } }).to_string();
         let everywhere = [("one", "tls"), ("two", "tls"), ("two", "other")];
+        if kind == "Namespace" {
+            return Ok(["n", "two"].map(|name| named(("", name))).into());
+        }
         Ok(if labels.is_empty() { everywhere.map(named).into() } else { Vec::new() })
     }
 }
@@ -107,7 +111,8 @@ fn the_description_follows_from_the_controller() {
         "role": "composite",
         "objects": [{ "apiVersion": "example.dev/v1", "kind": "Site", "labelSelector": "tier=web,zone in (a,b),!old" }],
         "children": [{ "apiVersion": "v1", "kind": "Pod", "update": "rolling-recreate", "ready": conditions }],
-        "reads": [{ "apiVersion": "v1", "kind": "Secret" }, { "apiVersion": "v1", "kind": "Node" }],
+        "reads": [{ "apiVersion": "v1", "kind": "Secret" }, { "apiVersion": "v1", "kind": "Node" },
+            { "apiVersion": "v1", "kind": "Namespace" }],
         "fieldPaths": ["spec.template"],
         "finalizes": true,
         "resyncSeconds": 30,
@@ -266,6 +271,32 @@ fn customize_looks_up_by_name_or_label_in_the_parents_namespace() {
     assert!(answer.unwrap_err().message.contains("add \"v1/pods\" to config.related"));
     let (answer, _, _) = asks(json!({ "apiVersion": "v1", "resource": "secrets", "namespace": "other" }));
     assert!(answer.unwrap_err().message.contains("a parent in n relates to that namespace only"));
+}
+
+#[test]
+fn customize_looks_into_the_namespaces_that_a_selector_matches() {
+    let mut spec = spec();
+    spec["hooks"]["customize"] = json!({ "webhook": { "url": "http://hook/customize" } });
+    let asks = |parent: &str, more: Value| {
+        let mut rule = json!({ "apiVersion": "v1", "resource": "secrets",
+            "namespaceSelector": { "matchLabels": { "team": "web" } } });
+        more.as_object().unwrap().iter().for_each(|(field, value)| rule[field] = value.clone());
+        let reply = json!({ "relatedResources": [rule] }).to_string();
+        let (answer, _, asked) = ran(&config(spec.clone()), parent, false, &[(200, &reply), (200, "{}")]);
+        (answer.map(|_| ()).map_err(|failure| failure.message), asked)
+    };
+    let namespaces = "select Namespace None team=web".to_owned();
+    let selects = |namespace: &str| format!("select Secret Some({namespace:?}) ");
+    let (_, asked) = asks(CLUSTER_PARENT, json!({}));
+    assert_eq!(asked, [namespaces.clone(), selects("n"), selects("two")]);
+    let (_, asked) = asks(PARENT, json!({}));
+    assert_eq!(asked, [namespaces.clone(), selects("n")], "a parent in a namespace relates to that one");
+    let (_, asked) = asks(CLUSTER_PARENT, json!({ "names": ["tls"] }));
+    assert_eq!(asked, [namespaces, "get Secret Some(\"n\") tls".into(), "get Secret Some(\"two\") tls".into()]);
+    let (refused, _) = asks(CLUSTER_PARENT, json!({ "namespace": "n" }));
+    assert!(refused.unwrap_err().contains("names one, too"));
+    let (refused, _) = asks(CLUSTER_PARENT, json!({ "resource": "nodes" }));
+    assert!(refused.unwrap_err().contains("they lie in none"));
 }
 
 #[test]
