@@ -95,6 +95,20 @@ impl fmt::Display for Write {
     }
 }
 
+impl Action {
+    /// What is done, in a word.
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::Create { .. } => "create",
+            Self::Apply { .. } => "apply",
+            Self::Delete { .. } => "delete",
+            Self::Status { .. } => "status",
+            Self::ClearStatus { .. } => "clear-status",
+            Self::Metadata { .. } => "metadata",
+        }
+    }
+}
+
 impl Seen {
     /// The state that `meta` was read from.
     pub fn of(meta: &Meta) -> Self {

@@ -29,7 +29,8 @@ use crate::{
     tasks::{TaskEnded, Tasks},
     triggers::Triggers,
     unserved::Unserved,
-    view::SlotView,
+    view::{PluginView, SlotView},
+    why::Why,
     workshop::Workshop,
 };
 
@@ -197,6 +198,23 @@ impl Engine {
     /// How many objects of each lineage are settled, wait, or fail.
     pub fn objects(&self) -> BTreeMap<Lineage, Counts> {
         self.workshop.memory.counts()
+    }
+
+    /// The slots, each with how many objects it serves and how they are; for that, all
+    /// objects are routed.
+    pub fn plugins(&self) -> Vec<PluginView> {
+        let mut counts = self.workshop.counts();
+        let views = self.slots();
+        let with = |slot: &SlotView| PluginView {
+            slot: slot.clone(),
+            objects: counts.remove(&slot.path()).unwrap_or_default(),
+        };
+        views.iter().map(with).collect()
+    }
+
+    /// Why an object is as it is, see [`Why`]; the error says what is wrong with the question.
+    pub fn why(&self, kind: &str, namespace: Option<&str>, name: &str) -> Result<Why, String> {
+        self.workshop.why(kind, namespace, name)
     }
 
     /// Whether all that can be started has been: the folder is read, and each

@@ -11,6 +11,7 @@ use trimtab_core::{
     hash::Hash,
     id::{InstanceId, Key},
     inherit::Inherit,
+    marks,
     object::Object,
     ownership::belongs_to,
     route::Unserved,
@@ -80,6 +81,19 @@ impl Idle {
             Self::Standby => "standby",
             Self::Unsynced(_) => "unsynced",
             Self::Behind => "behind",
+        }
+    }
+
+    /// Why, where the word does not say it all.
+    pub fn reason(&self) -> Option<String> {
+        match self {
+            Self::Unserved(why) => Some(why.to_string()),
+            Self::Unsynced(why) => Some(why.clone()),
+            Self::Standby => Some("another process leads its instance, or none does".into()),
+            Self::Paused => Some(format!("its annotation {} says so", marks::PAUSED)),
+            Self::NotSelected => Some("the plugin's selectors do not match it".into()),
+            Self::Behind => Some("the watch of its version has not caught up with another's".into()),
+            Self::Gone | Self::Deleting => None,
         }
     }
 }

@@ -34,10 +34,12 @@ mod triggers;
 mod trouble;
 mod unserved;
 mod view;
+mod why;
 mod workshop;
 
 pub use engine::{Engine, Parts};
 pub use memory::Counts;
 pub use settings::Settings;
 pub use tasks::TaskEnded;
-pub use view::{SlotState, SlotView};
+pub use view::{PluginView, SlotState, SlotView};
+pub use why::{Looked, Why};

@@ -121,6 +121,15 @@ pub fn now(store: &Store, looked_up: &LookedUp) -> Vec<Look> {
     looked_up.keys().map(|asked| Look { asked: asked.to_string(), found: hash(&find(store, asked)) }).collect()
 }
 
+/// What a run looked up, for people, and how much of it there is now.
+pub fn listed(store: &Store, looked_up: &LookedUp) -> Vec<String> {
+    let listed = looked_up.iter().map(|(asked, found)| match found {
+        Some(_) => format!("{asked}: {} found", find(store, asked).len()),
+        None => format!("{asked}: no answer yet"),
+    });
+    listed.collect()
+}
+
 /// Whether a run would be told something else now. What changes before a key is
 /// among the readers wakes nobody, so whoever has put it there asks this.
 pub fn moved(store: &Store, looked_up: &LookedUp) -> bool {

@@ -3,16 +3,20 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
+    fmt,
+    ops::AddAssign,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
+use serde::Serialize;
 use trimtab_core::{
     fingerprint::Fingerprint,
     fixed::FixedPoints,
     hash::Hash,
     id::{Key, Lineage, Place},
     object::{Meta, Object},
+    write::Write,
 };
 
 use crate::{
@@ -24,7 +28,7 @@ use crate::{
 pub type Unseen = BTreeMap<Place, Arc<Object>>;
 
 /// What one look leaves for the next one.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Remembered {
     /// The fingerprint of the inputs of the last run, if its plan was empty.
     pub settled: Option<Fingerprint>,
@@ -41,10 +45,50 @@ pub struct Remembered {
     pub failed: Option<Failed>,
     /// When to look again although nothing has changed (`Env::elapsed`).
     pub due: Option<Duration>,
+    /// What was written last, for people.
+    pub wrote: Wrote,
+}
+
+/// The writes of the last run that made any.
+#[derive(Debug, Clone, Default)]
+pub struct Wrote {
+    /// When that run began (`Env::elapsed`).
+    pub run: Duration,
+    /// The first of them, in their order.
+    pub writes: Vec<Written>,
+}
+
+/// A write, as it is kept: without its body.
+#[derive(Debug, Clone)]
+pub struct Written {
+    what: &'static str,
+    place: Place,
+    result: &'static str,
+}
+
+/// Writes of a run that are kept: as many as people read.
+const WRITES_KEPT: usize = 16;
+
+impl Wrote {
+    /// A write of the run that began at `run`, and what came of it, in a word.
+    pub fn push(&mut self, run: Duration, write: &Write, result: &'static str) {
+        if self.run != run {
+            *self = Self { run, writes: Vec::new() };
+        }
+        if self.writes.len() < WRITES_KEPT {
+            self.writes.push(Written { what: write.action.word(), place: write.place.clone(), result });
+        }
+    }
+}
+
+impl fmt::Display for Written {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}: {}", self.what, self.place, self.result)
+    }
 }
 
 /// How many of a lineage's objects are in which state, as of their last looks.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct Counts {
     /// The last run found nothing to write.
     pub settled: usize,
@@ -54,6 +98,28 @@ pub struct Counts {
     pub failing: usize,
     /// Looked at, but none of these: about to be looked at again, or not served.
     pub other: usize,
+}
+
+impl Remembered {
+    fn counted(&self) -> Counts {
+        let mut one = Counts::default();
+        match &self.failed {
+            Some(failed) if failed.waiting => one.waiting = 1,
+            Some(_) => one.failing = 1,
+            None if self.settled.is_some() => one.settled = 1,
+            None => one.other = 1,
+        }
+        one
+    }
+}
+
+impl AddAssign for Counts {
+    fn add_assign(&mut self, more: Self) {
+        self.settled += more.settled;
+        self.waiting += more.waiting;
+        self.failing += more.failing;
+        self.other += more.other;
+    }
 }
 
 /// A failure that is not tried again at once: a status that reports it would
@@ -68,6 +134,8 @@ pub struct Failed {
     pub until: Option<Duration>,
     /// Nothing is wrong but that something is missing.
     pub waiting: bool,
+    /// What went wrong, for people.
+    pub why: Arc<str>,
 }
 
 impl Failed {
@@ -109,6 +177,11 @@ impl Memory {
         inner.keys.insert(key.clone(), remembered);
     }
 
+    /// What is remembered of a key, for people; nothing while a worker holds it.
+    pub fn peek(&self, key: &Key) -> Option<Remembered> {
+        self.inner().keys.get(key).cloned()
+    }
+
     /// The key's object is gone or is no longer ours.
     pub fn forget(&self, key: &Key) {
         let inner = &mut *self.inner();
@@ -121,15 +194,14 @@ impl Memory {
     pub fn counts(&self) -> BTreeMap<Lineage, Counts> {
         let mut all = BTreeMap::<Lineage, Counts>::new();
         for (key, remembered) in &self.inner().keys {
-            let counts = all.entry(key.lineage.clone()).or_default();
-            match &remembered.failed {
-                Some(failed) if failed.waiting => counts.waiting += 1,
-                Some(_) => counts.failing += 1,
-                None if remembered.settled.is_some() => counts.settled += 1,
-                None => counts.other += 1,
-            }
+            *all.entry(key.lineage.clone()).or_default() += remembered.counted();
         }
         all
+    }
+
+    /// The same key by key.
+    pub fn each(&self) -> Vec<(Key, Counts)> {
+        self.inner().keys.iter().map(|(key, remembered)| (key.clone(), remembered.counted())).collect()
     }
 
     /// The keys whose last run was ended by a look-up that could not be answered:
@@ -181,7 +253,15 @@ mod tests {
     fn a_run_that_an_unanswered_look_up_ended_is_held_back_only_until_it_may_be_answered() {
         let memory = Memory::default();
         let cause = fingerprint(Hash::default(), Hash::default(), false, [], []);
-        let failed = || Some(Failed { cause, count: 9, until: Some(Duration::from_secs(900)), waiting: true });
+        let failed = || {
+            Some(Failed {
+                cause,
+                count: 9,
+                until: Some(Duration::from_secs(900)),
+                waiting: true,
+                why: "it waits".into(),
+            })
+        };
         let of = KindRef { cluster: None, api_version: "v1".into(), kind: "Secret".into() };
         let asked = LookUp { of, namespace: Some("a".into()), wanted: Wanted::Named("x".into()) };
         let named = |name| Key { place: place(name), ..key() };
@@ -200,7 +280,7 @@ mod tests {
         let memory = Memory::default();
         let cause = fingerprint(Hash::default(), Hash::default(), false, [], []);
         let named = |name| Key { place: place(name), ..key() };
-        let failed = |waiting| Failed { cause, count: 1, until: None, waiting };
+        let failed = |waiting| Failed { cause, count: 1, until: None, waiting, why: "it does".into() };
         let settled = Some(cause);
         for (name, remembered) in [
             ("a", Remembered { settled, ..Remembered::default() }),

@@ -52,6 +52,8 @@ pub struct Run<'a> {
     pub key: &'a Key,
     pub job: &'a Job,
     pub memory: &'a mut Remembered,
+    /// When it began (`Env::elapsed`).
+    pub began: Duration,
 }
 
 impl Run<'_> {
@@ -348,7 +350,8 @@ impl Run<'_> {
             answer = self.shop.gate.write(&ticket, &cleared).await;
         }
         let answer = answer.map_err(|error| self.unseen_if_adopted(write, error));
-        self.shop.wrote(self.key, instance, write, &answer);
+        let result = self.shop.wrote(self.key, instance, write, &answer);
+        self.memory.wrote.push(self.began, write, result);
         if let Err(WriteError::Unseen(live)) = &answer {
             self.memory.unseen.insert(write.place.clone(), live.clone());
         }

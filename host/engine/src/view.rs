@@ -2,6 +2,8 @@
 
 use serde::Serialize;
 
+use crate::memory::Counts;
+
 /// The state of a slot in one word.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub enum SlotState {
@@ -11,6 +13,16 @@ pub enum SlotState {
     Pending,
     /// The file, or the one that has what it claims, must change before it can serve.
     Refused,
+}
+
+/// One slot, with the objects that it serves.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct PluginView {
+    /// The slot.
+    #[serde(flatten)]
+    pub slot: SlotView,
+    /// How many of its objects are in which state.
+    pub objects: Counts,
 }
 
 /// One slot.
@@ -49,4 +61,11 @@ pub struct SlotView {
     pub candidate: bool,
     /// Generations that still finish calls.
     pub draining: usize,
+}
+
+impl SlotView {
+    /// Its place in the folder: `site`, `canary/site@v2`.
+    pub fn path(&self) -> String {
+        if self.instance_id.is_empty() { self.stem.clone() } else { format!("{}/{}", self.instance_id, self.stem) }
+    }
 }

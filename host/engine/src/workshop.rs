@@ -93,7 +93,7 @@ impl Workshop {
 
         // What a run that does not come to its call rests on is no look-up.
         memory.looked_up = LookedUp::new();
-        let ended = Run { shop: self, key, job: &job, memory: &mut memory }.run().await;
+        let ended = Run { shop: self, key, job: &job, memory: &mut memory, began }.run().await;
         let took = self.env.elapsed().saturating_sub(began);
         memory.settled = None;
         let looked_up = memory.looked_up.clone();
@@ -173,7 +173,7 @@ impl Workshop {
             self.note(key, job, !trouble.is_waiting(), trouble.reason(), &trouble.to_string());
         }
         let (until, waiting) = (delay.map(|delay| self.env.elapsed() + delay), trouble.is_waiting());
-        memory.failed = Some(Failed { cause, count, until, waiting });
+        memory.failed = Some(Failed { cause, count, until, waiting, why: trouble.to_string().into() });
         self.memory.put(key, memory);
         delay.map_or(Done::Forget, Done::After)
     }
@@ -196,20 +196,21 @@ impl Workshop {
         }
     }
 
-    /// A write came back.
+    /// A write came back; what came of it in a word.
     pub fn wrote(
         &self,
         key: &Key,
         instance: &InstanceId,
         write: &Write,
         answer: &Result<Option<Arc<Object>>, WriteError>,
-    ) {
+    ) -> &'static str {
         let result = answer.as_ref().map_or_else(|error| error.class().word(), |_| "Written");
         self.metrics.wrote(&Who::new(instance, &key.lineage), result);
         match answer {
             Ok(_) => tracing::debug!(%key, place = %write.place, "wrote"),
             Err(error) => tracing::debug!(%key, place = %write.place, %error, "not written"),
         }
+        result
     }
 
     /// The events of an answer.

@@ -38,6 +38,10 @@ pub enum Command {
     /// Move controllers of another host here.
     #[command(subcommand)]
     Migrate(Migrate),
+    /// List the plugins of a running host: which serve, how many objects, and why not.
+    Plugins(PluginsArgs),
+    /// Say of an object which plugin of a running host serves it, how its last run went, or why none does.
+    Why(WhyArgs),
     /// Take away the finalizers of plugins that no host serves any more.
     Release(ReleaseArgs),
     /// Say whether a file is a plugin, what it says of itself and what it would be allowed.
@@ -68,9 +72,12 @@ pub struct ServeArgs {
     /// Where compiled code is kept; a local disk, readable by this user alone.
     #[arg(long, env = "TRIMTAB_CACHE", value_name = "DIR")]
     pub cache: Option<PathBuf>,
-    /// Where /healthz, /readyz, /plugins and /metrics are served; port 0 takes a free one and logs it. By default 127.0.0.1:8080, of `dev` a free port.
+    /// Where /healthz, /readyz, /metrics, /plugins and /why are served; port 0 takes a free one and logs it. By default 127.0.0.1:8080, of `dev` a free port.
     #[arg(long, env = "TRIMTAB_ADMIN_ADDRESS", value_name = "ADDRESS")]
     pub admin_address: Option<SocketAddr>,
+    /// A file with the token that /plugins and /why ask for; without it they answer on loopback alone.
+    #[arg(long, env = "TRIMTAB_ADMIN_TOKEN_FILE", value_name = "FILE")]
+    pub admin_token_file: Option<PathBuf>,
     /// How long a SIGTERM may take: work in flight is finished and the Leases are released within it.
     #[arg(long, env = "TRIMTAB_SHUTDOWN_GRACE", default_value = "25s", value_parser = duration, value_name = "DURATION")]
     pub shutdown_grace: Duration,
@@ -203,6 +210,42 @@ pub struct ReleaseArgs {
     /// The kubeconfig; without it KUBECONFIG, ~/.kube/config or the pod's own account.
     #[arg(long, value_name = "FILE")]
     pub kubeconfig: Option<PathBuf>,
+}
+
+/// Which running host is asked, and how the answer is printed.
+#[derive(Args, Debug)]
+pub struct AskArgs {
+    /// The host's admin interface, as `kubectl port-forward` makes one of a pod's, too.
+    #[arg(long = "admin", env = "TRIMTAB_ADMIN_ADDRESS", default_value = "127.0.0.1:8080", value_name = "HOST:PORT")]
+    pub address: String,
+    /// A file with the token that it was started with.
+    #[arg(long, env = "TRIMTAB_ADMIN_TOKEN_FILE", value_name = "FILE")]
+    pub token_file: Option<PathBuf>,
+    /// Print the answer as it comes.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Flags of `trimtab plugins`.
+#[derive(Args, Debug)]
+pub struct PluginsArgs {
+    /// Which host.
+    #[command(flatten)]
+    pub ask: AskArgs,
+}
+
+/// Flags of `trimtab why`.
+#[derive(Args, Debug)]
+pub struct WhyArgs {
+    /// The object: `Site/anna`, or with its group, `sites.example.dev/anna`.
+    #[arg(value_name = "KIND/NAME")]
+    pub object: String,
+    /// Its namespace.
+    #[arg(long, short, default_value = "default", value_name = "NAMESPACE")]
+    pub namespace: String,
+    /// Which host.
+    #[command(flatten)]
+    pub ask: AskArgs,
 }
 
 /// Flags of `trimtab demo`.

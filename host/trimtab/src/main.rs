@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 mod admin;
+mod ask;
 mod check;
 mod cli;
 mod demo;
@@ -46,6 +47,8 @@ fn main() -> ExitCode {
         cli::Command::Migrate(cli::Migrate::Metacontroller(args)) => migrate::main(args),
         cli::Command::Demo(args) => demo::main(args),
         cli::Command::Test(args) => return test::main(&args),
+        cli::Command::Plugins(args) => ask::plugins(&args),
+        cli::Command::Why(args) => ask::why(&args),
         cli::Command::Release(args) => release::main(args),
         cli::Command::Check(args) => check::main(args),
         cli::Command::Compile(args) => {

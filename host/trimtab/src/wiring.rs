@@ -87,7 +87,7 @@ impl Host {
     ) -> anyhow::Result<Self> {
         let env: Arc<dyn Env> = Arc::new(OsEnv);
         let local = SocketAddr::from((Ipv4Addr::LOCALHOST, admin_port));
-        let admin = Admin::bind(args.admin_address.unwrap_or(local)).await?;
+        let admin = Admin::bind(args.admin_address.unwrap_or(local), args.admin_token_file.as_deref()).await?;
         let (folder, follower) = folder::follow(plugins);
         let engine = Engine::new(Parts { settings, client, wasm, folder, env });
         Ok(Self { engine, admin, follower, shutdown_grace: args.shutdown_grace })

@@ -63,6 +63,11 @@ impl Host {
         lines.filter(|line| line["message"] == message).collect()
     }
 
+    /// Where its admin interface listens.
+    pub fn admin(&self) -> SocketAddr {
+        self.admin
+    }
+
     /// `/plugins`
     pub async fn slots(&self) -> Vec<Value> {
         let (status, body) = self.ask("/plugins").await;

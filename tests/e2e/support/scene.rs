@@ -156,12 +156,13 @@ impl Scene {
             ["--plugins", &plugins],
             ["--kubeconfig", &kubeconfig],
             ["--cache", &cache],
-            ["--admin-address", "127.0.0.1:0"],
             ["--installation", &self.installation],
             ["--lease-namespace", &self.namespace],
         ];
         let args = ["run"].iter().chain(own.as_flattened()).chain(flags).map(|&arg| arg.to_owned());
-        Host::start(&args.collect::<Vec<_>>(), environment, self.plane.process_group()).await
+        // A flag goes before it.
+        let environment = [environment, &[("TRIMTAB_ADMIN_ADDRESS", "127.0.0.1:0")]].concat();
+        Host::start(&args.collect::<Vec<_>>(), &environment, self.plane.process_group()).await
     }
 
     /// The path of an object in this test's namespace, or of a whole collection:
