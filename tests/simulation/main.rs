@@ -16,6 +16,7 @@ mod deletions;
 mod elsewhere;
 mod found;
 mod inheriting;
+mod keys;
 mod mirror;
 mod refusals;
 mod retiring;

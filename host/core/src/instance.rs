@@ -7,7 +7,7 @@ use std::{borrow::Cow, fmt};
 use crate::{id::InstanceId, marks, object::Object, selector::is_label_name};
 
 /// The label or annotation whose value is an object's instance-id.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum InstanceKey {
     /// A label: the API server can filter by it.
     Label(String),

@@ -72,6 +72,10 @@ pub enum Unserved {
         /// The object's instance mark.
         instance: String,
     },
+    /// It bears a mark that another slot looks at, and none for this lineage that
+    /// would count besides.
+    #[error("it is marked for {0}, which looks at another instance key")]
+    Marked(SlotId),
     /// Slots that look for their instance in different places all find it.
     #[error("it is marked for {one} and for {other}, which have different instance keys: remove one mark")]
     TwoInstances {
@@ -105,6 +109,7 @@ fn named(instance: &str) -> String {
 pub struct Table {
     kinds: HashMap<GroupKind, Vec<Serving>>,
     idle: BTreeSet<(InstanceId, Lineage)>,
+    awaited: Vec<(SlotId, InstanceKey)>,
 }
 
 impl Table {
@@ -122,7 +127,20 @@ impl Table {
             servings.sort_by(|a, b| a.slot.cmp(&b.slot));
         }
         let idle = idle.into_iter().map(|slot| (slot.instance, slot.stem.lineage())).collect();
-        Self { kinds, idle }
+        Self { kinds, idle, awaited: Vec::new() }
+    }
+
+    /// The same where of the idle slots these, of other instances than the default one,
+    /// look at these marks: as it is not known yet what they reconcile, a composite
+    /// leaves alone what bears such a mark.
+    pub fn awaiting(self, awaited: impl IntoIterator<Item = (SlotId, InstanceKey)>) -> Self {
+        let awaited = awaited.into_iter().filter(|(slot, _)| !slot.instance.is_default()).collect();
+        Self { awaited, ..self }
+    }
+
+    /// Whether another table leaves objects to slots to which this one leaves none.
+    pub fn awaits_no_more(&self, before: &Self) -> bool {
+        before.awaited.iter().any(|awaited| !self.awaited.contains(awaited))
     }
 
     /// The slot that serves an object for a lineage.
@@ -169,17 +187,34 @@ impl Table {
         self.kinds.get(kind).into_iter().flatten().map(|serving| serving.slot.stem.lineage()).collect()
     }
 
-    /// The slots of the object's instance, at least one.
+    /// The slots of the object's instance, at least one. A mark goes before the lack of
+    /// another one; and as of composites an object has one alone, all that find it
+    /// theirs must mean the same instance, whatever their lineages.
     fn marked_for(&self, object: &Object, lineage: &Lineage) -> Result<Vec<&Serving>, Unserved> {
         let kind = &object.meta.place.kind;
         let is_its = |serving: &&Serving| serving.instance_key.of(object) == serving.slot.instance.as_str();
-        let served = self.of(kind, lineage).filter(is_its).collect::<Vec<_>>();
+        let mut served = self.of(kind, lineage).filter(is_its).collect::<Vec<_>>();
         let Some(first) = served.first() else {
             let mark = self.of(kind, lineage).next().map(|serving| serving.instance_key.of(object));
             let instance = mark.unwrap_or_default().into_owned();
             return Err(Unserved::NoSlot { lineage: lineage.clone(), kind: kind.clone(), instance });
         };
-        match served.iter().find(|serving| serving.slot.instance != first.slot.instance) {
+        let owns = first.role == Role::Composite;
+        let is_rival =
+            |serving: &&Serving| serving.slot.stem.lineage() == *lineage || (owns && serving.role == Role::Composite);
+        let all = self.kinds.get(kind).into_iter().flatten();
+        let mut rivals = all.filter(|serving| !serving.slot.instance.is_default()).filter(is_rival).filter(is_its);
+        let is_awaited = |(slot, key): &&(SlotId, InstanceKey)| {
+            owns && slot.instance != first.slot.instance && key.of(object) == slot.instance.as_str()
+        };
+        if let Some((slot, _)) = self.awaited.iter().find(is_awaited) {
+            return Err(Unserved::Marked(slot.clone()));
+        }
+        let Some(marked) = rivals.next() else { return Ok(served) };
+        served.retain(|serving| !serving.slot.instance.is_default());
+        let Some(first) = served.first() else { return Err(Unserved::Marked(marked.slot.clone())) };
+        let other = [marked].into_iter().chain(rivals).find(|other| other.slot.instance != first.slot.instance);
+        match other {
             Some(other) => Err(Unserved::TwoInstances { one: first.slot.clone(), other: other.slot.clone() }),
             None => Ok(served),
         }
@@ -345,6 +380,38 @@ mod tests {
             "it is marked for blue/site@v2 and for green/site, which have different instance keys: remove one mark";
         assert_eq!(to(&table, &site(&[(KEY, "green"), shard], None, None, None)), both);
         assert_eq!(to(&alone, &site(&[shard], None, None, None)), "v2");
+        assert_eq!(to(&table, &site(&[shard], None, None, None)), "v2", "a mark goes before the lack of another");
+    }
+
+    #[test]
+    fn of_two_lineages_that_look_at_different_marks_one_has_the_object_or_neither_has() {
+        let instance_key = InstanceKey::parse("example.com/shard").unwrap();
+        let elsewhere = Serving { instance_key, ..serving("blue", "blog", "v1") };
+        let (one, green) = (serving("", "site", "v1"), serving("green", "site", "v1"));
+        let blog = Lineage::new("blog").unwrap();
+        let shard = ("example.com/shard", "blue");
+        let table = Table::new([one.clone(), green.clone(), elsewhere.clone()], []);
+        let plain = site(&[], None, None, None);
+        assert_eq!(to(&table, &plain), "v1");
+        assert!(matches!(table.route(&plain, &blog), Route::Unserved(Unserved::NoSlot { .. })));
+        let sharded = site(&[shard], None, None, None);
+        assert_eq!(to(&table, &sharded), "it is marked for blue/blog, which looks at another instance key");
+        assert!(matches!(table.route(&sharded, &blog), Route::Serve { .. }));
+        let torn = site(&[(KEY, "green"), shard], None, None, None);
+        for lineage in [&lineage(), &blog] {
+            let route = table.route(&torn, lineage);
+            assert!(matches!(route, Route::Unserved(Unserved::TwoInstances { .. })), "{lineage}: {route:?}");
+        }
+        let loading =
+            Table::new([one.clone(), green], []).awaiting([(slot("blue", "blog"), elsewhere.instance_key.clone())]);
+        assert_eq!(to(&loading, &plain), "v1");
+        assert_eq!(to(&loading, &sharded), "it is marked for blue/blog, which looks at another instance key");
+        assert!(matches!(loading.route(&torn, &lineage()), Route::Unserved(_)));
+        assert!(table.awaits_no_more(&loading) && !loading.awaits_no_more(&table));
+        let decorator = Serving { role: Role::Decorator, ..elsewhere };
+        let beside = Table::new([one, decorator], []);
+        assert_eq!(to(&beside, &sharded), "v1", "decorators share");
+        assert!(matches!(beside.route(&sharded, &blog), Route::Serve { .. }));
     }
 
     #[test]

@@ -93,7 +93,9 @@ impl Serving {
         let Loaded { slot, lineage, policy, .. } = &*generation.loaded;
         let selects = |lineage: &Lineage| match self.table.route(object, lineage) {
             Route::Serve { selected, .. } => selected,
-            Route::Unserved(Unserved::NoSlot { .. }) => self.table.is_idle(&slot.instance, lineage),
+            Route::Unserved(Unserved::NoSlot { .. } | Unserved::Marked(_)) => {
+                self.table.is_idle(&slot.instance, lineage)
+            }
             Route::Unserved(_) => true,
         };
         if let Some(former) = policy.inherit.lineage.as_ref().filter(|former| selects(former)) {

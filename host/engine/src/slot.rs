@@ -14,6 +14,7 @@ use trimtab_cluster::{
 use trimtab_core::{
     description::ObjectKind,
     id::{Lineage, SlotId},
+    instance::InstanceKey,
     object::Object,
     policy::Policy,
 };
@@ -36,6 +37,9 @@ pub struct Slot {
     /// The lineage that what lies there inherits from: known before it is loaded, as
     /// until then, what it is to take over must not be let go.
     pub inherits: Option<Lineage>,
+    /// Where its policy says that objects name their instance: known as early, as what
+    /// is marked for it must not be taken by another before.
+    pub instance_key: Option<InstanceKey>,
     /// Serves, and stays until something better is ready: the last good one.
     pub serving: Option<Arc<Generation>>,
     /// Why the serving one's kinds were not found when the server was last asked.
@@ -94,6 +98,7 @@ impl Slot {
         Self {
             outside: Outside::of(&policy),
             inherits: policy.inherit.lineage,
+            instance_key: policy.instance_key,
             source,
             serving: None,
             lacking: None,
@@ -114,6 +119,7 @@ impl Slot {
         let policy = policy_of(source);
         let outside = Outside::of(&policy);
         self.inherits = policy.inherit.lineage;
+        self.instance_key = policy.instance_key;
         let before = self.outside.take();
         self.outside = outside.map(|now| before.filter(|before| before.is_from(&now)).unwrap_or(now));
         self.renew();

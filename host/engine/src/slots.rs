@@ -346,14 +346,18 @@ impl Slots {
                 generation: generation.number,
             })
         });
-        let idle = self.slots.iter().filter(|(_, slot)| slot.serving.is_none()).map(|(id, _)| id.clone());
-        let table = Table::new(entries, idle);
+        let idle = self.slots.iter().filter(|(_, slot)| slot.serving.is_none());
+        let key = |slot: &Slot| slot.instance_key.as_ref().unwrap_or(&self.rooms.settings.instance_key).clone();
+        let awaited = idle.clone().map(|(id, slot)| (id.clone(), key(slot)));
+        let table = Table::new(entries, idle.clone().map(|(id, _)| id.clone())).awaiting(awaited);
         let generations = serving.map(|(_, generation)| (generation.number, generation.clone())).collect();
         let settling = self.slots.keys().filter_map(|id| self.settling(id)).collect();
         let heirs_to_come = succession::to_come(&self.slots);
         let before = self.published.serving.load_full();
         let gone = before.heirs_to_come.iter().filter(|heir| !heirs_to_come.contains(heir));
-        let woken = gone.flat_map(|(_, heir)| succession::woken(&self.slots, &heir.instance, true)).collect();
+        let woken = gone.flat_map(|(_, heir)| succession::woken(&self.slots, &heir.instance, true));
+        let left = table.awaits_no_more(&before.table).then(|| succession::marked_apart(&self.slots));
+        let woken = woken.chain(left.into_iter().flatten()).collect();
         self.published.serving.store(Arc::new(Serving { table, generations, heirs_to_come, settling }));
         self.rooms.queue.bound(self.bounds());
         let slots = self.slots.keys().cloned().collect();

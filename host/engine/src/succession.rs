@@ -57,6 +57,13 @@ pub fn woken(slots: &Slots, instance: &InstanceId, passes: bool) -> Vec<Arc<Gene
     of_instance().filter(|_| any).filter_map(|slot| slot.serving.clone()).collect()
 }
 
+/// What serves, where slots look at different marks: it may have left objects to one
+/// that turns out not to take them.
+pub fn marked_apart(slots: &Slots) -> Vec<Arc<Generation>> {
+    let keys = slots.values().map(|slot| &slot.instance_key).collect::<BTreeSet<_>>();
+    slots.values().filter(|_| keys.len() > 1).filter_map(|slot| slot.serving.clone()).collect()
+}
+
 /// What may take over objects of slots that are gone, each with whether it took part
 /// in a succession.
 pub fn beside(slots: &Slots, gone: &[(SlotId, bool)]) -> Vec<Arc<Generation>> {
