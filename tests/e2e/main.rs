@@ -23,6 +23,7 @@ mod process;
 mod rbac;
 mod refusals;
 mod release;
+mod reporting;
 mod restart;
 mod retiring;
 mod rolling;

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use trimtab_harness::{ControlPlane, Options, eventually};
 
-use crate::support::{Host, MISBEHAVE, SITE, SOON, Scene, source};
+use crate::support::{Host, MISBEHAVE, REPORTS, SITE, SOON, Scene, source};
 
 /// What the printed rights need of a folder, as flags.
 pub fn printed(scene: &Scene, more: &[&str]) -> String {
@@ -70,6 +70,7 @@ async fn a_host_with_the_printed_rights_uses_each_of_them() {
     let scene = audited(&log).await;
     scene.define(SITE);
     scene.define(MISBEHAVE);
+    scene.define(REPORTS);
     scene.copy("site", "site.wasm");
     // With a second version objects are marked, which is a write of its own.
     scene.copy("site-v2", "site@v2.wasm");
@@ -107,8 +108,9 @@ type Right = (String, String);
 
 /// What cannot be brought about at will: a look past the cache after a conflict
 /// with another writer, whom the cache may have shown before; the deletion of
-/// children that this plugin always wants; an Event that is told again; and a
-/// finalizer of an earlier plugin that has to be taken away. And
+/// children that this plugin always wants; an Event that is told again; a
+/// finalizer of an earlier plugin that has to be taken away; and the report of one
+/// that goes. And
 /// what the log does not show: an apply that makes something needs `create` too,
 /// but its verb is `patch`.
 fn rarely_used() -> BTreeSet<Right> {
@@ -122,6 +124,8 @@ fn rarely_used() -> BTreeSet<Right> {
         ("delete", "deployments"),
         ("patch", "events"),
         ("patch", "misbehaves"),
+        ("delete", "plugins"),
+        ("create", "plugins"),
         ("create", "configmaps"),
         ("create", "services"),
         ("create", "deployments"),

@@ -19,6 +19,7 @@ mod inheriting;
 mod keys;
 mod mirror;
 mod refusals;
+mod reporting;
 mod retiring;
 mod rolling;
 mod seeds;

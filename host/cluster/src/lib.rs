@@ -11,6 +11,7 @@ pub mod fanout;
 pub mod gate;
 pub mod lease;
 pub mod openapi;
+pub mod reports;
 mod request;
 pub mod spec;
 pub mod store;

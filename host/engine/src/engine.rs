@@ -7,7 +7,8 @@ use std::{collections::BTreeMap, sync::Arc};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use trimtab_cluster::{
-    Client, discovery::Discovery, events::Events, gate::Gate, lease::Sightings, store::Store, watches::Watches,
+    Client, discovery::Discovery, events::Events, gate::Gate, lease::Sightings, reports::Reports, store::Store,
+    watches::Watches,
 };
 use trimtab_core::{
     env::Env,
@@ -24,6 +25,7 @@ use crate::{
     permit::RouteAndGrants,
     published::Published,
     queue::Queue,
+    reporting::Reporting,
     settings::Settings,
     slots::{Rooms, Slots},
     tasks::{TaskEnded, Tasks},
@@ -140,9 +142,12 @@ impl Engine {
         };
         let unserved = self.unserved();
         let marked = unserved.watches.clone();
+        let reporting = self.reporting();
         let mut tasks = Tasks::default();
         let ended = stop.clone();
         tasks.start("unserved", async move { unserved.run(ended).await });
+        let ended = stop.clone();
+        tasks.start("reports", async move { reporting.run(ended).await });
         let ended = stop.clone();
         tasks.start("watches of marks", async move { marked.run(ended).await });
         let (configs, ended) = (self.configs.watches.clone(), stop.clone());
@@ -158,6 +163,14 @@ impl Engine {
         let ended = stop.clone();
         tasks.start("events", async move { events.run(ended).await });
         tasks
+    }
+
+    fn reporting(&self) -> Reporting {
+        let shop = self.workshop.clone();
+        let Settings { lease_namespace, installation, .. } = &*shop.settings;
+        let (lock, env) = (shop.leading.clone(), shop.env.clone());
+        let reports = Reports::new(self.client.clone(), lock, env, lease_namespace, installation);
+        Reporting { shop, reports }
     }
 
     fn unserved(&self) -> Unserved {

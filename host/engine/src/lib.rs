@@ -22,6 +22,7 @@ pub mod queue;
 mod readers;
 mod readiness;
 mod reconcile;
+mod reporting;
 mod retire;
 mod revisions;
 mod serving;

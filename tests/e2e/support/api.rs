@@ -1,10 +1,16 @@
 //! The API as the admin's client sees it: paths in, JSON out.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use http::{Method, Request, StatusCode, header};
 use http_body_util::BodyExt;
 use serde_json::Value;
 use trimtab_cluster::Client;
+
+/// What the server asks for where it has not much to do.
+const PAUSE: Duration = Duration::from_secs(1);
+const PAUSES_MAX: usize = 20;
 
 /// Asks the API server. What it does not expect fails the test.
 #[derive(Clone)]
@@ -60,7 +66,19 @@ impl Api {
         expected(self.send(Method::DELETE, path, "application/json", None).await, path);
     }
 
+    /// As every client does, it gives the server the pause that it asks for: for a kind
+    /// that was defined just now, say, it is still making room.
     async fn send(&self, method: Method, path: &str, content: &str, body: Option<&Value>) -> (StatusCode, Bytes) {
+        for _ in 0..PAUSES_MAX {
+            match self.send_once(method.clone(), path, content, body).await {
+                (StatusCode::TOO_MANY_REQUESTS, _) => tokio::time::sleep(PAUSE).await,
+                answer => return answer,
+            }
+        }
+        self.send_once(method, path, content, body).await
+    }
+
+    async fn send_once(&self, method: Method, path: &str, content: &str, body: Option<&Value>) -> (StatusCode, Bytes) {
         let body = body.map(Value::to_string).unwrap_or_default().into_bytes();
         let request = Request::builder().method(method).uri(path).header(header::CONTENT_TYPE, content);
         let request = request.body(body.into()).expect("the path is one");

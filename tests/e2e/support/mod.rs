@@ -17,7 +17,7 @@ pub use self::{
     hooks::{Hooks, json_answer, migrated, nobody_listens},
     host::Host,
     plugins::{file, source},
-    scene::{BENCH, MISBEHAVE, SITE, Scene},
+    scene::{BENCH, MISBEHAVE, REPORTS, SITE, Scene},
     user::User,
 };
 

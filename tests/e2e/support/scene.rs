@@ -18,6 +18,8 @@ use super::{Api, Host, SOON, plugins};
 pub const SITE: &str = "examples/site/crd.yaml";
 pub const BENCH: &str = "fixtures/bench/crd.yaml";
 pub const MISBEHAVE: &str = "fixtures/misbehave/crd.yaml";
+/// The kind of the host's reports.
+pub const REPORTS: &str = "../deploy/crds/plugins.yaml";
 
 /// One test's own.
 pub struct Scene {

@@ -45,16 +45,26 @@ impl Sightings {
     /// do, this takes a Lease for live until it has seen it unchanged for as long as
     /// it holds. The error is that it cannot be told.
     pub async fn is_served(&self, instance: &InstanceId, kind: &GroupKind) -> Result<bool, RequestError> {
+        Ok(self.live(instance).await?.is_some_and(|lease| lease.incumbents().contains_key(kind)))
+    }
+
+    /// Whether a host leads the instance, judged in the same way.
+    pub async fn is_led(&self, instance: &InstanceId) -> Result<bool, RequestError> {
+        Ok(self.live(instance).await?.is_some())
+    }
+
+    /// The instance's Lease, if somebody holds it.
+    async fn live(&self, instance: &InstanceId) -> Result<Option<Lease>, RequestError> {
         let get = request::get(&path(&self.namespace, &name(&self.installation, instance)));
         let lease = match request::send(&self.client, get, TIMEOUT).await {
             Ok(answer) => Lease::parse(&answer),
             Err(RequestError::Api(error)) if error.code == 404 => None,
             Err(error) => return Err(error),
         };
-        let Some(lease) = lease else { return Ok(false) };
-        let record = lease.record();
-        let live = !record.holder.is_empty() && self.is_renewed(instance, record.resource_version);
-        Ok(live && lease.incumbents().contains_key(kind))
+        Ok(lease.filter(|lease| {
+            let record = lease.record();
+            !record.holder.is_empty() && self.is_renewed(instance, record.resource_version)
+        }))
     }
 
     fn is_renewed(&self, instance: &InstanceId, resource_version: u64) -> bool {

@@ -30,13 +30,15 @@ impl fmt::Display for Manifests<'_> {
         writeln!(
             f,
             "---\n# One Lease for each instance-id: watched and replaced by its name, and read
-# for any id, since objects may be marked for one that nobody serves."
+# for any id, since objects may be marked for one that nobody serves. And the
+# reports of the plugins, where their kind is defined."
         )?;
         self.head(f, "Role", &format!("{account}-leases"), Some(self.lease_namespace))?;
         writeln!(f, "rules:")?;
         rule(f, "coordination.k8s.io", &["leases"], &["get", "create"], &[])?;
         let names = self.leases.iter().map(String::as_str).collect::<Vec<_>>();
         rule(f, "coordination.k8s.io", &["leases"], &["watch", "update"], &names)?;
+        rule(f, "trimtab.dev", &["plugins"], &["list", "create", "patch", "delete"], &[])?;
         self.binding(f, "Role", &format!("{account}-leases"), Some(self.lease_namespace))?;
         for (namespace, configs) in &rights.configs {
             writeln!(f, "---\n# What holds plugins' configs, by name.")?;
