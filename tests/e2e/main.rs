@@ -12,6 +12,7 @@ mod decorating;
 mod deletion;
 mod dev;
 mod elsewhere;
+mod exclusive;
 mod folder;
 mod init;
 mod leases;

@@ -14,6 +14,7 @@ mod configs;
 mod decorating;
 mod deletions;
 mod elsewhere;
+mod exclusive;
 mod found;
 mod inheriting;
 mod keys;

@@ -109,6 +109,11 @@ impl Lineage {
         format!("{}{self}", marks::DECORATOR_PREFIX)
     }
 
+    /// The label that says which instance holds an object of an exclusive plugin.
+    pub fn hold_mark(&self) -> String {
+        format!("{}{self}", marks::HOLD_PREFIX)
+    }
+
     /// The finalizer on the objects of a plugin that finalizes.
     pub fn finalizer(&self) -> String {
         format!("trimtab.dev/{self}")

@@ -15,6 +15,7 @@ pub mod deletions;
 pub mod description;
 pub mod election;
 pub mod env;
+pub mod exclusive;
 pub mod finalizer;
 pub mod fingerprint;
 pub mod fixed;

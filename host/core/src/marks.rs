@@ -25,8 +25,11 @@ pub const PREFIX: &str = "trimtab.dev/";
 /// The prefix of what a decorator leaves on an object, followed by its lineage: as
 /// a label, that it holds the object; as an annotation, what it set there.
 pub const DECORATOR_PREFIX: &str = "decorator.trimtab.dev/";
+/// The prefix of the label on an object of an exclusive plugin, followed by its
+/// lineage, that names the instance which holds it.
+pub const HOLD_PREFIX: &str = "exclusive.trimtab.dev/";
 
 /// Whether a label or an annotation is the host's.
 pub fn is_mark(name: &str) -> bool {
-    name.starts_with(PREFIX) || name.starts_with(DECORATOR_PREFIX)
+    [PREFIX, DECORATOR_PREFIX, HOLD_PREFIX].iter().any(|prefix| name.starts_with(prefix))
 }

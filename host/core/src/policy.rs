@@ -63,6 +63,9 @@ pub struct Policy {
     pub children_selector: Option<SelectorField>,
     /// What is taken over from the controller that the plugin replaces.
     pub inherit: Inherit,
+    /// It is never called for one object by two instances at a time: it acts outside of
+    /// the cluster, where nothing fences it.
+    pub exclusive: bool,
     /// It lets go of what it has, and how.
     pub retire: Option<Retire>,
     /// Update strategies in place of those that the description names.
@@ -124,6 +127,7 @@ const KEYS: &[&str] = &[
     "adopt",
     "children_selector",
     "inherit",
+    "exclusive",
     "retire",
     "update",
 ];
@@ -148,6 +152,7 @@ impl Default for Policy {
             adopt: BTreeSet::new(),
             children_selector: None,
             inherit: Inherit::default(),
+            exclusive: false,
             retire: None,
             updates: BTreeMap::new(),
         }
@@ -204,6 +209,7 @@ impl Policy {
                 lineage,
             };
         }
+        policy.exclusive = table.get("exclusive").map_or(Ok(false), |value| flag("exclusive", value))?;
         policy.retire = table.get("retire").map(retire).transpose()?;
         if let Some(update) = table.get("update") {
             policy.updates = sub_table("update", update)?.iter().map(read_update).collect::<Result<_, _>>()?;

@@ -15,7 +15,11 @@ use crate::{
 impl Run<'_> {
     /// Calls the plugin, with the object as it is or was, and checks what it says.
     pub async fn ask(&mut self, object: Arc<str>) -> Result<Answer, Trouble> {
-        let called = self.call(object).await;
+        let called = tokio::select! {
+            biased;
+            called = self.call(object) => called,
+            () = self.lost() => return Err(self.deposed()),
+        };
         self.shop.called(self.key, self.job, &called);
         self.memory.looked_up.extend(lookups::looked_up(called.looked_up));
         self.check(called.outcome?)

@@ -19,6 +19,7 @@ use trimtab_wasm::Wasm;
 use crate::{
     configs::Configs,
     folder::Folder,
+    holders::Holders,
     leading::{Follow, Leading},
     memory::{Counts, Memory},
     metrics::Metrics,
@@ -79,6 +80,8 @@ impl Engine {
         let permit = RouteAndGrants::new(store.clone(), published.clone());
         let gate = Gate::new(client.clone(), discovery.kinds(), store.clone(), leading.clone(), permit, env.clone());
         let events = Events::new(client.clone(), leading.clone(), env.clone(), &settings.identity);
+        let Settings { lease_namespace, installation, .. } = &*settings;
+        let holders = Holders::new(Sightings::new(client.clone(), env.clone(), lease_namespace, installation));
         let workshop = Arc::new(Workshop {
             settings,
             env,
@@ -91,6 +94,7 @@ impl Engine {
             gate,
             events,
             metrics,
+            holders,
         });
         Arc::new(Self { client, workshop, watches, configs, wasm, folder })
     }

@@ -14,6 +14,7 @@ use trimtab_cluster::{
 use trimtab_core::{
     deletions::Deletions,
     description::{Description, ObjectKind, ReadKind, Role, Update},
+    exclusive,
     grants::Grants,
     hash::Hash,
     id::{Cluster, GroupKind, Key, Lineage, SlotId, split_api_version},
@@ -352,6 +353,10 @@ impl Finder<'_> {
         let mut watches = self.watches(&kind, &wanted.version, labels.as_deref(), None)?;
         if filtered {
             watches.extend(self.watches(&kind, &wanted.version, Some(&loaded.lineage.decorator_mark()), None)?);
+        }
+        if labels.is_some() && loaded.policy.exclusive {
+            let held = exclusive::held_by(&loaded.lineage, &loaded.slot.instance);
+            watches.extend(self.watches(&kind, &wanted.version, Some(&held), None)?);
         }
         let schema = self.schema(&wanted.kind, &wanted.version).await?;
         Ok(ObjectNeeds { kind, version: wanted.version.clone(), schema, watches, filtered })

@@ -36,7 +36,8 @@ pub struct Leading {
     settings: Arc<Settings>,
     /// One for each instance that is wanted.
     instances: RwLock<BTreeMap<InstanceId, Instance>>,
-    wanted: watch::Sender<BTreeSet<InstanceId>>,
+    /// The slots that the folder has.
+    wanted: watch::Sender<BTreeSet<SlotId>>,
 }
 
 struct Instance {
@@ -75,14 +76,30 @@ impl Leading {
             let lineages = slots.iter().filter(|slot| slot.instance == *id).map(|slot| slot.stem.lineage()).collect();
             instance.candidate.record(Recorded { incumbents, lineages });
         }
-        let instances = slots.iter().map(|slot| slot.instance.clone()).collect::<BTreeSet<_>>();
-        self.wanted.send_if_modified(|wanted| std::mem::replace(wanted, instances.clone()) != instances);
+        self.wanted.send_if_modified(|wanted| std::mem::replace(wanted, slots.clone()) != *slots);
     }
 
     /// Whether it is known which lineages had the kinds of an instance before.
     pub fn has_seen_lease(&self, instance: &InstanceId) -> bool {
         let seen = |state: &LeaseState| *state != LeaseState::Standby { holder: None };
         self.settings.dry_run || self.read().get(instance).is_some_and(|it| seen(&it.candidate.state().borrow()))
+    }
+
+    /// Ends when this process leads the slot's instance no more, or the folder no more
+    /// has the slot: its Lease then lets others do what this one did.
+    pub async fn lost(&self, slot: &SlotId) {
+        if self.settings.dry_run {
+            return std::future::pending().await;
+        }
+        let state = self.read().get(&slot.instance).map(|instance| instance.candidate.state());
+        let (Some(mut state), mut wanted) = (state, self.wanted.subscribe()) else { return };
+        let leads = |state: &LeaseState| matches!(state, LeaseState::Leading { .. });
+        // Where there is no sender any more, there is no elector either.
+        tokio::select! {
+            biased;
+            _ = state.wait_for(|state| !leads(state)) => {}
+            _ = wanted.wait_for(|slots| !slots.contains(slot)) => {}
+        }
     }
 
     /// The lineage of each kind, as the Leases name them.
@@ -105,7 +122,8 @@ impl Leading {
         let mut electors = BTreeMap::<InstanceId, CancellationToken>::new();
         let mut tasks = JoinSet::new();
         loop {
-            let now = if self.settings.dry_run { BTreeSet::new() } else { wanted.borrow_and_update().clone() };
+            let now = instances(&wanted.borrow_and_update());
+            let now = if self.settings.dry_run { BTreeSet::new() } else { now };
             electors.retain(|id, end| {
                 let stays = now.contains(id);
                 if !stays {
@@ -188,6 +206,10 @@ impl Leading {
         // Each change is one call of the map, so a panic elsewhere leaves nothing half done.
         self.instances.write().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn instances(slots: &BTreeSet<SlotId>) -> BTreeSet<InstanceId> {
+    slots.iter().map(|slot| slot.instance.clone()).collect()
 }
 
 impl Lock for Leading {

@@ -12,6 +12,8 @@ mod first_use;
 pub mod folder;
 mod gather;
 mod generation;
+mod holders;
+mod holding;
 mod leading;
 mod lookups;
 mod memory;

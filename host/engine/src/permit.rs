@@ -3,16 +3,18 @@
 
 use std::sync::Arc;
 
+use serde_json::Value;
 use trimtab_cluster::{
     gate::{Permit, Ticket},
     store::Store,
 };
 use trimtab_core::{
+    exclusive,
     policy::Policy,
     write::{Action, Write},
 };
 
-use crate::published::Published;
+use crate::{generation::Loaded, published::Published};
 
 /// The route once more, and the grants.
 pub struct RouteAndGrants {
@@ -41,6 +43,16 @@ impl Permit for RouteAndGrants {
             return grants.may_write(&write.place.kind).map_err(|denied| denied.to_string());
         }
         let object = object.ok_or_else(gone)?;
+        let Loaded { slot, policy, .. } = &*generation.loaded;
+        let is_held = exclusive::holder(&object.meta, &ticket.key.lineage) == Some(slot.instance.as_str());
+        let moves_hold = exclusive::moves(write, &ticket.key.lineage).filter(|_| write.place == *place);
+        if is_held && moves_hold == Some(&Value::Null) {
+            // It is let go for whoever is routed to it now.
+            return Ok(());
+        }
+        if policy.exclusive && !is_held && moves_hold.is_none() && !matches!(write.action, Action::Status { .. }) {
+            return Err(format!("{place} is not held by {:?}", slot.instance));
+        }
         let now = serving.find(&object, &ticket.key.lineage).map_err(|why| why.to_string())?;
         if now.generation.number != ticket.generation {
             return Err(gone());
@@ -54,9 +66,7 @@ impl Permit for RouteAndGrants {
                 placed.map_err(|denied| denied.to_string())
             }
             Action::Delete { .. } => grants.may_write(&write.place.kind).map_err(|denied| denied.to_string()),
-            Action::Metadata { .. }
-                if write.place != *place && gives_or_takes(&generation.loaded.policy, now.selected) =>
-            {
+            Action::Metadata { .. } if write.place != *place && gives_or_takes(policy, now.selected) => {
                 grants.may_write(&write.place.kind).map_err(|denied| denied.to_string())
             }
             Action::Status { .. } | Action::ClearStatus { .. } | Action::Metadata { .. } => match write.place == *place

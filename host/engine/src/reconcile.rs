@@ -59,6 +59,11 @@ pub struct Run<'a> {
 impl Run<'_> {
     /// From the call to the status.
     pub async fn run(mut self) -> Result<Ended, Trouble> {
+        match self.hold().await {
+            Ok(true) => return Ok(Ended::Wrote { requeue_after: None }),
+            Ok(false) => {}
+            Err(trouble) => return Err(self.unanswered(trouble).await),
+        }
         let retire = self.job.generation.loaded.policy.retire;
         if self.job.leaving && !self.job.object.meta.deleting && retire == Some(Retire::Orphan) {
             return self.orphan().await;

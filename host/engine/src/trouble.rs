@@ -9,11 +9,13 @@ use trimtab_core::{
     answer::AnswerError,
     api_error::Class,
     deletions::Held,
-    id::Place,
+    id::{InstanceId, Place},
     plan::Conflict,
     status::{NoStatus, Verdict, reason},
 };
 use trimtab_wasm::{CallError, Outcome};
+
+use crate::holders::FRESH;
 
 /// Why a run did not reach what was wanted.
 #[derive(Debug, thiserror::Error)]
@@ -30,6 +32,12 @@ pub enum Trouble {
     /// It deletes more than may be deleted unasked.
     #[error("{0}")]
     Held(#[from] Held),
+    /// Another instance may still be acting for the object.
+    #[error(
+        "{} still holds it: this waits until that one lets go, or nobody serves it any more",
+        whose(.0)
+    )]
+    HeldBy(InstanceId),
     /// A place is taken.
     #[error("{} is not ours: {}", .0.place, .0.whose)]
     Conflict(Conflict),
@@ -72,6 +80,8 @@ impl Trouble {
                 class if class.is_terminal() => Again::OnChange,
                 _ => Again::Backoff(Duration::ZERO),
             },
+            // Its end has to be asked for; when it lets go, that wakes the key.
+            Self::HeldBy(_) => Again::After(FRESH),
             // A confirmation makes another generation, which looks at all objects.
             Self::Held(_) | Self::Selector(_) | Self::Status(_) => Again::OnChange,
             Self::Call(_) | Self::Answer(_) | Self::Conflict(_) => Again::Backoff(Duration::ZERO),
@@ -91,7 +101,7 @@ impl Trouble {
     /// A prerequisite is missing: nobody's fault.
     pub fn is_waiting(&self) -> bool {
         match self {
-            Self::Call(CallError::Waiting { .. }) => true,
+            Self::Call(CallError::Waiting { .. }) | Self::HeldBy(_) => true,
             Self::Call(CallError::Failed(failure)) => failure.outcome == Outcome::Waiting,
             Self::Write { error, .. } => matches!(error.class(), Class::Missing | Class::Busy(_)),
             _ => false,
@@ -121,6 +131,7 @@ impl Trouble {
             Self::Call(_) => reason::PLUGIN_FAILED,
             Self::Answer(_) => reason::ANSWER_REFUSED,
             Self::Selector(_) => reason::SELECTOR_REFUSED,
+            Self::HeldBy(_) => reason::WAITING,
             Self::Held(_) => reason::DELETIONS_HELD,
             Self::Conflict(_) => reason::CONFLICT,
             Self::Write { error, .. } if matches!(**error, WriteError::Conflict { .. }) => reason::CONFLICT,
@@ -149,4 +160,8 @@ impl Trouble {
             _ => self,
         }
     }
+}
+
+fn whose(instance: &InstanceId) -> String {
+    if instance.is_default() { "the default instance".into() } else { format!("the instance {instance:?}") }
 }

@@ -20,6 +20,7 @@ use trimtab_wasm::{Called, Response};
 
 use crate::{
     gather::{Idle, Job, Sources},
+    holders::Holders,
     leading::Leading,
     lookups::{self, LookedUp},
     memory::{Failed, Memory, Remembered},
@@ -27,6 +28,7 @@ use crate::{
     published::Published,
     queue::{Done, Priority, Queue},
     reconcile::{Ended, Run},
+    serving::Serving,
     settings::Settings,
     trouble::{Again, Trouble},
 };
@@ -44,6 +46,7 @@ pub struct Workshop {
     pub gate: Arc<Gate>,
     pub events: Arc<Events>,
     pub metrics: Arc<Metrics>,
+    pub holders: Holders,
 }
 
 impl Workshop {
@@ -64,7 +67,7 @@ impl Workshop {
         let sources = Sources { store: &self.store, leading: &self.leading, serving: &serving };
         let job = match sources.gather(key) {
             Ok(job) => job,
-            Err(idle) => return self.idle(key, memory, &idle),
+            Err(idle) => return self.idle(key, memory, &idle, &serving).await,
         };
         let who = Who::new(&job.instance, &key.lineage);
         let due = memory.due.is_some_and(|due| due <= began);
@@ -137,7 +140,7 @@ impl Workshop {
         due.map_or(Done::Forget, Done::After)
     }
 
-    fn idle(&self, key: &Key, memory: Remembered, idle: &Idle) -> Done {
+    async fn idle(&self, key: &Key, memory: Remembered, idle: &Idle, serving: &Serving) -> Done {
         self.metrics.skipped(&Who::of_lineage(&key.lineage), idle.word());
         tracing::debug!(%key, ?idle, "not called");
         match idle {
@@ -149,7 +152,10 @@ impl Workshop {
             _ => self.memory.put(key, memory),
         }
         // Each of these ends by something that wakes the key.
-        Done::Forget
+        match idle {
+            Idle::Unserved(_) | Idle::NotSelected | Idle::Standby => self.let_go(key, serving).await,
+            _ => Done::Forget,
+        }
     }
 
     fn failed(&self, key: &Key, job: &Job, mut memory: Remembered, trouble: &Trouble) -> Done {

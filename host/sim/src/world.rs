@@ -4,7 +4,7 @@
 mod happenings;
 
 use std::{
-    collections::{BTreeMap, VecDeque},
+    collections::{BTreeMap, BTreeSet, VecDeque},
     sync::Arc,
     time::Duration,
 };
@@ -17,7 +17,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 use trimtab_apiserver::{ApiServer, Config};
 use trimtab_cluster::connect;
-use trimtab_core::instance::InstanceKey;
+use trimtab_core::{id::InstanceId, instance::InstanceKey};
 use trimtab_engine::{Engine, Parts, Settings, SlotView, folder::Folder};
 use trimtab_wasm::Wasm;
 
@@ -78,8 +78,8 @@ pub struct World {
     hosts: Vec<Host>,
     workloads: Option<Played>,
     started: u32,
-    /// When processes are to be started for those that died.
-    restarts: VecDeque<Instant>,
+    /// When processes are to be started for those that died, and what they serve.
+    restarts: VecDeque<(Instant, Instances)>,
     /// Of each process, also of those to come.
     envs: BTreeMap<u32, Arc<SimEnv>>,
 }
@@ -96,9 +96,13 @@ impl Drop for Played {
     }
 }
 
+/// The instances that a process serves; none: all that the folder has.
+type Instances = Option<BTreeSet<InstanceId>>;
+
 /// One host process.
 struct Host {
     process: u32,
+    instances: Instances,
     engine: Arc<Engine>,
     stop: CancellationToken,
     task: JoinHandle<String>,
@@ -206,11 +210,16 @@ impl World {
 
     /// Starts one more host process.
     pub fn start_host(&mut self) {
+        self.start_host_of(None);
+    }
+
+    /// Starts one that serves these instances alone; none: all that the folder has.
+    pub fn start_host_of(&mut self, instances: Option<BTreeSet<InstanceId>>) {
         self.started += 1;
         let process = self.started;
         let wire = Wire::new(self.traffic.clone(), process, self.seed);
         let engine = Engine::new(Parts {
-            settings: settings(process),
+            settings: Settings { instances: instances.clone(), ..settings(process) },
             client: connect::service(wire).client,
             wasm: self.wasm.clone(),
             folder: self.traffic.folder.subscribe(),
@@ -224,19 +233,20 @@ impl World {
                 Err(ended) => ended.to_string(),
             }
         });
-        self.hosts.push(Host { process, engine, stop, task });
+        self.hosts.push(Host { process, instances, engine, stop, task });
     }
 
     /// Stops the oldest host, if there is one, as SIGTERM does, and waits until
-    /// it has ended.
-    pub async fn stop_host(&mut self) {
+    /// it has ended. What it served is returned.
+    pub async fn stop_host(&mut self) -> Option<BTreeSet<InstanceId>> {
         if self.hosts.is_empty() {
-            return;
+            return None;
         }
         let mut host = self.hosts.remove(0);
         host.stop.cancel();
         // Its own end is all there is to know.
         let _ = (&mut host.task).await;
+        host.instances.take()
     }
 
     /// Lets time pass. A host that is made to die is dead at once, and another
@@ -244,7 +254,7 @@ impl World {
     pub async fn pass(&mut self, time: Duration) -> Result<(), Broken> {
         let until = Instant::now() + time;
         loop {
-            let restart = self.restarts.front().copied();
+            let restart = self.restarts.front().map(|(at, _)| *at);
             let fault = self.traffic.pending.next_at().map(|at| self.clock.instant(at));
             let next = [restart, fault].into_iter().flatten().fold(until, Instant::min);
             tokio::select! {
@@ -253,8 +263,8 @@ impl World {
                 () = sleep_until(next) => {}
             }
             self.traffic.tick();
-            if self.restarts.pop_front_if(|at| *at <= Instant::now()).is_some() {
-                self.start_host();
+            if let Some((_, instances)) = self.restarts.pop_front_if(|(at, _)| *at <= Instant::now()) {
+                self.start_host_of(instances);
             }
             if Instant::now() >= until {
                 return self.check().await;

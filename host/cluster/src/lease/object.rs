@@ -74,6 +74,14 @@ impl Lease {
         };
         recorded.into_iter().filter_map(read).collect()
     }
+
+    /// Whether the instance's folder has a file of a lineage. As long as nothing is
+    /// recorded, that cannot be denied.
+    pub fn may_have(&self, lineage: &Lineage) -> bool {
+        let recorded = self.object["metadata"]["annotations"][LINEAGES].as_str();
+        let recorded = recorded.and_then(|text| serde_json::from_str::<Vec<String>>(text).ok());
+        recorded.is_none_or(|lineages| lineages.iter().any(|recorded| recorded == lineage.as_str()))
+    }
 }
 
 /// What the leader of an instance records.

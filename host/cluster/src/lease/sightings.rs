@@ -10,7 +10,7 @@ use kube::Client;
 use trimtab_core::{
     election::Timings,
     env::Env,
-    id::{GroupKind, InstanceId},
+    id::{GroupKind, InstanceId, Lineage},
 };
 
 use super::{name, object::Lease, path};
@@ -18,6 +18,8 @@ use crate::request::{self, RequestError};
 
 /// How long one look may take.
 const TIMEOUT: Duration = Duration::from_secs(5);
+/// In place of a resource version, where there is no Lease.
+const NO_LEASE: u64 = 0;
 
 /// The Leases of an installation, as they were seen.
 pub struct Sightings {
@@ -41,9 +43,8 @@ impl Sightings {
         Self { client, env, namespace: namespace.into(), installation: installation.into(), seen: Mutex::default() }
     }
 
-    /// Whether a host leads the instance and has a plugin for the kind. As electors
-    /// do, this takes a Lease for live until it has seen it unchanged for as long as
-    /// it holds. The error is that it cannot be told.
+    /// Whether a host leads the instance and has a plugin for the kind. The error is
+    /// that it cannot be told.
     pub async fn is_served(&self, instance: &InstanceId, kind: &GroupKind) -> Result<bool, RequestError> {
         Ok(self.live(instance).await?.is_some_and(|lease| lease.incumbents().contains_key(kind)))
     }
@@ -53,21 +54,39 @@ impl Sightings {
         Ok(self.live(instance).await?.is_some())
     }
 
-    /// The instance's Lease, if somebody holds it.
-    async fn live(&self, instance: &InstanceId) -> Result<Option<Lease>, RequestError> {
-        let get = request::get(&path(&self.namespace, &name(&self.installation, instance)));
-        let lease = match request::send(&self.client, get, TIMEOUT).await {
-            Ok(answer) => Lease::parse(&answer),
-            Err(RequestError::Api(error)) if error.code == 404 => None,
-            Err(error) => return Err(error),
-        };
-        Ok(lease.filter(|lease| {
-            let record = lease.record();
-            !record.holder.is_empty() && self.is_renewed(instance, record.resource_version)
-        }))
+    /// Whether a host may be serving the instance with a file of the lineage: one whose
+    /// Lease was deleted leads on until it has not been able to renew it. The error is
+    /// that it cannot be told.
+    pub async fn may_be_served(&self, instance: &InstanceId, lineage: &Lineage) -> Result<bool, RequestError> {
+        Ok(match self.lease(instance).await? {
+            Some(lease) => self.is_live(instance, &lease) && lease.may_have(lineage),
+            None => self.is_new(instance, NO_LEASE),
+        })
     }
 
-    fn is_renewed(&self, instance: &InstanceId, resource_version: u64) -> bool {
+    /// The instance's Lease, if somebody holds it.
+    async fn live(&self, instance: &InstanceId) -> Result<Option<Lease>, RequestError> {
+        Ok(self.lease(instance).await?.filter(|lease| self.is_live(instance, lease)))
+    }
+
+    async fn lease(&self, instance: &InstanceId) -> Result<Option<Lease>, RequestError> {
+        let get = request::get(&path(&self.namespace, &name(&self.installation, instance)));
+        match request::send(&self.client, get, TIMEOUT).await {
+            Ok(answer) => Ok(Lease::parse(&answer)),
+            Err(RequestError::Api(error)) if error.code == 404 => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// As electors do, this takes a Lease that somebody holds for live until it has seen
+    /// it unchanged for as long as it holds.
+    fn is_live(&self, instance: &InstanceId, lease: &Lease) -> bool {
+        let record = lease.record();
+        !record.holder.is_empty() && self.is_new(instance, record.resource_version)
+    }
+
+    /// Whether this state was first seen less than a Lease's length ago.
+    fn is_new(&self, instance: &InstanceId, resource_version: u64) -> bool {
         let now = self.env.elapsed();
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         let new = Sighting { resource_version, since: now };

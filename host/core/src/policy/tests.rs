@@ -20,6 +20,7 @@ fn every_key_is_read() {
         module = "site@next.wasm"
         adopt = ["Deployment.apps"]
         instance_key = "annotation:numaflow.numaproj.io/instance"
+        exclusive = true
         config_from = { config_map = "site", namespace = "shared", key = "config.yaml" }
         [config]
         image = "nginx"
@@ -97,6 +98,7 @@ fn every_key_is_read() {
     assert_eq!(policy.elsewhere, ["shared".to_owned()].into());
     let origins = ["http://hooks.kubeflow:80", "https://10.0.0.1:8443"];
     assert_eq!(policy.http, origins.iter().filter_map(|text| Origin::parse(text)).collect());
+    assert!(policy.exclusive);
     assert_eq!(policy.adopt, [GroupKind::new("apps/v1", "Deployment")].into());
     assert_eq!(policy.inherit.children, [GroupKind::new("v1", "Service")].into());
     assert_eq!(policy.inherit.finalizers, ["example.com/site".to_owned(), "trimtab.dev/page".to_owned()].into());
@@ -119,7 +121,7 @@ fn each_error_names_the_key_what_was_found_and_what_is_accepted() {
     for (text, message) in [
         (
             "color = 1",
-            "color: unknown key, known are config, config_from, module, instance_key, limits, work, deletions, grants, adopt, children_selector, inherit, retire, update",
+            "color: unknown key, known are config, config_from, module, instance_key, limits, work, deletions, grants, adopt, children_selector, inherit, exclusive, retire, update",
         ),
         (
             "children_selector = \"spec..selector\"",
@@ -129,6 +131,7 @@ fn each_error_names_the_key_what_was_found_and_what_is_accepted() {
             "adopt = [\"Service\"]\nchildren_selector = \"spec.selector\"",
             "adopt: found a list, accepted: nothing beside children_selector, by which alone children are taken over",
         ),
+        ("exclusive = \"yes\"", "exclusive: found \"yes\", accepted: true or false"),
         ("retire = true", "retire: found true, accepted: \"orphan\" or \"clean-up\""),
         ("[inherit]\nkinds = []", "inherit.kinds: unknown key, known are children, annotations, finalizers, lineage"),
         (

@@ -131,13 +131,22 @@ fn leads(write: &Accepted<'_>) -> Result<(), String> {
 }
 
 /// For which instance a write was made, where it can be told: an apply says it
-/// itself, and what is written of an object was decided on the object's mark.
+/// itself, what is let go was held by it, and what else is written of an object was
+/// decided on the object's mark.
 fn instance_of<'a>(write: &Accepted<'a>) -> Option<&'a str> {
     let label = |object: &'a Value| object["metadata"]["labels"][marks::INSTANCE_LABEL].as_str().unwrap_or_default();
     if write.body["kind"].is_string() && write.body["metadata"]["labels"].is_object() {
         return Some(label(write.body));
     }
-    write.before.filter(|before| !is_marked(before)).map(label)
+    let let_go = write.before.zip(write.after).and_then(|(before, after)| let_go(before, after));
+    let_go.or_else(|| write.before.filter(|before| !is_marked(before)).map(label))
+}
+
+/// The instance that held an object, and does no more.
+fn let_go<'a>(before: &'a Value, after: &Value) -> Option<&'a str> {
+    let mut labels = before["metadata"]["labels"].as_object()?.iter();
+    let stays = |name: &String| after["metadata"]["labels"].get(name).is_some();
+    labels.find(|(name, _)| name.starts_with(marks::HOLD_PREFIX) && !stays(name))?.1.as_str()
 }
 
 fn leads_instance(write: &Accepted<'_>, instance: &str) -> Result<(), String> {

@@ -15,8 +15,8 @@ impl World {
             Happening::Fault(What::LeaseDeleted) => self.lose_lease(true).await?,
             Happening::Fault(What::LeaseTaken) => self.lose_lease(false).await?,
             Happening::Fault(What::Restarted) => {
-                self.stop_host().await;
-                self.start_host();
+                let instances = self.stop_host().await;
+                self.start_host_of(instances);
             }
             Happening::Fault(What::WallClockStep { process, by_s }) => self.env(process).step_wall(by_s),
             Happening::Fault(What::ClockRate { process, ppm }) => self.env(process).set_rate(ppm),
@@ -28,11 +28,9 @@ impl World {
     /// Another process is started after a while, unless this one was stopped anyhow.
     fn bury(&mut self, process: u32) {
         tracing::info!(process, "died");
-        let running = self.hosts.len();
-        self.hosts.retain(|host| host.process != process);
-        if self.hosts.len() < running {
-            self.restarts.push_back(Instant::now() + RESTART);
-        }
+        let Some(at) = self.hosts.iter().position(|host| host.process == process) else { return };
+        let host = self.hosts.remove(at);
+        self.restarts.push_back((Instant::now() + RESTART, host.instances.clone()));
     }
 
     /// The first Lease there is goes, or gets another holder.
