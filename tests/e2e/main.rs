@@ -2,6 +2,7 @@
 //! that files are copied into, kubectl, signals, and what the admin interface
 //! says. Nothing of the host is linked in but the type of a client.
 
+mod accounts;
 mod asking;
 mod bad_files;
 mod bridge;

@@ -103,6 +103,7 @@ impl Scene {
             uid: Uid::new("owner-uid"),
             slot: SlotId { instance, stem: Stem::new("site").unwrap() },
             generation: 1,
+            account: None,
         };
         Self { faults, writes, gate, ticket, _stop: stop.drop_guard() }
     }

@@ -127,6 +127,7 @@ impl Bench {
             uid: Uid::new("owner-uid"),
             slot: SlotId { instance, stem: Stem::new("site").unwrap() },
             generation: 1,
+            account: None,
         };
         let bench = Self {
             control_plane,

@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
-use http::{Method, Request};
+use http::{HeaderName, HeaderValue, Method, Request};
 use kube::client::Body;
 use serde::{Serialize, Serializer, ser::SerializeMap};
 use serde_json::{Map, Value, json};
 use trimtab_core::{
+    account::Account,
     id::Place,
     kind::Kind,
     object::{BadObject, Object},
@@ -18,9 +19,22 @@ use crate::request::{build, collection, encoded};
 const APPLY: &str = "application/apply-patch+yaml";
 const MERGE: &str = "application/merge-patch+json";
 const JSON: &str = "application/json";
+/// Who is meant to make a request; the API server asks whether the sender may say so
+/// (Kubernetes' "User impersonation").
+const IMPERSONATE: HeaderName = HeaderName::from_static("impersonate-user");
 
-/// The request that a write is. The object's name may come from a plugin.
-pub fn request(kind: &Kind, write: &Write) -> Request<Body> {
+/// The request that a write is, made as `account` where there is one. The object's name
+/// may come from a plugin.
+pub fn request(kind: &Kind, write: &Write, account: Option<&Account>) -> Request<Body> {
+    let mut request = said(kind, write);
+    if let Some(account) = account {
+        let user = HeaderValue::try_from(account.user()).expect("its parts are names of DNS");
+        request.headers_mut().insert(IMPERSONATE, user);
+    }
+    request
+}
+
+fn said(kind: &Kind, write: &Write) -> Request<Body> {
     let path = path(kind, &write.version, &write.place);
     let manager = encoded(&write.manager);
     match &write.action {

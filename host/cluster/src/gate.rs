@@ -18,6 +18,7 @@ use std::{
 use kube::Client;
 use tokio::sync::watch;
 use trimtab_core::{
+    account::Account,
     api_error::{ApiError, Class, Doing},
     election::Timings,
     env::Env,
@@ -49,6 +50,8 @@ pub struct Ticket {
     pub slot: SlotId,
     /// The slot's generation that decided the write.
     pub generation: u64,
+    /// As whom it is written, if not as the host itself.
+    pub account: Option<Account>,
 }
 
 /// Until when this process may write for an instance.
@@ -165,7 +168,8 @@ impl Gate {
     /// Makes one write and returns what is there after it; none: nothing is.
     pub async fn write(&self, ticket: &Ticket, write: &Write) -> Result<Option<Arc<Object>>, WriteError> {
         let kind = self.check(ticket, write)?;
-        let answer = request::send(&self.client, apply::request(&kind, write), self.timeout).await;
+        let answer =
+            request::send(&self.client, apply::request(&kind, write, ticket.account.as_ref()), self.timeout).await;
         match answer {
             Ok(answer) => match apply::left(&kind, write, &answer)? {
                 Left::There(object) => {

@@ -3,6 +3,7 @@
 //! values to a value, so that each can be tested with neither cluster nor time.
 #![forbid(unsafe_code)]
 
+pub mod account;
 pub mod adoption;
 pub mod answer;
 pub mod api_error;

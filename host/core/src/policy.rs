@@ -12,6 +12,7 @@ use serde_json::{Map, Number, Value as Json};
 use toml::{Table, Value};
 
 use crate::{
+    account::Account,
     adoption::SelectorField,
     config::ConfigFrom,
     deletions::Allowance,
@@ -42,6 +43,8 @@ pub struct Policy {
     /// Where objects say which instance serves them, if not where the host's own
     /// setting says.
     pub instance_key: Option<InstanceKey>,
+    /// As whom its writes are made, if not as the host itself.
+    pub service_account: Option<Account>,
     /// What one call may use.
     pub limits: Limits,
     /// How much and how often it is to work.
@@ -120,6 +123,7 @@ const KEYS: &[&str] = &[
     "config_from",
     "module",
     "instance_key",
+    "service_account",
     "limits",
     "work",
     "deletions",
@@ -142,6 +146,7 @@ impl Default for Policy {
             config: "{}".into(),
             config_from: None,
             instance_key: None,
+            service_account: None,
             limits: Limits::DEFAULT,
             work: Work::default(),
             deletions: Allowance::default(),
@@ -173,6 +178,7 @@ impl Policy {
             policy.config_from = Some(ConfigFrom::read(sub_table("config_from", from)?)?);
         }
         policy.instance_key = table.get("instance_key").map(instance_key).transpose()?;
+        policy.service_account = table.get("service_account").map(service_account).transpose()?;
         if let Some(limits) = table.get("limits") {
             policy.limits = read_limits(sub_table("limits", limits)?)?;
         }
@@ -306,6 +312,11 @@ fn instance_key(value: &Value) -> Result<InstanceKey, PolicyError> {
 fn selector_field(value: &Value) -> Result<SelectorField, PolicyError> {
     let field = value.as_str().and_then(SelectorField::parse);
     field.map_or_else(|| wrong("children_selector", value, "the path of a field, such as \"spec.selector\""), Ok)
+}
+
+fn service_account(value: &Value) -> Result<Account, PolicyError> {
+    let account = value.as_str().and_then(Account::parse);
+    account.map_or_else(|| wrong("service_account", value, "a service account as \"namespace/name\""), Ok)
 }
 
 fn lineage(value: &Value) -> Result<Lineage, PolicyError> {

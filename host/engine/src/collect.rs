@@ -55,8 +55,14 @@ impl Workshop {
                 continue;
             }
             let slot = by.loaded.slot.clone();
-            let ticket =
-                Ticket { key: key.clone(), instance: slot.instance.clone(), uid: owner, slot, generation: by.number };
+            let ticket = Ticket {
+                key: key.clone(),
+                instance: slot.instance.clone(),
+                uid: owner,
+                slot,
+                generation: by.number,
+                account: by.loaded.policy.service_account.clone(),
+            };
             let answer = self.gate.write(&ticket, &write).await;
             self.wrote(key, &ticket.instance, &write, &answer);
             match answer {

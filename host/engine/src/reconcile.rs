@@ -349,6 +349,7 @@ impl Run<'_> {
             uid: object.meta.uid.clone(),
             slot: generation.loaded.slot.clone(),
             generation: generation.number,
+            account: generation.loaded.policy.service_account.clone(),
         };
         let mut answer = self.shop.gate.write(&ticket, write).await;
         if let Some(cleared) = status::cleared(write, object).filter(|_| is_invalid(&answer)) {

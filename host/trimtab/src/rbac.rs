@@ -16,6 +16,7 @@ use tokio_util::sync::CancellationToken;
 use trimtab_apiserver::{ApiServer, Config};
 use trimtab_cluster::connect;
 use trimtab_core::{
+    account::Account,
     description::Description,
     grants::Grants,
     id::{GroupKind, InstanceId, Lineage, join_api_version, split_api_version},
@@ -39,18 +40,15 @@ use crate::{
 
 /// Prints the manifests; an error names the plugin that cannot be served.
 pub fn main(args: RbacArgs) -> anyhow::Result<()> {
-    let (namespace, account) = args
-        .service_account
-        .split_once('/')
+    let account = Account::parse(&args.service_account)
         .with_context(|| format!("--service-account {}: NAMESPACE/NAME is wanted", args.service_account))?;
-    let names = [account, namespace].into_iter().chain(args.lease_namespace.as_deref());
     // A Lease is named after its installation, and may have dots in its name.
-    let names = names.chain(args.installation.split('.'));
+    let names = args.lease_namespace.as_deref().into_iter().chain(args.installation.split('.'));
     for name in names.chain(args.namespaces.iter().map(String::as_str)) {
         // Each follows the same rule as lineages: a DNS label.
         Lineage::new(name).map_err(|error| anyhow::anyhow!("{name:?} is no name to give rights to: {}", error.rule))?;
     }
-    let lease_namespace = args.lease_namespace.as_deref().unwrap_or(namespace);
+    let lease_namespace = args.lease_namespace.as_deref().unwrap_or(&account.namespace);
     let runtimes = Runtimes::start()?;
     let wasm = runtimes.wasm(args.cache.as_deref(), 1)?;
     let (folder, plugins) = runtimes.host.block_on(async {
@@ -62,7 +60,7 @@ pub fn main(args: RbacArgs) -> anyhow::Result<()> {
     })?;
     let rights = Rights::of(&plugins, &args.namespaces)?;
     let manifests =
-        Manifests { namespace, account, lease_namespace, leases: rights.leases(&args.installation), rights: &rights };
+        Manifests { account: &account, lease_namespace, leases: rights.leases(&args.installation), rights: &rights };
     for (path, why) in &folder.ignored {
         println!("# {path:?} gets no rights: {why}");
     }
@@ -144,7 +142,8 @@ async fn plugins(
             namespace: from.namespace.unwrap_or_else(|| lease_namespace.to_owned()),
             name: from.name,
         });
-        plugins.push(Plugin { instance, lineage, description, grants, config, resources });
+        let account = policy.service_account;
+        plugins.push(Plugin { instance, lineage, description, grants, config, account, resources });
     }
     if plugins.is_empty() {
         bail!("there is no plugin to serve: put .wasm files into the folder, or look at --instances");

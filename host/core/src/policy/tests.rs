@@ -67,6 +67,7 @@ fn every_key_is_read() {
     assert_eq!(policy.module.as_deref(), Some("site@next.wasm"));
     let from = policy.config_from.as_ref().map(ToString::to_string);
     assert_eq!(from.as_deref(), Some("ConfigMap shared/site"));
+    assert_eq!(policy.service_account, Account::parse("team-a/writer"));
     assert_eq!(policy.instance_key, Some(InstanceKey::Annotation("numaflow.numaproj.io/instance".into())));
     assert_eq!(
         serde_json::from_str::<Json>(&policy.config).unwrap(),
@@ -121,7 +122,11 @@ fn each_error_names_the_key_what_was_found_and_what_is_accepted() {
     for (text, message) in [
         (
             "color = 1",
+<<<<<<< HEAD
             "color: unknown key, known are config, config_from, module, instance_key, limits, work, deletions, grants, adopt, children_selector, inherit, exclusive, retire, update",
+=======
+            "color: unknown key, known are config, config_from, module, instance_key, service_account, limits, work, deletions, grants, adopt, children_selector, inherit, retire, update",
+>>>>>>> aef3274 (Let a plugin write as a service account of its own)
         ),
         (
             "children_selector = \"spec..selector\"",
@@ -148,6 +153,10 @@ fn each_error_names_the_key_what_was_found_and_what_is_accepted() {
         (
             "instance_key = \"a b\"",
             "instance_key: found \"a b\", accepted: the name of a label, or \"annotation:NAME\"",
+        ),
+        (
+            "service_account = \"admin\"",
+            "service_account: found \"admin\", accepted: a service account as \"namespace/name\"",
         ),
         ("[limits]\nmemory_mib = 257", "limits.memory_mib: found 257, accepted: a whole number from 1 to 256"),
         ("[limits]\ncpu_ms = -1", "limits.cpu_ms: found -1, accepted: a whole number from 1 to 10000"),

@@ -1,16 +1,16 @@
 //! Rights as manifests. Names are quoted: `null`, `on` and `1e3` are DNS labels
 //! that YAML would read as something else.
 
-use std::fmt;
+use std::{collections::BTreeSet, fmt};
 
-use super::rights::{Rights, Verbs, rules};
+use trimtab_core::account::Account;
+
+use super::rights::{Allowed, Rights, rules};
 
 /// What is printed.
 pub struct Manifests<'a> {
-    /// Where the service account lies.
-    pub namespace: &'a str,
-    /// Its name.
-    pub account: &'a str,
+    /// The host's own account.
+    pub account: &'a Account,
     /// Where the Leases lie.
     pub lease_namespace: &'a str,
     /// Their names.
@@ -21,78 +21,125 @@ pub struct Manifests<'a> {
 
 impl fmt::Display for Manifests<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { namespace, account, rights, .. } = self;
+        let Self { account, rights, .. } = self;
         for kind in &rights.guessed {
             writeln!(f, "# The resource of {kind} is guessed: give its CustomResourceDefinition with --apply.")?;
         }
-        writeln!(f, "apiVersion: v1\nkind: ServiceAccount")?;
-        writeln!(f, "metadata: {{ name: {account:?}, namespace: {namespace:?} }}")?;
-        writeln!(
-            f,
-            "---\n# One Lease for each instance-id: watched and replaced by its name, and read
-# for any id, since objects may be marked for one that nobody serves. And the
-# reports of the plugins, where their kind is defined."
-        )?;
-        self.head(f, "Role", &format!("{account}-leases"), Some(self.lease_namespace))?;
-        writeln!(f, "rules:")?;
-        rule(f, "coordination.k8s.io", &["leases"], &["get", "create"], &[])?;
-        let names = self.leases.iter().map(String::as_str).collect::<Vec<_>>();
-        rule(f, "coordination.k8s.io", &["leases"], &["watch", "update"], &names)?;
-        rule(f, "trimtab.dev", &["plugins"], &["list", "create", "patch", "delete"], &[])?;
-        self.binding(f, "Role", &format!("{account}-leases"), Some(self.lease_namespace))?;
-        for (namespace, configs) in &rights.configs {
-            writeln!(f, "---\n# What holds plugins' configs, by name.")?;
-            let name = format!("{account}-configs");
-            self.head(f, "Role", &name, Some(namespace))?;
-            writeln!(f, "rules:")?;
-            for (plural, names) in configs {
-                let names = names.iter().map(String::as_str).collect::<Vec<_>>();
-                rule(f, "", &[plural], &["list", "watch"], &names)?;
-            }
-            self.binding(f, "Role", &name, Some(namespace))?;
-        }
-        // Names of cluster-wide objects tell accounts of other namespaces apart.
-        let name = format!("{namespace}:{account}");
-        if !rights.cluster.is_empty() {
-            self.role(f, "ClusterRole", &name, None, &rights.cluster)?;
-        }
-        for (namespace, verbs) in &rights.namespaces {
-            self.role(f, "Role", &name, Some(namespace.as_str()), verbs)?;
+        service_account(f, account)?;
+        self.leases(f)?;
+        self.configs(f)?;
+        allowed(f, account, &rights.host)?;
+        self.impersonation(f)?;
+        for (account, writes) in &rights.accounts {
+            writeln!(f, "---\n# As whom a plugin's writes are made.")?;
+            service_account(f, account)?;
+            allowed(f, account, writes)?;
         }
         Ok(())
     }
 }
 
 impl Manifests<'_> {
-    fn role(
-        &self,
-        f: &mut fmt::Formatter<'_>,
-        kind: &str,
-        name: &str,
-        namespace: Option<&str>,
-        verbs: &Verbs,
-    ) -> fmt::Result {
+    fn leases(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(
+            f,
+            "---\n# One Lease for each instance-id: watched and replaced by its name, and read
+# for any id, since objects may be marked for one that nobody serves. And the
+# reports of the plugins, where their kind is defined."
+        )?;
+        let role = Role {
+            kind: "Role",
+            name: &format!("{}-leases", self.account.name),
+            namespace: Some(self.lease_namespace),
+        };
+        role.head(f)?;
+        rule(f, "coordination.k8s.io", &["leases"], &["get", "create"], &[])?;
+        let names = self.leases.iter().map(String::as_str).collect::<Vec<_>>();
+        rule(f, "coordination.k8s.io", &["leases"], &["watch", "update"], &names)?;
+        rule(f, "trimtab.dev", &["plugins"], &["list", "create", "patch", "delete"], &[])?;
+        role.binding(f, self.account)
+    }
+
+    fn configs(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (namespace, configs) in &self.rights.configs {
+            writeln!(f, "---\n# What holds plugins' configs, by name.")?;
+            let role =
+                Role { kind: "Role", name: &format!("{}-configs", self.account.name), namespace: Some(namespace) };
+            role.head(f)?;
+            for (plural, names) in configs {
+                let names = names.iter().map(String::as_str).collect::<Vec<_>>();
+                rule(f, "", &[plural], &["list", "watch"], &names)?;
+            }
+            role.binding(f, self.account)?;
+        }
+        Ok(())
+    }
+
+    fn impersonation(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let namespaces = self.rights.accounts.keys().map(|account| &account.namespace).collect::<BTreeSet<_>>();
+        for namespace in namespaces {
+            writeln!(f, "---\n# Plugins' own accounts, by name: their writes are made as these.")?;
+            let name = format!("{}:{}:plugins", self.account.namespace, self.account.name);
+            let role = Role { kind: "Role", name: &name, namespace: Some(namespace) };
+            role.head(f)?;
+            let accounts = self.rights.accounts.keys().filter(|account| account.namespace == *namespace);
+            let names = accounts.map(|account| account.name.as_str()).collect::<Vec<_>>();
+            rule(f, "", &["serviceaccounts"], &["impersonate"], &names)?;
+            role.binding(f, self.account)?;
+        }
+        Ok(())
+    }
+}
+
+fn service_account(f: &mut fmt::Formatter<'_>, Account { namespace, name }: &Account) -> fmt::Result {
+    writeln!(f, "apiVersion: v1\nkind: ServiceAccount")?;
+    writeln!(f, "metadata: {{ name: {name:?}, namespace: {namespace:?} }}")
+}
+
+/// Names of cluster-wide objects tell accounts of other namespaces apart.
+fn allowed(f: &mut fmt::Formatter<'_>, account: &Account, allowed: &Allowed) -> fmt::Result {
+    let name = format!("{}:{}", account.namespace, account.name);
+    let cluster = (!allowed.cluster.is_empty()).then_some(("ClusterRole", None, &allowed.cluster));
+    let namespaces = allowed.namespaces.iter().map(|(namespace, verbs)| ("Role", Some(namespace.as_str()), verbs));
+    for (kind, namespace, verbs) in cluster.into_iter().chain(namespaces) {
         writeln!(f, "---")?;
-        self.head(f, kind, name, namespace)?;
-        writeln!(f, "rules:")?;
+        let role = Role { kind, name: &name, namespace };
+        role.head(f)?;
         for (group, resources, verbs) in rules(verbs) {
             rule(f, group, &resources, &verbs, &[])?;
         }
-        self.binding(f, kind, name, namespace)
+        role.binding(f, account)?;
+    }
+    Ok(())
+}
+
+/// A Role or ClusterRole, whose rules follow its head.
+struct Role<'a> {
+    kind: &'a str,
+    name: &'a str,
+    namespace: Option<&'a str>,
+}
+
+impl Role<'_> {
+    fn head(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.metadata(f, self.kind)?;
+        writeln!(f, "rules:")
     }
 
-    fn head(&self, f: &mut fmt::Formatter<'_>, kind: &str, name: &str, namespace: Option<&str>) -> fmt::Result {
+    fn metadata(&self, f: &mut fmt::Formatter<'_>, kind: &str) -> fmt::Result {
+        let Self { name, namespace, .. } = self;
         let namespace = namespace.map(|namespace| format!(", namespace: {namespace:?}")).unwrap_or_default();
         writeln!(f, "apiVersion: rbac.authorization.k8s.io/v1\nkind: {kind}")?;
         writeln!(f, "metadata: {{ name: {name:?}{namespace} }}")
     }
 
-    fn binding(&self, f: &mut fmt::Formatter<'_>, kind: &str, name: &str, namespace: Option<&str>) -> fmt::Result {
+    fn binding(&self, f: &mut fmt::Formatter<'_>, to: &Account) -> fmt::Result {
+        let Self { kind, name, .. } = self;
         writeln!(f, "---")?;
-        self.head(f, &format!("{kind}Binding"), name, namespace)?;
+        self.metadata(f, &format!("{kind}Binding"))?;
         writeln!(f, "roleRef: {{ apiGroup: rbac.authorization.k8s.io, kind: {kind}, name: {name:?} }}")?;
         writeln!(f, "subjects:")?;
-        writeln!(f, "  - {{ kind: ServiceAccount, name: {:?}, namespace: {:?} }}", self.account, self.namespace)
+        writeln!(f, "  - {{ kind: ServiceAccount, name: {:?}, namespace: {:?} }}", to.name, to.namespace)
     }
 }
 
@@ -113,9 +160,10 @@ mod tests {
     fn names_that_yaml_would_read_as_something_else_are_quoted() {
         let mut rights = Rights::default();
         let target = ("example.dev".to_owned(), "no".to_owned());
-        rights.namespaces.entry("1e3".into()).or_default().entry(target).or_default().insert("list");
+        rights.host.namespaces.entry("1e3".into()).or_default().entry(target).or_default().insert("list");
         let leases = vec!["trimtab-on".to_owned()];
-        let manifests = Manifests { namespace: "null", account: "on", lease_namespace: "0x1", leases, rights: &rights };
+        let account = Account { namespace: "null".into(), name: "on".into() };
+        let manifests = Manifests { account: &account, lease_namespace: "0x1", leases, rights: &rights };
         let text = manifests.to_string();
         for (word, times) in [("null", 3), ("on", 3), ("0x1", 2), ("1e3", 2), ("no", 1), ("trimtab-on", 1)] {
             assert_eq!(text.matches(&format!("{word:?}")).count(), times, "{word} in\n{text}");

@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use anyhow::bail;
 use trimtab_cluster::lease;
 use trimtab_core::{
+    account::Account,
     description::Description,
     grants::Grants,
     id::{GroupKind, InstanceId, Lineage},
@@ -14,9 +15,11 @@ use trimtab_core::{
 
 /// What keeps the cache of a kind: a list, and what follows it.
 const CACHED: [&str; 2] = ["list", "watch"];
+/// A write that meets a conflict is followed by a look past the cache.
+const LOOKED_AT: [&str; 1] = ["get"];
 /// What is written to a child: applies, of which the first makes it, and its
-/// deletion. A conflict is followed by a look past the cache.
-const WRITTEN: [&str; 4] = ["get", "create", "patch", "delete"];
+/// deletion.
+const WRITTEN: [&str; 3] = ["create", "patch", "delete"];
 
 /// One plugin, as far as rights go.
 pub struct Plugin {
@@ -26,6 +29,8 @@ pub struct Plugin {
     pub grants: Grants,
     /// What holds the rest of its config.
     pub config: Option<Named>,
+    /// As whom its writes are made, if not as the host.
+    pub account: Option<Account>,
     /// Of every kind that the description names.
     pub resources: Vec<Resource>,
 }
@@ -65,13 +70,22 @@ pub type Target = (String, String);
 /// The verbs on each resource.
 pub type Verbs = BTreeMap<Target, BTreeSet<&'static str>>;
 
-/// What a host may do, by where it may do it.
+/// What one account may do, by where it may do it.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub struct Rights {
+pub struct Allowed {
     /// In the whole cluster.
     pub cluster: Verbs,
     /// In single namespaces.
     pub namespaces: BTreeMap<String, Verbs>,
+}
+
+/// What a host needs.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Rights {
+    /// What it does itself.
+    pub host: Allowed,
+    /// What is written as plugins' own accounts, which it impersonates.
+    pub accounts: BTreeMap<Account, Allowed>,
     /// Single objects that are watched, by namespace and resource.
     pub configs: BTreeMap<String, BTreeMap<&'static str, BTreeSet<String>>>,
     /// Kinds whose plurals were guessed.
@@ -96,7 +110,7 @@ impl Rights {
             rights.add_plugin(plugin, namespaces)?;
         }
         let events = ("events.k8s.io".to_owned(), "events".to_owned());
-        rights.add(&scope(namespaces), &events, ["create", "patch"]);
+        rights.host.add(&scope(namespaces), &events, ["create", "patch"]);
         Ok(rights)
     }
 
@@ -114,20 +128,23 @@ impl Rights {
         let served = scope(namespaces);
         for object in objects {
             let (target, status) = self.named(plugin, &object.kind, namespaces)?;
-            self.add(&served, &target, CACHED);
+            self.host.add(&served, &target, CACHED);
+            self.host.add(&served, &target, LOOKED_AT);
             // The mark of the version that serves, the finalizer, and a decorator's
             // labels: a plugin that finalizes no more still has to take away what an
             // earlier one put there.
-            self.add(&served, &target, ["get", "patch"]);
-            self.add(&served, &status, ["patch"]);
+            let writer = self.writer(plugin);
+            writer.add(&served, &target, ["patch"]);
+            writer.add(&served, &status, ["patch"]);
         }
         // Where children roll, the host writes their revisions like a child.
         let revisions = rollout::kind_of_revisions();
         let written = children.iter().map(|child| &child.kind).chain([&revisions]);
         for kind in written.filter(|kind| plugin.grants.may_write(kind).is_ok()) {
             let (target, _) = self.named(plugin, kind, namespaces)?;
-            self.add(&served, &target, CACHED);
-            self.add(&served, &target, WRITTEN);
+            self.host.add(&served, &target, CACHED);
+            self.host.add(&served, &target, LOOKED_AT);
+            self.writer(plugin).add(&served, &target, WRITTEN);
         }
         let granted = |kind, version: &str, only: Option<&str>| plugin.grants.may_read(kind, version, only).is_ok();
         for read in reads.iter().filter(|read| granted(&read.kind, &read.version, read.namespace.as_deref())) {
@@ -137,13 +154,13 @@ impl Rights {
                 Some(only) if !namespaces.is_empty() && !namespaces.iter().any(|namespace| namespace == only) => {
                     bail!("{} reads in the namespace {only}, which is not among --namespaces", plugin.lineage);
                 }
-                Some(only) => self.add(&Scope::One(only), &target, CACHED),
-                None => self.add(&served, &target, CACHED),
+                Some(only) => self.host.add(&Scope::One(only), &target, CACHED),
+                None => self.host.add(&served, &target, CACHED),
             }
         }
         for kind in plugin.grants.granted_undeclared() {
             let (target, _) = self.named(plugin, kind, namespaces)?;
-            self.add(&served, &target, CACHED);
+            self.host.add(&served, &target, CACHED);
         }
         Ok(())
     }
@@ -161,6 +178,16 @@ impl Rights {
         Ok((target(resource.plural.clone()), target(format!("{}/status", resource.plural))))
     }
 
+    /// Who writes for a plugin.
+    fn writer(&mut self, plugin: &Plugin) -> &mut Allowed {
+        match &plugin.account {
+            Some(account) => self.accounts.entry(account.clone()).or_default(),
+            None => &mut self.host,
+        }
+    }
+}
+
+impl Allowed {
     fn add<const N: usize>(&mut self, scope: &Scope<'_>, target: &Target, verbs: [&'static str; N]) {
         let add = |to: &mut Verbs| to.entry(target.clone()).or_default().extend(verbs);
         match scope {
@@ -221,6 +248,7 @@ mod tests {
             description,
             grants,
             config: None,
+            account: None,
             resources: resources.into(),
         }
     }
@@ -230,7 +258,7 @@ mod tests {
     }
 
     fn verbs(rights: &Rights, group: &str, resource: &str) -> Vec<&'static str> {
-        let found = rights.cluster.get(&(group.to_owned(), resource.to_owned()));
+        let found = rights.host.cluster.get(&(group.to_owned(), resource.to_owned()));
         let found = found.cloned().unwrap_or_default();
         ORDER.into_iter().filter(|verb| found.contains(verb)).collect()
     }
@@ -280,7 +308,7 @@ mod tests {
         let rights = Rights::of(&plugins, &[]).unwrap();
         assert!(verbs(&rights, "", "configmaps").is_empty());
         let target = (String::new(), "configmaps".to_owned());
-        assert_eq!(rights.namespaces["shared"][&target], CACHED.into());
+        assert_eq!(rights.host.namespaces["shared"][&target], CACHED.into());
         let error = Rights::of(&plugins, &["a".into()]).unwrap_err();
         assert!(error.to_string().contains("shared"), "{error}");
     }
@@ -291,18 +319,35 @@ mod tests {
         description["reads"] = json!([{ "apiVersion": "example.dev/v1", "kind": "Zone", "namespace": "shared" }]);
         let rights = Rights::of(&[plugin("", description, "")], &[]).unwrap();
         assert_eq!(verbs(&rights, "example.dev", "zones"), CACHED);
-        assert!(rights.namespaces.is_empty());
+        assert!(rights.host.namespaces.is_empty());
     }
 
     #[test]
     fn in_namespaces_nothing_is_asked_of_the_cluster() {
         let namespaces = ["a".to_owned(), "b".to_owned()];
         let rights = Rights::of(&[plugin("", site("v1"), "")], &namespaces).unwrap();
-        assert!(rights.cluster.is_empty());
-        assert_eq!(rights.namespaces.keys().collect::<Vec<_>>(), ["a", "b"]);
+        assert!(rights.host.cluster.is_empty());
+        assert_eq!(rights.host.namespaces.keys().collect::<Vec<_>>(), ["a", "b"]);
         let outside = json!({ "role": "composite", "objects": [{ "apiVersion": "example.dev/v1", "kind": "Zone" }] });
         let error = Rights::of(&[plugin("", outside, "")], &namespaces).unwrap_err();
         assert!(error.to_string().contains("outside namespaces"), "{error}");
+    }
+
+    #[test]
+    fn what_is_written_as_an_account_is_that_accounts_right_and_not_the_hosts() {
+        let mut description = site("v1");
+        description["children"] = json!([{ "apiVersion": "v1", "kind": "ConfigMap" }]);
+        let account = Account::parse("team/writer");
+        let rights = Rights::of(&[Plugin { account: account.clone(), ..plugin("", description, "") }], &[]).unwrap();
+        assert_eq!(verbs(&rights, "", "configmaps"), ["get", "list", "watch"]);
+        assert_eq!(verbs(&rights, "example.dev", "sites"), ["get", "list", "watch"]);
+        let target = |group: &str, resource: &str| (group.to_owned(), resource.to_owned());
+        let expected = [
+            (target("", "configmaps"), BTreeSet::from(WRITTEN)),
+            (target("example.dev", "sites"), ["patch"].into()),
+            (target("example.dev", "sites/status"), ["patch"].into()),
+        ];
+        assert_eq!(rights.accounts[&account.unwrap()].cluster, expected.into());
     }
 
     #[test]
