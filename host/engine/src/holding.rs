@@ -111,6 +111,7 @@ impl Workshop {
             uid: object.meta.uid.clone(),
             slot: slot.clone(),
             generation: generation.number,
+            account: generation.loaded.policy.service_account.clone(),
         };
         Some((ticket, exclusive::let_go(&object.meta, &generation.needs.object(&key.place.kind).kind, &key.lineage)))
     }

@@ -20,6 +20,7 @@ fn every_key_is_read() {
         module = "site@next.wasm"
         adopt = ["Deployment.apps"]
         instance_key = "annotation:numaflow.numaproj.io/instance"
+        service_account = "team-a/writer"
         exclusive = true
         config_from = { config_map = "site", namespace = "shared", key = "config.yaml" }
         [config]
@@ -122,11 +123,7 @@ fn each_error_names_the_key_what_was_found_and_what_is_accepted() {
     for (text, message) in [
         (
             "color = 1",
-<<<<<<< HEAD
-            "color: unknown key, known are config, config_from, module, instance_key, limits, work, deletions, grants, adopt, children_selector, inherit, exclusive, retire, update",
-=======
-            "color: unknown key, known are config, config_from, module, instance_key, service_account, limits, work, deletions, grants, adopt, children_selector, inherit, retire, update",
->>>>>>> aef3274 (Let a plugin write as a service account of its own)
+            "color: unknown key, known are config, config_from, module, instance_key, service_account, limits, work, deletions, grants, adopt, children_selector, inherit, exclusive, retire, update",
         ),
         (
             "children_selector = \"spec..selector\"",
