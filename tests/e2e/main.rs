@@ -7,6 +7,7 @@ mod asking;
 mod bad_files;
 mod bridge;
 mod bridge_decorator;
+mod bridge_selector;
 mod configs;
 mod connecting;
 mod decorating;
