@@ -137,3 +137,51 @@ fn what_an_owner_without_its_finalizer_leaves_is_collected() {
 fn what_an_earlier_owner_of_the_name_leaves_is_made_anew_for_the_next() {
     disturb(End::Replaced);
 }
+
+/// An object whose child elsewhere is not wanted any more, and that has one which a
+/// server writes in another way than it was asked for.
+async fn without_need(world: &mut World) -> Result<(), Box<dyn Error>> {
+    let api = world.api.clone();
+    define_and_share(world).await?;
+    let container = json!({ "name": "c", "image": "i", "resources": { "requests": { "cpu": "1000m" } } });
+    let pods = json!({ "metadata": { "labels": { "a": "b" } }, "spec": { "containers": [container] } });
+    let deployment = json!({ "apiVersion": "apps/v1", "kind": "Deployment", "metadata": { "name": "own" },
+        "spec": { "selector": { "matchLabels": { "a": "b" } }, "template": pods } });
+    let other = mirror()["spec"]["children"][1].clone();
+    let with = |children: Value| json!({ "spec": { "children": children } });
+    let mut object = mirror();
+    object["spec"]["children"] = json!([deployment, other]);
+    api.create(MIRRORS, &object).await?;
+    let policy = POLICY.replace("children = [", "children = [{ apiVersion = \"apps/v1\", kind = \"Deployment\" }, ");
+    let slots = [STAGE.slot("", "mirror", "mirror.wasm", Some(&policy))].into();
+    world.put_folder(Folder { slots, read: true, ..Folder::default() });
+    world.start_host();
+    world.settle().await?;
+    let owner = format!("{MIRRORS}/a");
+    if api.get(&owner).await?["metadata"]["finalizers"] != json!(["trimtab.dev/mirror"]) {
+        return Err("it has no finalizer to lose".into());
+    }
+    api.merge(&owner, &with(json!([deployment]))).await?;
+    world.settle().await?;
+    match &api.get(&owner).await?["metadata"]["finalizers"] {
+        Value::Null => Ok(()),
+        left => Err(format!("it has still {left}").into()),
+    }
+}
+
+#[test]
+fn a_finalizer_that_is_needed_no_more_goes_also_if_the_host_starts_anew_in_between() {
+    let run = |fault: Option<Fault>| {
+        let wasm = STAGE.wasm();
+        simulate(async {
+            let mut world = World::new(SEED, fault.clone(), wasm);
+            if let Err(why) = without_need(&mut world).await {
+                panic!("{fault:?}: {why}\n{}", last_writes(&world));
+            }
+            world.log().writes_since(Duration::ZERO).len()
+        })
+    };
+    for write in 1..=run(None) {
+        run(Some(Fault { when: When::Write(write), what: What::CrashAfter }));
+    }
+}

@@ -26,23 +26,26 @@ pub struct FixedPoints(HashMap<Place, (Hash, Hash)>);
 impl FixedPoints {
     /// Learns from the answer to a write; `None` where it has none, as a
     /// delete. Whatever the server answers to an apply is what becomes of that
-    /// intent: the same apply on that very state would change nothing.
-    pub fn learn(&mut self, write: &Write, answer: Option<&Object>) {
+    /// intent: the same apply on that very state would change nothing. Whether this one
+    /// has changed nothing already, so that no event will tell of it, is returned.
+    pub fn learn(&mut self, write: &Write, answer: Option<&Object>) -> bool {
         let learned = match (&write.action, answer) {
             (Action::Create { body } | Action::Apply { body, .. }, Some(answer)) => {
                 let mark = body["metadata"]["annotations"][marks::INTENT].as_str();
                 // What is no wish for its content teaches nothing of one.
-                let Some(mark) = mark else { return };
+                let Some(mark) = mark else { return false };
                 Some((child_intent(mark), answer.body))
             }
             (Action::Status { status, .. }, Some(answer)) => Some((status_intent(status), answer.content)),
-            (Action::Metadata { .. } | Action::ClearStatus { .. }, _) => return,
+            (Action::Metadata { .. } | Action::ClearStatus { .. }, _) => return false,
             _ => None,
         };
         match learned {
             Some(learned) => self.0.insert(write.place.clone(), learned),
             None => self.0.remove(&write.place),
         };
+        let (Action::Apply { seen, .. } | Action::Status { seen, .. }) = &write.action else { return false };
+        answer.is_some_and(|answer| answer.meta.resource_version == seen.resource_version)
     }
 
     /// Whether applying the intent to that state is known to change nothing.

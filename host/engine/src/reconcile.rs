@@ -28,6 +28,7 @@ use crate::{
     gather::Job,
     generation::ObjectNeeds,
     memory::{Remembered, Unseen},
+    queue::Priority,
     trouble::{Again, Trouble},
     workshop::Workshop,
 };
@@ -362,7 +363,10 @@ impl Run<'_> {
             self.memory.unseen.insert(write.place.clone(), live.clone());
         }
         let answer = answer.map_err(|error| Trouble::Write { place: write.place.clone(), error: Box::new(error) })?;
-        self.memory.fixed.learn(write, answer.as_deref());
+        if self.memory.fixed.learn(write, answer.as_deref()) {
+            // No change wakes the key for the look that finds nothing to write any more.
+            self.shop.queue.add(self.key.clone(), Priority::Normal);
+        }
         Ok(true)
     }
 
