@@ -47,6 +47,8 @@ pub struct Remembered {
     pub due: Option<Duration>,
     /// What was written last, for people.
     pub wrote: Wrote,
+    /// How often look-ups have become answerable when the key was given out.
+    answerable: u64,
 }
 
 /// The writes of the last run that made any.
@@ -101,6 +103,14 @@ pub struct Counts {
 }
 
 impl Remembered {
+    /// Lets a run be tried again that was ended by a look-up without an answer; whether
+    /// it was one.
+    fn hold_back_no_longer(&mut self) -> bool {
+        let unanswered = self.looked_up.values().any(Option::is_none);
+        let failed = self.failed.as_mut().filter(|_| unanswered);
+        failed.map(|failed| failed.until = Some(Duration::ZERO)).is_some()
+    }
+
     fn counted(&self) -> Counts {
         let mut one = Counts::default();
         match &self.failed {
@@ -158,6 +168,8 @@ pub struct Memory {
 
 #[derive(Debug, Default)]
 struct Inner {
+    /// How often look-ups have become answerable, whoever waited for it.
+    answerable: u64,
     /// One for each object that was looked at and still exists.
     keys: HashMap<Key, Remembered>,
     readers: Readers,
@@ -166,15 +178,20 @@ struct Inner {
 impl Memory {
     /// Takes a key's memory out, for the one worker that holds the key.
     pub fn take(&self, key: &Key) -> Remembered {
-        self.inner().keys.remove(key).unwrap_or_default()
+        let mut inner = self.inner();
+        let remembered = inner.keys.remove(key).unwrap_or_default();
+        Remembered { answerable: inner.answerable, ..remembered }
     }
 
-    /// Puts a key's memory back and lets what it looked up wake it.
-    pub fn put(&self, key: &Key, remembered: Remembered) {
+    /// Puts a key's memory back and lets what it looked up wake it; whether the key is to
+    /// be looked at again, since what ended its run may have come while the key was out.
+    pub fn put(&self, key: &Key, mut remembered: Remembered) -> bool {
         let triggers = lookups::triggers(&remembered.looked_up);
         let inner = &mut *self.inner();
+        let again = remembered.answerable != inner.answerable && remembered.hold_back_no_longer();
         inner.readers.set(key, triggers);
         inner.keys.insert(key.clone(), remembered);
+        again
     }
 
     /// What is remembered of a key, for people; nothing while a worker holds it.
@@ -207,16 +224,10 @@ impl Memory {
     /// The keys whose last run was ended by a look-up that could not be answered:
     /// none of them is held back any longer.
     pub fn unanswered(&self) -> Vec<Key> {
-        let mut keys = Vec::new();
-        for (key, remembered) in &mut self.inner().keys {
-            if remembered.looked_up.values().any(Option::is_none)
-                && let Some(failed) = &mut remembered.failed
-            {
-                failed.until = Some(Duration::ZERO);
-                keys.push(key.clone());
-            }
-        }
-        keys
+        let mut inner = self.inner();
+        inner.answerable += 1;
+        let waiting = inner.keys.iter_mut().filter_map(|(key, it)| it.hold_back_no_longer().then(|| key.clone()));
+        waiting.collect()
     }
 
     /// The keys whose last run rests on an object, by a state that it had or has.
@@ -273,6 +284,27 @@ mod tests {
         let holds_back = |name| memory.take(&named(name)).failed.unwrap().holds_back(cause, Duration::from_secs(1));
         assert_eq!(holds_back("unanswered"), None);
         assert!(holds_back("answered").is_some());
+    }
+
+    #[test]
+    fn what_may_be_answered_while_its_key_is_out_holds_the_key_back_no_longer() {
+        let memory = Memory::default();
+        let cause = fingerprint(Hash::default(), Hash::default(), false, [], []);
+        let of = KindRef { cluster: None, api_version: "v1".into(), kind: "Secret".into() };
+        let asked = LookUp { of, namespace: Some("a".into()), wanted: Wanted::Named("x".into()) };
+        let until = Some(Duration::from_secs(900));
+        let run = |mut remembered: Remembered| {
+            let why = "it waits".into();
+            remembered.failed = Some(Failed { cause, count: 9, until, waiting: true, why });
+            remembered.looked_up = [(asked.clone(), None)].into();
+            remembered
+        };
+        let out = memory.take(&key());
+        assert!(memory.unanswered().is_empty(), "nobody waits yet");
+        assert!(memory.put(&key(), run(out)), "what became answerable meanwhile may be what it waits for");
+        let out = memory.take(&key());
+        assert_eq!(out.failed.as_ref().unwrap().holds_back(cause, Duration::from_secs(1)), None);
+        assert!(!memory.put(&key(), run(out)), "nothing became answerable");
     }
 
     #[test]

@@ -85,13 +85,11 @@ impl Workshop {
         let held_back = |failed: &Failed| failed.holds_back(job.cause(&looks), began);
         if let Some(wait) = memory.failed.as_ref().filter(|_| job.mark.is_none()).and_then(held_back) {
             self.metrics.skipped(&who, "backing-off");
-            self.memory.put(key, memory);
-            return wait.map_or(Done::Forget, Done::After);
+            return self.put(key, memory, wait.map_or(Done::Forget, Done::After));
         }
         if !self.queue.call(key) {
             self.metrics.skipped(&who, "paced");
-            self.memory.put(key, memory);
-            return Done::Not;
+            return self.put(key, memory, Done::Not);
         }
 
         // What a run that does not come to its call rests on is no look-up.
@@ -136,8 +134,12 @@ impl Workshop {
     /// Nothing to do before something changes, or before the time that was asked for.
     fn rest(&self, key: &Key, memory: Remembered, now: Duration) -> Done {
         let due = memory.due.map(|due| due.saturating_sub(now));
-        self.memory.put(key, memory);
-        due.map_or(Done::Forget, Done::After)
+        self.put(key, memory, due.map_or(Done::Forget, Done::After))
+    }
+
+    /// Puts a key's memory back, and says when the key is to be given out again.
+    fn put(&self, key: &Key, memory: Remembered, done: Done) -> Done {
+        if self.memory.put(key, memory) { Done::After(Duration::ZERO) } else { done }
     }
 
     async fn idle(&self, key: &Key, memory: Remembered, idle: &Idle, serving: &Serving) -> Done {
@@ -146,10 +148,10 @@ impl Workshop {
         match idle {
             Idle::Gone => self.memory.forget(key),
             Idle::Unsynced(_) => {
-                self.memory.put(key, memory);
+                _ = self.put(key, memory, Done::Forget);
                 self.published.turn_away(key.clone());
             }
-            _ => self.memory.put(key, memory),
+            _ => _ = self.put(key, memory, Done::Forget),
         }
         // Each of these ends by something that wakes the key.
         match idle {
@@ -180,8 +182,7 @@ impl Workshop {
         }
         let (until, waiting) = (delay.map(|delay| self.env.elapsed() + delay), trouble.is_waiting());
         memory.failed = Some(Failed { cause, count, until, waiting, why: trouble.to_string().into() });
-        self.memory.put(key, memory);
-        delay.map_or(Done::Forget, Done::After)
+        self.put(key, memory, delay.map_or(Done::Forget, Done::After))
     }
 
     /// RFC 3339 with whole seconds, as Kubernetes writes times.
