@@ -18,6 +18,7 @@ mod exclusive;
 mod found;
 mod inheriting;
 mod keys;
+mod leases;
 mod mirror;
 mod refusals;
 mod reporting;

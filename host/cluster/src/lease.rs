@@ -74,7 +74,7 @@ pub struct Candidate {
     /// What the Lease was seen or written as last; also after it was deleted.
     last: Mutex<Option<Lease>>,
     /// What the leader wants to be recorded in it.
-    recorded: Mutex<Option<Recorded>>,
+    recorded: watch::Sender<Option<Recorded>>,
 }
 
 /// What a watch saw.
@@ -117,7 +117,7 @@ impl Candidate {
             identity: identity.into(),
             state: watch::Sender::new(LeaseState::Standby { holder: None }),
             last: Mutex::default(),
-            recorded: Mutex::default(),
+            recorded: watch::Sender::default(),
         })
     }
 
@@ -136,11 +136,17 @@ impl Candidate {
         self.last().as_ref().map(Lease::incumbents).unwrap_or_default()
     }
 
-    /// Says which lineages there are, and which has which kind: written with the
-    /// next renewal of a Lease that is held. Taking one leaves what the last holder recorded, so
-    /// that it can be read before it is replaced.
+    /// Says which lineages there are, and which has which kind: written at once into a
+    /// Lease that is held. Taking one leaves what the last holder recorded, so that it can
+    /// be read before it is replaced.
     pub fn record(&self, recorded: Recorded) {
-        *self.recorded.lock().unwrap_or_else(PoisonError::into_inner) = Some(recorded);
+        let new = Some(recorded);
+        self.recorded.send_if_modified(|known| {
+            *known != new && {
+                *known = new;
+                true
+            }
+        });
     }
 
     /// Stands for the Lease until `stop`, then releases it.
@@ -159,6 +165,7 @@ impl Candidate {
 
     /// Does what the elector wants, for ever.
     async fn stand(&self, elector: &mut Elector, seen: &mut mpsc::Receiver<News>) {
+        let mut recorded = self.recorded.subscribe();
         loop {
             self.publish(elector);
             match elector.step(self.env.elapsed()) {
@@ -169,6 +176,7 @@ impl Candidate {
                     tokio::select! {
                         biased;
                         Some(news) = seen.recv() => self.heard(elector, news),
+                        Ok(()) = recorded.changed() => elector.renew(),
                         () = tokio::time::sleep(pause) => {}
                     }
                 }
@@ -279,7 +287,7 @@ impl Candidate {
             (Some(_), _) => return None,
             (None, last) => last.as_ref(),
         };
-        let recorded = self.recorded.lock().unwrap_or_else(PoisonError::into_inner);
+        let recorded = self.recorded.borrow();
         let recorded = recorded.as_ref().filter(|_| !proposal.acquires);
         let change = object::Change {
             name: &self.name,

@@ -262,6 +262,11 @@ impl Elector {
         }
     }
 
+    /// What a leader says in its Lease has changed: it renews now.
+    pub fn renew(&mut self) {
+        self.renew_at = Duration::ZERO;
+    }
+
     /// A [`Step::Read`] failed: it is due again after a while.
     pub fn failed(&mut self, now: Duration) {
         self.not_before = now + self.timings.retry + self.spread;

@@ -73,6 +73,19 @@ fn renewals_go_on_at_the_retry_period_and_count_no_transition() {
 }
 
 #[test]
+fn a_leader_with_news_renews_at_once_and_then_as_ever() {
+    let mut leader = leader();
+    leader.renew();
+    assert!(!written(leader.step(SECOND * 3)).acquires);
+    leader.answered(SECOND * 3, Answer::Stored(record(3, "me")));
+    assert_eq!(leader.step(SECOND * 3), Step::Wait(SECOND * 5));
+    let mut standby = elector();
+    standby.seen(SECOND, record(1, "other"));
+    standby.renew();
+    assert_eq!(standby.step(SECOND * 2), Step::Wait(SECOND * 16), "it is not its Lease");
+}
+
+#[test]
 fn a_held_lease_is_taken_only_after_it_was_seen_unchanged_for_its_whole_length() {
     let mut elector = elector();
     elector.seen(SECOND, record(1, "other"));
