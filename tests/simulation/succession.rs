@@ -255,3 +255,28 @@ fn an_heir_leaves_to_its_predecessor_what_neither_selects() {
         objects_are_of(&world, "site").await.unwrap();
     });
 }
+
+#[test]
+fn an_heir_that_does_not_know_what_only_the_host_collects_is_refused() {
+    let wasm = STAGE.wasm();
+    simulate(async {
+        let mut world = World::new(SEED, None, wasm);
+        define_and_share(&world).await.unwrap();
+        for name in OBJECTS {
+            world.api.create(MIRRORS, &mirror(name)).await.unwrap();
+        }
+        world.put_folder(folder(&[("site", "composite", None)]));
+        world.start_host();
+        world.settle().await.unwrap();
+        let blind = policy("decorator", Some("site")).replace("\"ConfigMap\"", "\"Service\"");
+        let heir = STAGE.slot("", "team", "mirror.wasm", Some(&blind));
+        let former = STAGE.slot("", "site", "mirror.wasm", Some(&policy("composite", None)));
+        world.put_folder(Folder { slots: [former, heir].into(), read: true, ..Folder::default() });
+        world.settle().await.unwrap();
+        let slots = world.slots().remove(0);
+        let heir = slots.iter().find(|slot| slot.stem == "team").unwrap();
+        let told = "declare ConfigMap as a kind of children";
+        assert!(heir.refused && heir.reason.as_ref().is_some_and(|why| why.ends_with(told)), "{heir:?}");
+        children(&world, "site").await.unwrap();
+    });
+}

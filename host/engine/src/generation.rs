@@ -204,6 +204,16 @@ impl Generation {
         objects.chain(owners)
     }
 
+    /// The kinds of its children that may lie where Kubernetes does not collect them.
+    pub fn collects(&self) -> impl Iterator<Item = &GroupKind> {
+        let Policy { elsewhere, writes, .. } = &self.loaded.policy;
+        let from_namespaces = self.needs.objects.iter().any(|object| object.kind.namespaced);
+        let children = self.needs.declared().iter().map(|child| &*child.kind).filter(move |_| from_namespaces);
+        let lies_elsewhere =
+            move |kind: &&Kind| if kind.namespaced { !elsewhere.is_empty() } else { writes.contains(&kind.id) };
+        children.filter(lies_elsewhere).map(|kind| &kind.id)
+    }
+
     /// What it has deleted of late.
     pub fn deletions(&self) -> MutexGuard<'_, Deletions> {
         self.loaded.deletions.lock().unwrap_or_else(PoisonError::into_inner)

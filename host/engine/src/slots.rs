@@ -234,7 +234,9 @@ impl Slots {
             let why = "the instance's Lease, which says who had the kind, has not been read yet";
             return Some(Wait::For(why.into()));
         }
-        if let Some(why) = succession::circular(&self.slots, id) {
+        if let Some(why) =
+            succession::circular(&self.slots, id).or_else(|| succession::orphans(&self.slots, id, candidate))
+        {
             return Some(Wait::Refused(why));
         }
         if let Some(refused) = claims.refused.iter().find(|refused| refused.slot == *id) {

@@ -9,7 +9,7 @@ use std::{
     sync::Arc,
 };
 
-use trimtab_core::id::{InstanceId, Lineage, SlotId};
+use trimtab_core::id::{GroupKind, InstanceId, Lineage, SlotId};
 
 use crate::{generation::Generation, slot::Slot};
 
@@ -46,6 +46,20 @@ pub fn circular(slots: &Slots, id: &SlotId) -> Option<String> {
         next = before;
     }
     None
+}
+
+/// Why a candidate is refused: what its predecessor has made where Kubernetes does not
+/// collect it would be nobody's, as the candidate does not watch its kind.
+pub fn orphans(slots: &Slots, id: &SlotId, heir: &Generation) -> Option<String> {
+    let former = heir.inherits()?;
+    let is_former = |other: &SlotId| other.instance == id.instance && other.stem.lineage() == *former;
+    let made = slots.iter().filter(|(other, _)| is_former(other)).filter_map(|(_, slot)| slot.serving.as_ref());
+    let declares = |kind: &GroupKind| heir.needs.declared().iter().any(|child| child.kind.id == *kind);
+    let kind = made.flat_map(|it| it.collects()).find(|kind| !declares(kind))?;
+    Some(format!(
+        "{former} may have made {kind} in other namespaces than its objects', which nobody would delete: \
+         declare {kind} as a kind of children"
+    ))
 }
 
 /// What is to look at its objects again when something of an instance has come or
