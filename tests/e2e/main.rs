@@ -15,6 +15,7 @@ mod deletion;
 mod dev;
 mod elsewhere;
 mod exclusive;
+mod fencing;
 mod folder;
 mod init;
 mod leases;

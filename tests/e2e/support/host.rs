@@ -122,6 +122,16 @@ impl Host {
         kill_process(Pid::from_child(&self.child), Signal::TERM).expect("it is our own child");
     }
 
+    /// Stops it in the midst of whatever it does, until it is [resumed](Self::resume).
+    pub fn pause(&self) {
+        kill_process(Pid::from_child(&self.child), Signal::STOP).expect("it is our own child");
+    }
+
+    /// Lets it go on where it was stopped.
+    pub fn resume(&self) {
+        kill_process(Pid::from_child(&self.child), Signal::CONT).expect("it is our own child");
+    }
+
     /// Kills it, as a crash would.
     pub fn kill(&mut self) {
         self.child.kill().expect("it is our own child");

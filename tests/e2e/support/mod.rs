@@ -6,6 +6,7 @@ mod dev;
 mod hooks;
 mod host;
 mod plugins;
+mod proxy;
 mod scene;
 mod user;
 
@@ -17,6 +18,7 @@ pub use self::{
     hooks::{Hooks, json_answer, migrated, nobody_listens},
     host::Host,
     plugins::{file, source},
+    proxy::{Held, Proxy},
     scene::{BENCH, MISBEHAVE, REPORTS, SITE, Scene},
     user::User,
 };
