@@ -1,18 +1,21 @@
-//! What a Lease says of its instance, and when.
+//! What a Lease says of its instance, and how it passes from one process to the next.
 #![allow(clippy::unwrap_used, reason = "in a test a panic is the message")]
 
 use std::time::Duration;
 
-use serde_json::Value;
-use trimtab_sim::{World, simulate};
+use serde_json::{Value, json};
+use trimtab_engine::SlotState;
+use trimtab_sim::{Entry, World, simulate};
 
 use crate::{
     SEED,
-    site::{DEFINITION, DEFINITIONS},
+    site::{DEFINITION, DEFINITIONS, SITES, name, site},
     stage::STAGE,
 };
 
 const LEASE: &str = "/apis/coordination.k8s.io/v1/namespaces/default/leases/trimtab-trimtab";
+/// More than a leader works on at once.
+const OBJECTS: usize = 20;
 /// Much less than lies between two renewals.
 const A_MOMENT: Duration = Duration::from_millis(300);
 
@@ -38,5 +41,49 @@ fn a_file_that_comes_or_goes_is_told_in_the_lease_at_once() {
                 assert_eq!(lease["metadata"]["annotations"]["trimtab.dev/lineages"], lineages);
             }
         }
+    });
+}
+
+#[test]
+fn a_standby_lists_afresh_and_writes_within_a_second_of_its_leader_s_leave() {
+    let wasm = STAGE.wasm();
+    simulate(async {
+        let mut world = World::new(SEED, None, wasm);
+        let definition = serde_saphyr::from_str::<Value>(DEFINITION).unwrap();
+        world.api.create(DEFINITIONS, &definition).await.unwrap();
+        for number in 0..OBJECTS {
+            world.api.create(SITES, &site(number)).await.unwrap();
+        }
+        world.put_folder(STAGE.folder(&[("", "site.wasm")]));
+        world.start_host();
+        world.settle().await.unwrap();
+        world.start_host();
+        world.settle().await.unwrap();
+        assert_eq!(world.slots()[1][0].state, SlotState::Serving, "its plugin is compiled and its watches are live");
+
+        for number in 0..OBJECTS {
+            let edit = json!({ "spec": { "page": "new" } });
+            world.api.merge(&format!("{SITES}/{}", name(number)), &edit).await.unwrap();
+        }
+        let asked = world.clock().elapsed();
+        world.stop_host().await;
+        world.settle().await.unwrap();
+        let mut log = world.log().entries();
+        log.retain(|entry| entry.at >= asked && !entry.is_about_an_event());
+        let is_served = |entry: &Entry| ["/sites", "/configmaps", "/services"].iter().any(|of| entry.path.contains(of));
+        let found = |process, is: &dyn Fn(&Entry) -> bool| {
+            let at = log.iter().enumerate().filter(|(_, entry)| entry.process == process && is(entry));
+            at.map(|(at, _)| at).collect::<Vec<_>>()
+        };
+        let of_lease = |entry: &Entry| entry.writes() && entry.is_about_a_lease();
+        let write = |entry: &Entry| entry.writes() && is_served(entry);
+        let list = |entry: &Entry| !entry.writes() && is_served(entry) && entry.watches().is_none();
+        let released = *found(1, &of_lease).last().unwrap();
+        let (taken, listed, wrote) = (found(2, &of_lease)[0], found(2, &list), found(2, &write));
+        assert!(found(1, &write).iter().all(|at| *at < released), "it writes after it has let go");
+        assert!(released < taken && listed.iter().all(|at| taken < *at && *at < wrote[0]), "{listed:?}");
+        assert!(listed.len() >= 3, "what the leader wrote last may not be in the cache yet");
+        let took = log[wrote[0]].at - log[released].at;
+        assert!(took < Duration::from_secs(1), "{took:?}");
     });
 }
