@@ -319,6 +319,21 @@ fn what_an_instance_held_that_nobody_serves_any_more_is_taken_at_once() {
 }
 
 #[test]
+fn a_restart_keeps_what_is_held_and_writes_nothing() {
+    in_world(Vec::new(), SEED, async |world, calls| {
+        start_two(world);
+        world.settle().await.unwrap();
+        let (settled, before) = (world.clock().elapsed(), calls.by("blue"));
+        let instances = world.stop_host().await;
+        world.start_host_of(instances);
+        world.settle().await.unwrap();
+        assert_eq!(world.log().writes_since(settled), []);
+        assert!(calls.by("blue") > before, "it has looked at what it holds");
+        assert_eq!(calls.broken(), None);
+    });
+}
+
+#[test]
 fn a_plugin_that_is_exclusive_no_more_lets_go_of_all() {
     in_world(Vec::new(), SEED, async |world, _| {
         start_two(world);

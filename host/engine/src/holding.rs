@@ -99,10 +99,11 @@ impl Workshop {
             let Loaded { slot, description, .. } = &*generation.loaded;
             slot.instance.as_str() == holder && description.object(&key.place.kind).is_some()
         })?;
-        let is_selected = || serving.find(object, &key.lineage).is_ok_and(|found| found.selected);
+        // Who is only not served just now, as while another version is being loaded, is held.
+        let is_left = || serving.find(object, &key.lineage).is_ok_and(|found| !found.selected);
         let slot = &generation.loaded.slot;
-        let is_its_own = generation.needs.instance_key.of(object) == holder && is_selected();
-        if is_its_own || !self.leading.leads(&slot.instance) || self.settings.dry_run {
+        let is_anothers = generation.needs.instance_key.of(object) != holder;
+        if !(is_anothers || is_left()) || !self.leading.leads(&slot.instance) || self.settings.dry_run {
             return None;
         }
         let ticket = Ticket {
