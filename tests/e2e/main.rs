@@ -24,6 +24,7 @@ mod missing;
 mod moving;
 mod outages;
 mod process;
+mod promotion;
 mod rbac;
 mod refusals;
 mod release;

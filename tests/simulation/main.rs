@@ -20,6 +20,7 @@ mod inheriting;
 mod keys;
 mod leases;
 mod mirror;
+mod promotion;
 mod refusals;
 mod reporting;
 mod retiring;

@@ -20,7 +20,8 @@ use tokio_util::sync::CancellationToken;
 use trimtab_core::{
     election::{Answer, Elector, Proposal, Record, Step, Timings},
     env::Env,
-    id::{GroupKind, InstanceId, Lineage},
+    id::{GroupKind, InstanceId, Lineage, Stem},
+    promotion::Rejected,
 };
 
 use self::object::Lease;
@@ -134,6 +135,11 @@ impl Candidate {
     /// Which lineage has which kind, as the Lease says.
     pub fn incumbents(&self) -> BTreeMap<GroupKind, Lineage> {
         self.last().as_ref().map(Lease::incumbents).unwrap_or_default()
+    }
+
+    /// What was found bad in a slot, as the Lease says.
+    pub fn rejected(&self, slot: &Stem) -> Vec<Rejected> {
+        self.last().as_ref().map(|last| last.rejected(slot)).unwrap_or_default()
     }
 
     /// Says which lineages there are, and which has which kind: written at once into a

@@ -34,6 +34,7 @@ pub mod origin;
 pub mod ownership;
 pub mod plan;
 pub mod policy;
+pub mod promotion;
 pub mod readiness;
 pub mod retire;
 pub mod rollout;

@@ -24,6 +24,7 @@ use crate::{
     instance::InstanceKey,
     limits::{Limits, MIB},
     origin::Origin,
+    promotion::Terms,
     retire::Retire,
     rollout::{self, Check, MaxUnavailable, Rolling},
     selector::{Selector, is_subdomain},
@@ -51,6 +52,8 @@ pub struct Policy {
     pub work: Work,
     /// How many children it may delete in a minute.
     pub deletions: Allowance,
+    /// How a new generation of it comes to serve.
+    pub rollout: Terms,
     /// Kinds that the plugin may read besides those that anyone may.
     pub reads: BTreeSet<GroupKind>,
     /// Kinds that the plugin may write besides those that anyone may.
@@ -127,6 +130,7 @@ const KEYS: &[&str] = &[
     "limits",
     "work",
     "deletions",
+    "rollout",
     "grants",
     "adopt",
     "children_selector",
@@ -150,6 +154,7 @@ impl Default for Policy {
             limits: Limits::DEFAULT,
             work: Work::default(),
             deletions: Allowance::default(),
+            rollout: Terms::default(),
             reads: BTreeSet::new(),
             writes: BTreeSet::new(),
             elsewhere: BTreeSet::new(),
@@ -187,6 +192,9 @@ impl Policy {
         }
         if let Some(deletions) = table.get("deletions") {
             policy.deletions = Allowance::read(sub_table("deletions", deletions)?)?;
+        }
+        if let Some(rollout) = table.get("rollout") {
+            policy.rollout = Terms::read(sub_table("rollout", rollout)?)?;
         }
         if let Some(grants) = table.get("grants") {
             let grants = sub_table("grants", grants)?;
@@ -243,9 +251,13 @@ impl Policy {
         Hash::of([content.as_bytes(), policy.as_bytes()])
     }
 
-    /// The same without the word that confirms a generation, which names it so.
+    /// The same without the words that confirm or accept a generation, which name it so.
     pub fn unconfirmed(&self) -> Self {
-        Self { deletions: Allowance { confirmed: None, ..self.deletions.clone() }, ..self.clone() }
+        Self {
+            deletions: Allowance { confirmed: None, ..self.deletions.clone() },
+            rollout: Terms { accepted: None, ..self.rollout.clone() },
+            ..self.clone()
+        }
     }
 }
 

@@ -238,6 +238,15 @@ pub fn decide(input: &Input<'_>) -> Result<Option<Write>, NoStatus> {
     }))
 }
 
+/// Whether an object says that its last run got through, as the host has told it; none
+/// where it says nothing of that, or only waits.
+pub fn says_reconciled(object: &Object) -> Option<bool> {
+    let object = serde_json::from_str::<Value>(&object.text).ok()?;
+    let mut conditions = object["status"]["conditions"].as_array()?.iter();
+    let told = conditions.find(|condition| condition["type"] == RECONCILED)?;
+    (told["reason"] != reason::WAITING).then(|| told["status"] == "True")
+}
+
 /// The write by which another lineage, whose object this is no more, says nothing
 /// in its status any more, where it still does.
 pub fn withdraw(object: &Object, former: &Lineage) -> Option<Write> {

@@ -125,6 +125,7 @@ impl Engine {
         let shop = &self.workshop;
         let rooms = Rooms {
             settings: shop.settings.clone(),
+            env: shop.env.clone(),
             wasm: self.wasm.clone(),
             discovery: self.workshop.discovery.clone(),
             configs: self.configs.clone(),

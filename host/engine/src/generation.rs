@@ -31,7 +31,7 @@ use trimtab_core::{
 };
 use trimtab_wasm::{KindRef, Plugin, Wasm};
 
-use crate::{first_use::FirstUses, folder::Source, settings::Settings, triggers::owner_key};
+use crate::{first_use::FirstUses, folder::Source, observed::Observed, settings::Settings, triggers::owner_key};
 
 /// A file that passed every check that needs no cluster.
 pub struct Loaded {
@@ -41,6 +41,9 @@ pub struct Loaded {
     pub lineage: Lineage,
     /// The hash of content, config and policy.
     pub identity: Hash,
+    /// The same without what a person has said of it: what it is known by when it is
+    /// found bad, or to delete too much.
+    pub unconfirmed: Hash,
     /// What can be called.
     pub plugin: Arc<Plugin>,
     /// What it says of itself.
@@ -53,6 +56,8 @@ pub struct Loaded {
     pub grants: Grants,
     /// How many children it has deleted of late, and whether it is held for that.
     pub deletions: Mutex<Deletions>,
+    /// How its objects fare, while it is on probation.
+    pub observed: Observed,
     /// What its slot has looked up without having declared it.
     pub first_uses: Arc<FirstUses>,
 }
@@ -156,10 +161,13 @@ impl Loaded {
             let adopted = written.map(|child| &child.kind).try_for_each(|kind| grants.may_adopt(kind));
             adopted.map_err(|denied| format!("{slot}.toml: children_selector: {denied}"))?;
         }
+        let unconfirmed = identity(&policy.unconfirmed());
         Ok(Self {
             lineage: slot.stem.lineage(),
             identity: identity(&policy),
-            deletions: Mutex::new(Deletions::new(policy.deletions.clone(), identity(&policy.unconfirmed()))),
+            unconfirmed,
+            deletions: Mutex::new(Deletions::new(policy.deletions.clone(), unconfirmed)),
+            observed: Observed::default(),
             slot,
             plugin,
             description,

@@ -21,6 +21,7 @@ use trimtab_core::{
     claim::Seat,
     env::Env,
     id::{InstanceId, Lineage, SlotId},
+    promotion::Rejected,
 };
 
 use crate::{
@@ -67,16 +68,20 @@ impl Leading {
     }
 
     /// Which instances are wanted from now on, with the slots that the folder has,
-    /// and which lineage has which kind in them: that goes into the Leases, so that
-    /// restarts and leaders agree.
-    pub fn set(&self, slots: &BTreeSet<SlotId>, holders: &BTreeMap<Seat, Lineage>) {
+    /// each with what was found bad there, and which lineage has which kind in them: that
+    /// goes into the Leases, so that restarts and leaders agree.
+    pub fn set(&self, slots: &BTreeMap<SlotId, Vec<Rejected>>, holders: &BTreeMap<Seat, Lineage>) {
         for (id, instance) in &*self.read() {
             let kinds = holders.iter().filter(|((of, _), _)| of == id);
             let incumbents = kinds.map(|((_, kind), lineage)| (kind.clone(), lineage.clone())).collect();
-            let lineages = slots.iter().filter(|slot| slot.instance == *id).map(|slot| slot.stem.lineage()).collect();
-            instance.candidate.record(Recorded { incumbents, lineages });
+            let its = || slots.iter().filter(|(slot, _)| slot.instance == *id);
+            let lineages = its().map(|(slot, _)| slot.stem.lineage()).collect();
+            let rejected = its().filter(|(_, rejected)| !rejected.is_empty());
+            let rejected = rejected.map(|(slot, rejected)| (slot.stem.clone(), rejected.clone())).collect();
+            instance.candidate.record(Recorded { incumbents, lineages, rejected });
         }
-        self.wanted.send_if_modified(|wanted| std::mem::replace(wanted, slots.clone()) != *slots);
+        let slots = slots.keys().cloned().collect::<BTreeSet<_>>();
+        self.wanted.send_if_modified(|wanted| std::mem::replace(wanted, slots.clone()) != slots);
     }
 
     /// Whether it is known which lineages had the kinds of an instance before.
@@ -100,6 +105,12 @@ impl Leading {
             _ = state.wait_for(|state| !leads(state)) => {}
             _ = wanted.wait_for(|slots| !slots.contains(slot)) => {}
         }
+    }
+
+    /// What was found bad in a slot, as the Lease of its instance says.
+    pub fn rejected(&self, slot: &SlotId) -> Vec<Rejected> {
+        let instances = self.read();
+        instances.get(&slot.instance).map(|it| it.candidate.rejected(&slot.stem)).unwrap_or_default()
     }
 
     /// The lineage of each kind, as the Leases name them.
@@ -175,6 +186,8 @@ impl Leading {
             return std::future::pending().await;
         }
         tracing::info!(instance = %id, "took the Lease, listing everything before the first write");
+        // What it says was found bad stops serving before anything is called.
+        follow.published.changed.notify_one();
         let lead = async {
             follow.relist(id).await;
             self.set_fresh(id, true);

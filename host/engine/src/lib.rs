@@ -18,6 +18,7 @@ mod leading;
 mod lookups;
 mod memory;
 mod metrics;
+mod observed;
 mod permit;
 mod published;
 pub mod queue;

@@ -41,6 +41,9 @@ pub struct Remembered {
     /// Children that no watch shows, as the last run met them: for the next
     /// plan, which gives them the label that they have lost, or never had.
     pub unseen: Unseen,
+    /// Whether it was served under a generation that was not on probation, as far as that
+    /// is known.
+    pub well: Option<bool>,
     /// The last failure, while its inputs last.
     pub failed: Option<Failed>,
     /// When to look again although nothing has changed (`Env::elapsed`).

@@ -101,6 +101,7 @@ pub struct Metrics {
     writes: CountBy,
     loads: CountBy,
     swaps: Count,
+    rollbacks: Count,
     slots: Family<State, Gauge>,
     unserved: Family<Marked, Gauge>,
     cached: Gauge,
@@ -171,7 +172,17 @@ impl Metrics {
             writes: by(r, "trimtab_writes", "What the gate was asked to write: Written, or the class of why not"),
             loads: by(r, "trimtab_plugin_loads", "Files that were loaded: accepted or refused"),
             swaps: count(r, "trimtab_plugin_swaps", "Generations that began to serve"),
-            slots: add(r, "trimtab_plugin_slots", "Slots by state: Serving, Pending, Refused", Family::default()),
+            rollbacks: count(
+                r,
+                "trimtab_plugin_rollbacks",
+                "Generations that made way for the one before, which did better",
+            ),
+            slots: add(
+                r,
+                "trimtab_plugin_slots",
+                "Slots by state: Serving, RolledBack, Pending, Refused",
+                Family::default(),
+            ),
             unserved: add(
                 r,
                 "trimtab_unserved_objects",
@@ -261,6 +272,11 @@ impl Metrics {
         self.swaps.get_or_create(&Who::of_slot(slot)).inc();
     }
 
+    /// A generation made way for the one before it.
+    pub fn rolled_back(&self, slot: &SlotId) {
+        self.rollbacks.get_or_create(&Who::of_slot(slot)).inc();
+    }
+
     /// The objects that nobody serves as they are now, by instance and kind.
     pub fn unserved<'a>(&self, objects: impl Iterator<Item = (&'a str, &'a GroupKind)>) {
         let mut counts = BTreeMap::<Marked, i64>::new();
@@ -275,7 +291,8 @@ impl Metrics {
 
     /// The slots as they are now.
     pub fn slots(&self, slots: &[SlotView]) {
-        let mut counts = BTreeMap::from([("Serving".to_owned(), 0), ("Pending".into(), 0), ("Refused".into(), 0)]);
+        let states = ["Serving", "RolledBack", "Pending", "Refused"];
+        let mut counts = states.map(|state| (state.to_owned(), 0)).into_iter().collect::<BTreeMap<_, _>>();
         for slot in slots {
             *counts.entry(format!("{:?}", slot.state)).or_default() += 1;
         }

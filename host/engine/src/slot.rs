@@ -13,10 +13,12 @@ use trimtab_cluster::{
 };
 use trimtab_core::{
     description::ObjectKind,
+    hash::Hash,
     id::{Lineage, SlotId},
     instance::InstanceKey,
     object::Object,
     policy::Policy,
+    promotion::{File, Observation, Promotion},
 };
 
 use crate::{
@@ -40,8 +42,12 @@ pub struct Slot {
     /// Where its policy says that objects name their instance: known as early, as what
     /// is marked for it must not be taken by another before.
     pub instance_key: Option<InstanceKey>,
-    /// Serves, and stays until something better is ready: the last good one.
+    /// Serves, and stays until something better is ready.
     pub serving: Option<Arc<Generation>>,
+    /// While what serves is on probation: what it makes way for, with its watches.
+    pub last_good: Option<Arc<Generation>>,
+    /// Which of these serves, and why.
+    pub promotion: Promotion,
     /// Why the serving one's kinds were not found when the server was last asked.
     pub lacking: Option<String>,
     /// Is on its way.
@@ -92,7 +98,8 @@ pub enum Stage {
 
 impl Slot {
     /// A new file.
-    pub fn new(source: Source, alone_before: Option<String>) -> Self {
+    pub fn new(source: Source, alone_before: Option<String>, mut promotion: Promotion) -> Self {
+        promotion.observe(&Observation::Changed);
         let candidate = Some(Candidate::taken());
         let policy = policy_of(&source);
         Self {
@@ -101,6 +108,8 @@ impl Slot {
             instance_key: policy.instance_key,
             source,
             serving: None,
+            last_good: None,
+            promotion,
             lacking: None,
             candidate,
             refused: None,
@@ -128,6 +137,7 @@ impl Slot {
     /// What its generation is made from has changed.
     pub fn renew(&mut self) {
         self.refused = None;
+        self.promotion.observe(&Observation::Changed);
         self.candidate = Some(Candidate::taken());
     }
 
@@ -151,6 +161,7 @@ impl Slot {
             None => tracing::error!(%slot, why, "refused, nothing serves in this slot"),
         }
         self.refused = Some(why);
+        self.promotion.observe(&Observation::Refused);
         self.candidate = None;
     }
 
@@ -173,19 +184,90 @@ impl Slot {
 
     /// The watches that are wanted for it.
     pub fn watches(&self) -> impl Iterator<Item = WatchSpec> {
-        self.serving.iter().chain(self.syncing()).flat_map(|generation| generation.watches())
+        self.serving.iter().chain(&self.last_good).chain(self.syncing()).flat_map(|generation| generation.watches())
     }
 
-    /// The candidate serves from now on.
-    pub fn swap(&mut self) -> Option<Arc<Generation>> {
-        let next = self.syncing()?.clone();
+    /// The candidate serves from now on; what served last and was good is kept while it
+    /// is on probation.
+    pub fn swap(&mut self, on_probation: bool) -> Arc<Generation> {
+        let next = self.syncing().expect("it was ready").clone();
         self.candidate = None;
         self.lacking = None;
         self.alone_before = None;
-        if let Some(before) = self.serving.replace(next.clone()) {
-            self.draining.push(Arc::downgrade(&before));
+        let before = self.serving.replace(next.clone());
+        if on_probation {
+            next.loaded.observed.start();
+            let dropped =
+                if self.last_good.is_none() { std::mem::replace(&mut self.last_good, before) } else { before };
+            self.drain(dropped);
+        } else {
+            self.drain(before);
+            self.drop_last_good();
         }
-        Some(next)
+        next
+    }
+
+    /// What serves has proved good: nothing is kept for it any more.
+    pub fn drop_last_good(&mut self) {
+        let last_good = self.last_good.take();
+        self.drain(last_good);
+        if let Some(serving) = &self.serving {
+            serving.loaded.observed.stop();
+        }
+    }
+
+    /// The last good one serves again; what it takes the place of is returned.
+    pub fn roll_back(&mut self) -> Arc<Generation> {
+        let last_good = self.last_good.take();
+        self.lacking = None;
+        let bad = std::mem::replace(&mut self.serving, last_good).expect("it was on probation");
+        self.drain(Some(bad.clone()));
+        bad
+    }
+
+    /// Nothing serves any more.
+    pub fn stop(&mut self) -> Option<Arc<Generation>> {
+        let bad = self.serving.take();
+        self.lacking = None;
+        self.drain(bad.clone());
+        bad
+    }
+
+    fn drain(&mut self, dropped: Option<Arc<Generation>>) {
+        self.draining.extend(dropped.iter().map(Arc::downgrade));
+    }
+
+    /// Takes the candidate out, as far as it is loaded.
+    pub fn take_candidate(&mut self) -> Option<Arc<Loaded>> {
+        let loaded = self.loaded().cloned();
+        self.candidate = None;
+        loaded
+    }
+
+    /// Whether a person has said that a generation may serve whatever was found of it.
+    pub fn accepts(&self, generation: Hash) -> bool {
+        let serving = self.serving.as_ref().map(|serving| &serving.loaded);
+        let its = |loaded: &&Arc<Loaded>| loaded.unconfirmed == generation;
+        let mut all = serving.into_iter().chain(self.loaded()).filter(its);
+        all.any(|loaded| loaded.policy.rollout.is_accepted(generation))
+    }
+
+    /// Says that a generation is not served, as it was found bad, and what can be done.
+    pub fn reject(&mut self, slot: &SlotId, bad: &Loaded) {
+        let generation = bad.unconfirmed;
+        let found = self.promotion.why_rejected(generation).unwrap_or_default();
+        let (done, help) = match &self.serving {
+            Some(_) => ("rolled back to the last good generation", "mend it"),
+            None => ("not served", "mend it, or put back what served before"),
+        };
+        let why = format!(
+            "{done}: {found}; {help}, or, to have it served all the same, say in the policy: \
+             rollout.accepted = \"{generation}\""
+        );
+        tracing::error!(%slot, identity = %bad.identity, why, "found bad");
+        if self.promotion.file() == File::Rejected {
+            self.refused = Some(why);
+        }
     }
 
     /// Says what the candidate waits for, in the log only where that is new.
@@ -228,7 +310,9 @@ impl Slot {
             (Some(_), Some(why), _) => (SlotState::Pending, Some(why)),
             (Some(serving), None, pending) => {
                 let held = || serving.deletions().held().map(ToString::to_string);
-                (SlotState::Serving, refused.or(pending).or_else(held))
+                let rolled_back = self.promotion.file() == File::Rejected;
+                let state = if rolled_back { SlotState::RolledBack } else { SlotState::Serving };
+                (state, refused.or(pending).or_else(held))
             }
             (None, _, Some(why)) => (SlotState::Pending, Some(why)),
             (None, _, None) => (SlotState::Refused, refused),
@@ -246,6 +330,7 @@ impl Slot {
             version: self.serving.as_ref().map(|serving| joined(serving, |object| object.version.clone())),
             starting: self.serving.is_none() && starting,
             candidate: self.candidate.is_some(),
+            probation: self.last_good.is_some(),
             draining: self.draining.len(),
         }
     }

@@ -3,6 +3,7 @@
 //! failure on the way leaves the last good generation serving.
 
 mod loads;
+mod promote;
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -20,8 +21,10 @@ use trimtab_cluster::{
 use trimtab_core::{
     claim::{self, Claim, Claims},
     description::ObjectKind,
+    env::Env,
     id::{Key, Lineage, SlotId},
     object::Object,
+    promotion::Promotion,
     route::{self, Table},
 };
 use trimtab_wasm::Wasm;
@@ -45,6 +48,7 @@ use crate::{
 /// What the slots need of the other rooms.
 pub struct Rooms {
     pub settings: Arc<Settings>,
+    pub env: Arc<dyn Env>,
     pub wasm: Arc<Wasm>,
     pub discovery: Arc<Discovery>,
     pub configs: Arc<Configs>,
@@ -68,6 +72,10 @@ struct Found {
 pub struct Slots {
     rooms: Rooms,
     slots: BTreeMap<SlotId, Slot>,
+    /// What was found bad in slots whose file is gone. One for each such name, at most.
+    gone: BTreeMap<SlotId, Promotion>,
+    /// When what is on probation is judged again (`Env::elapsed`).
+    next_judgement: Duration,
     folder: watch::Receiver<Arc<Folder>>,
     kinds: watch::Receiver<Arc<Kinds>>,
     loads: JoinSet<Load>,
@@ -81,7 +89,9 @@ impl Slots {
     pub fn new(rooms: Rooms, folder: watch::Receiver<Arc<Folder>>, published: Arc<Published>) -> Self {
         let kinds = rooms.discovery.kinds();
         let (loads, finds) = (JoinSet::new(), JoinSet::new());
-        Self { rooms, slots: BTreeMap::new(), folder, kinds, loads, finds, next_number: 0, published }
+        let (slots, gone) = (BTreeMap::new(), BTreeMap::new());
+        let next_judgement = Duration::ZERO;
+        Self { rooms, slots, gone, next_judgement, folder, kinds, loads, finds, next_number: 0, published }
     }
 
     /// Follows the folder until `stop`.
@@ -89,6 +99,7 @@ impl Slots {
         loop {
             self.step();
             let on_the_way = self.slots.values().any(|slot| slot.candidate.is_some() || slot.lacking.is_some());
+            let on_probation = self.on_probation();
             tokio::select! {
                 biased;
                 () = stop.cancelled() => return,
@@ -97,7 +108,7 @@ impl Slots {
                 Ok(()) = self.folder.changed() => {}
                 Ok(()) = self.kinds.changed() => self.find_again(),
                 () = self.published.changed.notified() => {}
-                () = tokio::time::sleep(RECHECK), if on_the_way => self.find_what_lacks(),
+                () = tokio::time::sleep(RECHECK), if on_the_way || on_probation => self.find_what_lacks(),
             }
         }
     }
@@ -106,6 +117,7 @@ impl Slots {
     fn step(&mut self) {
         let mut woken = self.take_folder();
         self.rooms.configs.take(&mut self.slots);
+        woken.extend(self.promote());
         self.start_loads();
         self.start_finds();
         self.rooms.watches.set(self.slots.values().flat_map(Slot::watches).collect());
@@ -130,20 +142,19 @@ impl Slots {
     fn take_folder(&mut self) -> Vec<Arc<Generation>> {
         let folder = self.folder.borrow_and_update().clone();
         let mut removed = Vec::new();
-        self.slots.retain(|id, slot| {
-            let stays = folder.slots.contains_key(id);
-            if !stays && slot.serving.is_some() {
+        for (id, slot) in self.slots.extract_if(.., |id, _| !folder.slots.contains_key(id)).collect::<Vec<_>>() {
+            if slot.serving.is_some() {
                 tracing::info!(slot = %id, "its file is gone and it stops serving; its objects and their children stay");
             }
-            if !stays {
-                let inherited = slot.serving.as_ref().is_some_and(|it| it.inherits().is_some());
-                removed.push((id.clone(), slot.inherits.is_some() || inherited));
-            }
-            stays
-        });
+            let inherited = slot.serving.as_ref().is_some_and(|it| it.inherits().is_some());
+            removed.push((id.clone(), slot.inherits.is_some() || inherited));
+            self.remember(&id, slot);
+        }
         for (id, source) in folder.slots.iter().filter(|(id, _)| self.rooms.settings.serves(&id.instance)) {
             let alone = self.alone(id);
-            self.slots.entry(id.clone()).or_insert_with(|| Slot::new(source.clone(), alone)).take(source);
+            let gone = &mut self.gone;
+            let new = || Slot::new(source.clone(), alone, gone.remove(id).unwrap_or_default());
+            self.slots.entry(id.clone()).or_insert_with(new).take(source);
         }
         succession::beside(&self.slots, &removed)
     }
@@ -168,7 +179,7 @@ impl Slots {
             {
                 candidate.stage = Stage::Loaded(loaded.clone());
             }
-            for found in slot.serving.iter().chain(slot.syncing()) {
+            for found in slot.serving.iter().chain(&slot.last_good).chain(slot.syncing()) {
                 spawn_find(&mut self.finds, &self.rooms, &self.kinds, found.loaded.clone());
             }
         }
@@ -204,6 +215,12 @@ impl Slots {
             slot.lacking = needs.as_ref().err().cloned();
             if let Ok(needs) = needs {
                 slot.serving = Some(Arc::new(Generation { number: serving.number, loaded, needs }));
+            }
+            return;
+        }
+        if let Some(last_good) = slot.last_good.as_mut().filter(|last_good| is_it(&last_good.loaded)) {
+            if let Ok(needs) = needs {
+                *last_good = Arc::new(Generation { number: last_good.number, loaded, needs });
             }
             return;
         }
@@ -248,7 +265,10 @@ impl Slots {
 
     /// Who has which kind, and which slots claim what another one has.
     fn claims(&self) -> Claims {
-        let serving = |slot: &Slot| slot.serving.as_ref().map(|it| (it.loaded.clone(), true));
+        // What is gone back to, perhaps, keeps what it had.
+        let serving = |slot: &Slot| {
+            slot.serving.iter().chain(&slot.last_good).map(|it| (it.loaded.clone(), true)).collect::<Vec<_>>()
+        };
         let loaded = |slot: &Slot| slot.loaded().map(|it| (it.clone(), false));
         let claims = self.slots.iter().flat_map(|(id, slot)| {
             let claims = move |(loaded, serving): (Arc<Loaded>, bool)| {
@@ -322,17 +342,6 @@ impl Slots {
         self.slots[id].syncing().filter(|_| !known).cloned()
     }
 
-    /// Lets the candidate serve, if there is one; whose objects are to be looked at.
-    fn swap(&mut self, id: &SlotId) -> Vec<Arc<Generation>> {
-        let slot = self.slots.get_mut(id).expect("it was listed just now");
-        let inherited = slot.serving.as_ref().is_some_and(|it| it.inherits().is_some());
-        let Some(generation) = slot.swap() else { return Vec::new() };
-        let identity = generation.loaded.identity;
-        tracing::info!(slot = %id, generation = generation.number, %identity, "serving");
-        self.rooms.metrics.swapped(id);
-        [vec![generation], succession::woken(&self.slots, &id.instance, inherited)].concat()
-    }
-
     /// Publishes who serves, and tells the Leases which lineage has which kind. Those
     /// who waited for an heir that is none any more are returned.
     fn publish(&mut self) -> Vec<Arc<Generation>> {
@@ -362,8 +371,8 @@ impl Slots {
         let woken = woken.chain(left.into_iter().flatten()).collect();
         self.published.serving.store(Arc::new(Serving { table, generations, heirs_to_come, settling }));
         self.rooms.queue.bound(self.bounds());
-        let slots = self.slots.keys().cloned().collect();
-        self.rooms.leading.set(&slots, &self.claims().holders);
+        let slots = self.slots.iter().map(|(id, slot)| (id.clone(), slot.promotion.rejected().cloned().collect()));
+        self.rooms.leading.set(&slots.collect(), &self.claims().holders);
         woken
     }
 

@@ -15,7 +15,7 @@ use trimtab_core::{
 };
 use trimtab_wasm::{CallError, Outcome};
 
-use crate::holders::FRESH;
+use crate::{holders::FRESH, observed::Fared};
 
 /// Why a run did not reach what was wanted.
 #[derive(Debug, thiserror::Error)]
@@ -117,6 +117,28 @@ impl Trouble {
     /// It was not tried, since the server has asked for a pause.
     fn is_held_back(&self) -> bool {
         matches!(self, Self::Write { error, .. } if matches!(**error, WriteError::HeldBack(_)))
+    }
+
+    /// What it says of the plugin's build. What is missing or cannot be read, what the
+    /// server refuses for its own reasons, what waits for a person and what a busy machine
+    /// is late with is no fault of it; nor is a wish to retry, where it rests on others' answers.
+    pub fn fared(&self, rests_on_inputs: bool) -> Fared {
+        let is_its = match self {
+            _ if self.is_waiting() || self.is_quiet() => false,
+            Self::Call(CallError::Failed(failure)) if failure.outcome == Outcome::Retry => rests_on_inputs,
+            Self::Call(CallError::Host(_) | CallError::RequestTooLarge { .. } | CallError::WallExceeded { .. })
+            | Self::Selector(_)
+            | Self::Held(_)
+            | Self::HeldBy(_)
+            | Self::Status(_) => false,
+            Self::Write { error, .. } => {
+                let refused = matches!(error.class(), Class::Invalid | Class::Immutable);
+                refused || matches!(**error, WriteError::Conflict { .. })
+            }
+            Self::Call(_) | Self::Answer(_) | Self::Conflict(_) => true,
+        };
+        let badly = || Fared::Badly { for_good: self.again() == Again::OnChange, why: self.to_string() };
+        if is_its { badly() } else { Fared::Unknown }
     }
 
     /// What the status says of it.

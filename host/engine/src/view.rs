@@ -9,6 +9,8 @@ use crate::memory::Counts;
 pub enum SlotState {
     /// A generation serves.
     Serving,
+    /// The last good generation serves again, as what the folder holds was found bad.
+    RolledBack,
     /// Something is missing that may come by itself.
     Pending,
     /// The file, or the one that has what it claims, must change before it can serve.
@@ -59,6 +61,8 @@ pub struct SlotView {
     pub starting: bool,
     /// Another generation is on its way.
     pub candidate: bool,
+    /// What serves is new, and makes way for the one before it if it does worse.
+    pub probation: bool,
     /// Generations that still finish calls.
     pub draining: usize,
 }

@@ -14,6 +14,7 @@ use trimtab_core::{
     env::Env,
     id::{InstanceId, Key},
     object::Object,
+    status,
     write::Write,
 };
 use trimtab_wasm::{Called, Response};
@@ -25,6 +26,7 @@ use crate::{
     lookups::{self, LookedUp},
     memory::{Failed, Memory, Remembered},
     metrics::{Metrics, Who},
+    observed::Fared,
     published::Published,
     queue::{Done, Priority, Queue},
     reconcile::{Ended, Run},
@@ -96,6 +98,7 @@ impl Workshop {
         memory.looked_up = LookedUp::new();
         let ended = Run { shop: self, key, job: &job, memory: &mut memory, began }.run().await;
         let took = self.env.elapsed().saturating_sub(began);
+        self.judge(&job, &mut memory, &ended);
         memory.settled = None;
         let looked_up = memory.looked_up.clone();
         let done = match ended {
@@ -115,6 +118,24 @@ impl Workshop {
             self.queue.add(key.clone(), Priority::Normal);
         }
         done
+    }
+
+    /// Notes what came of a run: as how the object is used to fare, or, while its
+    /// generation is on probation, as what that is judged by.
+    fn judge(&self, job: &Job, memory: &mut Remembered, ended: &Result<Ended, Trouble>) {
+        let rests_on_inputs = job.generation.rests_on_inputs();
+        let fared = ended.as_ref().map_or_else(|trouble| trouble.fared(rests_on_inputs), |_| Fared::Well);
+        let observed = &job.generation.loaded.observed;
+        if !observed.is_watched() {
+            memory.well = fared.is_well().or(memory.well);
+            return;
+        }
+        // Where another process has looked after it before, the object may say how it fared;
+        // of a new one nothing is known, and it tells nothing.
+        memory.well = memory.well.or_else(|| status::says_reconciled(&job.object));
+        if memory.well == Some(true) {
+            observed.note(&job.object.meta.place, &fared, self.env.elapsed());
+        }
     }
 
     /// Remembers a success, and says whether the plugin asked to look again.

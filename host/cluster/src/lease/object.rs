@@ -10,7 +10,8 @@ use serde_json::{Map, Value, json};
 use trimtab_core::{
     election::{Proposal, Record},
     hash::Hash,
-    id::{GroupKind, InstanceId, Lineage},
+    id::{GroupKind, InstanceId, Lineage, Stem},
+    promotion::Rejected,
 };
 
 use crate::time::micro_time;
@@ -22,6 +23,14 @@ const INCUMBENTS: &str = "trimtab.dev/incumbents";
 /// All lineages that have a file in the instance's folder: a JSON list. Whose
 /// finalizers may be taken away is decided by it.
 pub const LINEAGES: &str = "trimtab.dev/lineages";
+/// What was found bad in which slot, so that no other process tries it, the oldest
+/// first: JSON, `{"site": [["<generation>", "<why>"]]}`.
+const REJECTED: &str = "trimtab.dev/rejected";
+/// What the annotation has room for: slots, generations of each, and some words on each
+/// make up half of what all annotations may have.
+const SLOTS_MAX: usize = 64;
+const REJECTED_MAX: usize = 8;
+const WHY_CHARS_MAX: usize = 160;
 
 /// `trimtab-<installation>`; other instances than the default one are told
 /// apart by a hash, since an id may hold what a name may not.
@@ -82,6 +91,41 @@ impl Lease {
         let recorded = recorded.and_then(|text| serde_json::from_str::<Vec<String>>(text).ok());
         recorded.is_none_or(|lineages| lineages.iter().any(|recorded| recorded == lineage.as_str()))
     }
+
+    /// What was found bad in a slot.
+    pub fn rejected(&self, slot: &Stem) -> Vec<Rejected> {
+        let recorded = read_rejected(&self.object["metadata"]["annotations"]).remove(slot.as_str()).unwrap_or_default();
+        let read = |(generation, why): (String, String)| Some(Rejected { generation: Hash::parse(&generation)?, why });
+        recorded.into_iter().filter_map(read).collect()
+    }
+}
+
+type RejectedBySlot = BTreeMap<String, Vec<(String, String)>>;
+
+/// What an annotation says; what cannot be read is left out.
+fn read_rejected(annotations: &Value) -> RejectedBySlot {
+    annotations[REJECTED].as_str().and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default()
+}
+
+/// What was there and what is added. Only room runs out: who takes the Lease may not have
+/// read yet what its last holder has found.
+fn with_rejected(mut all: RejectedBySlot, added: &BTreeMap<Stem, Vec<Rejected>>) -> RejectedBySlot {
+    for (slot, rejected) in added {
+        let slot = all.entry(slot.to_string()).or_default();
+        for Rejected { generation, why } in &rejected[rejected.len().saturating_sub(REJECTED_MAX)..] {
+            let generation = generation.to_string();
+            if slot.iter().all(|(known, _)| *known != generation) {
+                slot.push((generation, why.chars().take(WHY_CHARS_MAX).collect()));
+            }
+        }
+        slot.drain(..slot.len().saturating_sub(REJECTED_MAX));
+    }
+    let excess = all.len().saturating_sub(SLOTS_MAX);
+    let others = all.keys().filter(|slot| added.keys().all(|ours| ours.as_str() != **slot));
+    for slot in others.take(excess).cloned().collect::<Vec<_>>() {
+        all.remove(&slot);
+    }
+    all
 }
 
 /// What the leader of an instance records.
@@ -91,6 +135,8 @@ pub struct Recorded {
     pub incumbents: BTreeMap<GroupKind, Lineage>,
     /// All lineages that have a file.
     pub lineages: BTreeSet<Lineage>,
+    /// What was found bad in which slot, the oldest first; what is there already stays.
+    pub rejected: BTreeMap<Stem, Vec<Rejected>>,
 }
 
 /// What a write changes.
@@ -132,12 +178,16 @@ impl Change<'_> {
     fn annotate(&self, metadata: &mut Value) {
         let annotations = fields(&mut metadata["annotations"]);
         annotations.insert(INSTANCE.into(), json!(self.instance.as_str()));
-        if let Some(Recorded { incumbents, lineages }) = self.recorded {
+        if let Some(Recorded { incumbents, lineages, rejected }) = self.recorded {
             let lineages = lineages.iter().map(Lineage::as_str).collect::<Vec<_>>();
             annotations.insert(LINEAGES.into(), json!(json!(lineages).to_string()));
             let recorded = incumbents.iter().map(|(kind, lineage)| (kind.to_string(), lineage.as_str()));
             let recorded = recorded.collect::<BTreeMap<_, _>>();
             annotations.insert(INCUMBENTS.into(), json!(json!(recorded).to_string()));
+            if !rejected.is_empty() {
+                let known = read_rejected(&Value::Object(annotations.clone()));
+                annotations.insert(REJECTED.into(), json!(json!(with_rejected(known, rejected)).to_string()));
+            }
         }
     }
 
@@ -208,10 +258,36 @@ mod tests {
     }
 
     #[test]
+    fn what_was_found_bad_is_added_to_what_others_have_found_and_the_oldest_goes_first() {
+        let slot = Stem::new("site").expect("a name");
+        let bad = |number: u8| Rejected { generation: Hash::of([&[number][..]]), why: format!("number {number}") };
+        let write = |last: Option<&Lease>, numbers: std::ops::Range<u8>| {
+            let rejected = [(slot.clone(), numbers.map(bad).collect())].into();
+            let mut written = change_of(
+                &proposal(last.map(|last| last.record.resource_version), "me"),
+                Some(&Recorded { rejected, ..Recorded::default() }),
+                last,
+            );
+            written["metadata"]["resourceVersion"] = json!("1");
+            Lease::of(written).expect("a Lease")
+        };
+        let one = write(None, 0..1);
+        assert_eq!(one.rejected(&slot), [bad(0)]);
+        let two = write(Some(&one), 1..2);
+        assert_eq!(two.rejected(&slot), [bad(0), bad(1)]);
+        assert_eq!(write(Some(&two), 0..0).rejected(&slot), [bad(0), bad(1)], "who knows of none takes none away");
+        let full = write(Some(&two), 0..20);
+        assert_eq!(full.rejected(&slot), (12..20).map(bad).collect::<Vec<_>>());
+        assert_eq!(write(Some(&full), 0..20).rejected(&slot), full.rejected(&slot), "and then it stays");
+        assert!(full.rejected(&Stem::new("other").expect("a name")).is_empty());
+    }
+
+    #[test]
     fn incumbents_are_read_as_they_were_written_also_after_a_deletion() {
         let kinds = [("demo.dev/v1", "Site"), ("v1", "Pod")].map(|(version, kind)| GroupKind::new(version, kind));
         let incumbents = kinds.into_iter().map(|kind| (kind, Lineage::new("site").expect("a lineage"))).collect();
-        let recorded = Recorded { incumbents, lineages: [Lineage::new("team").expect("a lineage")].into() };
+        let lineages = [Lineage::new("team").expect("a lineage")].into();
+        let recorded = Recorded { incumbents, lineages, ..Recorded::default() };
         let mut written = change_of(&proposal(None, "me"), Some(&recorded), None);
         assert_eq!(written["metadata"]["annotations"][LINEAGES], r#"["team"]"#);
         written["metadata"]["resourceVersion"] = json!("8");

@@ -49,6 +49,11 @@ fn every_key_is_read() {
         least = 5
         percent = 50
         confirmed = "0123456789abcdef0123456789abcdef"
+        [rollout]
+        rollback = false
+        probation_seconds = 60
+        tolerated_percent = 5
+        accepted = "0123456789abcdef0123456789abcdef"
         [grants]
         reads = ["Secret"]
         writes = ["Role.rbac.authorization.k8s.io", "Secret"]
@@ -94,6 +99,8 @@ fn every_key_is_read() {
     assert_eq!(policy.work, work);
     let confirmed = Hash::parse("0123456789abcdef0123456789abcdef");
     assert_eq!(policy.deletions, Allowance { least: 5, percent: 50, confirmed });
+    let probation = Duration::from_secs(60);
+    assert_eq!(policy.rollout, Terms { rollback: false, probation, tolerated_percent: 5, accepted: confirmed });
     assert_eq!(policy.reads, [GroupKind::new("v1", "Secret")].into());
     let role = GroupKind::new("rbac.authorization.k8s.io/v1", "Role");
     assert_eq!(policy.writes, [role, GroupKind::new("v1", "Secret")].into());
@@ -123,7 +130,7 @@ fn each_error_names_the_key_what_was_found_and_what_is_accepted() {
     for (text, message) in [
         (
             "color = 1",
-            "color: unknown key, known are config, config_from, module, instance_key, service_account, limits, work, deletions, grants, adopt, children_selector, inherit, exclusive, retire, update",
+            "color: unknown key, known are config, config_from, module, instance_key, service_account, limits, work, deletions, rollout, grants, adopt, children_selector, inherit, exclusive, retire, update",
         ),
         (
             "children_selector = \"spec..selector\"",
@@ -173,6 +180,19 @@ fn each_error_names_the_key_what_was_found_and_what_is_accepted() {
         (
             "[deletions]\nconfirmed = true",
             "deletions.confirmed: found true, accepted: the generation that is held, as the condition of its objects names it: 32 hexadecimal digits",
+        ),
+        ("[rollout]\nrollback = 1", "rollout.rollback: found 1, accepted: true or false"),
+        (
+            "[rollout]\nprobation_seconds = 0",
+            "rollout.probation_seconds: found 0, accepted: a whole number from 1 to 86400",
+        ),
+        (
+            "[rollout]\naccepted = \"it\"",
+            "rollout.accepted: found \"it\", accepted: the generation that was rolled back, as its slot's reason names it: 32 hexadecimal digits",
+        ),
+        (
+            "[rollout]\nsteps = 1",
+            "rollout.steps: unknown key, known are rollback, probation_seconds, tolerated_percent, accepted",
         ),
         ("[deletions]\nmost = 1", "deletions.most: unknown key, known are least, percent, confirmed"),
         ("[grants]\nread = []", "grants.read: unknown key, known are reads, writes, elsewhere, http"),

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use trimtab_core::{id::SlotId, object::Object};
+use trimtab_core::{id::SlotId, object::Object, promotion::Observation};
 
 use super::Slots;
 use crate::{
@@ -56,8 +56,12 @@ impl Slots {
         match (loaded, &mut slot.candidate) {
             (Ok(loaded), _) if slot.serving.as_ref().is_some_and(|now| now.loaded.identity == loaded.identity) => {
                 slot.candidate = None; // the folder went back to what serves
+                self.observe(&id, &Observation::Same);
             }
-            (Ok(loaded), Some(candidate)) => candidate.stage = Stage::Loaded(loaded),
+            (Ok(loaded), Some(candidate)) => {
+                candidate.stage = Stage::Loaded(loaded.clone());
+                self.observe(&id, &Observation::Loaded(loaded.unconfirmed, &loaded.policy.rollout));
+            }
             (Ok(_), None) => {}
             (Err(why), _) => slot.refuse(&id, why),
         }

@@ -97,6 +97,7 @@ fn title(slot: &SlotView) -> String {
 fn state(slot: &SlotView) -> String {
     let state = match slot.state {
         SlotState::Serving => "serving",
+        SlotState::RolledBack => "rolled back",
         SlotState::Pending => "pending",
         SlotState::Refused => "refused",
     };
@@ -156,6 +157,7 @@ mod tests {
             version: generation.map(|_| "v1".into()),
             starting: false,
             candidate: false,
+            probation: false,
             draining: 0,
         }
     }

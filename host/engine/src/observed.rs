@@ -1,0 +1,173 @@
+//! How the objects fare under one generation while it is on probation: what the gate
+//! judges it by.
+
+use std::{
+    collections::HashMap,
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use trimtab_core::{id::Place, promotion::gate::Tally};
+
+/// Objects of which one generation is judged: far more than a sample has to be. Some 2 MB.
+const OBJECTS_MAX: usize = 10_000;
+/// Of how it failed, so much is shown.
+const WHY_CHARS_MAX: usize = 200;
+
+/// What came of one run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Fared {
+    /// It got through.
+    Well,
+    /// It did not, by no fault of the plugin: something is missing, or the server refused.
+    Unknown,
+    /// The plugin failed it, in these words.
+    Badly {
+        /// No retry mends it.
+        for_good: bool,
+        /// How.
+        why: String,
+    },
+}
+
+impl Fared {
+    /// Whether the object is served; none where that is not known.
+    pub fn is_well(&self) -> Option<bool> {
+        match self {
+            Self::Well => Some(true),
+            Self::Unknown => None,
+            Self::Badly { .. } => Some(false),
+        }
+    }
+}
+
+/// The objects of a generation, while it is watched.
+#[derive(Debug, Default)]
+pub struct Observed {
+    objects: Mutex<Option<Objects>>,
+}
+
+#[derive(Debug, Default)]
+struct Objects {
+    /// Each with its failures in a row, and how it failed last.
+    seen: HashMap<Place, (u32, String)>,
+    /// When one was seen for the first time last.
+    newest: Duration,
+}
+
+impl Observed {
+    /// Watches from now on.
+    pub fn start(&self) {
+        self.objects().get_or_insert_default();
+    }
+
+    /// Forgets all, and watches no more.
+    pub fn stop(&self) {
+        *self.objects() = None;
+    }
+
+    /// Whether it is watched.
+    pub fn is_watched(&self) -> bool {
+        self.objects().is_some()
+    }
+
+    /// Takes note of a run that ended at `now` for an object that did not fail under the
+    /// last good generation.
+    pub fn note(&self, place: &Place, fared: &Fared, now: Duration) {
+        let mut guard = self.objects();
+        let Some(Objects { seen, newest }) = &mut *guard else { return };
+        if !seen.contains_key(place) {
+            if seen.len() == OBJECTS_MAX {
+                return;
+            }
+            *newest = now;
+        }
+        let (failures, last) = seen.entry(place.clone()).or_default();
+        match fared {
+            Fared::Well => *failures = 0,
+            Fared::Unknown => {}
+            Fared::Badly { for_good, why } => {
+                *failures = if *for_good { FAILURES } else { failures.saturating_add(1) };
+                *last = why.chars().take(WHY_CHARS_MAX).collect();
+            }
+        }
+    }
+
+    /// What has come of all objects so far.
+    pub fn tally(&self, now: Duration) -> Tally {
+        let guard = self.objects();
+        let Some(Objects { seen, newest }) = &*guard else { return Tally::default() };
+        let failing = || seen.iter().filter(|(_, (failures, _))| *failures >= FAILURES);
+        // The same one, in whichever order they lie.
+        let example = failing().min_by_key(|(place, _)| *place);
+        Tally {
+            tried: seen.len(),
+            failing: failing().count(),
+            example: example.map(|(place, (_, why))| format!("{place}: {why}")),
+            quiet: now.saturating_sub(*newest),
+        }
+    }
+
+    fn objects(&self) -> MutexGuard<'_, Option<Objects>> {
+        // Each change is complete before the guard goes, so a panic elsewhere leaves nothing half done.
+        self.objects.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// One failure may be chance; two in a row, with the key's delay between them, are none.
+const FAILURES: u32 = 2;
+
+#[cfg(test)]
+mod tests {
+    use trimtab_core::id::GroupKind;
+
+    use super::*;
+
+    fn place(name: &str) -> Place {
+        Place { kind: GroupKind::new("v1", "Secret"), namespace: "a".into(), name: name.into() }
+    }
+
+    fn badly(for_good: bool) -> Fared {
+        Fared::Badly { for_good, why: "it traps".into() }
+    }
+
+    fn failing(runs: &[Fared]) -> usize {
+        let observed = Observed::default();
+        observed.start();
+        runs.iter().for_each(|fared| observed.note(&place("x"), fared, Duration::ZERO));
+        observed.tally(Duration::ZERO).failing
+    }
+
+    #[test]
+    fn an_object_fails_after_two_failures_in_a_row_or_one_that_no_retry_mends() {
+        assert_eq!(failing(&[badly(false)]), 0);
+        assert_eq!(failing(&[badly(false), badly(false)]), 1);
+        assert_eq!(failing(&[badly(false), Fared::Unknown, badly(false)]), 1, "what says nothing changes nothing");
+        assert_eq!(failing(&[badly(false), Fared::Well, badly(false)]), 0);
+        assert_eq!(failing(&[badly(true)]), 1);
+        assert_eq!(failing(&[badly(true), Fared::Well]), 0);
+    }
+
+    #[test]
+    fn it_is_quiet_since_an_object_was_tried_for_the_first_time() {
+        let observed = Observed::default();
+        observed.start();
+        for (name, at) in [("b", 1), ("a", 3), ("b", 9)] {
+            observed.note(&place(name), &badly(true), Duration::from_secs(at));
+        }
+        let tally = observed.tally(Duration::from_secs(10));
+        assert_eq!((tally.tried, tally.failing, tally.quiet), (2, 2, Duration::from_secs(7)));
+        assert!(tally.example.unwrap().ends_with("a: it traps"), "the first by name");
+    }
+
+    #[test]
+    fn what_is_not_watched_is_not_kept() {
+        let observed = Observed::default();
+        observed.note(&place("x"), &badly(true), Duration::ZERO);
+        assert_eq!(observed.tally(Duration::ZERO), Tally::default());
+        observed.start();
+        observed.note(&place("x"), &badly(true), Duration::ZERO);
+        observed.stop();
+        assert_eq!(observed.tally(Duration::ZERO), Tally::default());
+    }
+}

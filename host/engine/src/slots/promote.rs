@@ -1,0 +1,105 @@
+//! Carries out what the slots' machines say (`core::promotion`): swaps, looks at what is
+//! on probation, and goes back to the last good generation.
+
+use std::{sync::Arc, time::Duration};
+
+use trimtab_core::{
+    id::SlotId,
+    promotion::{Action, Observation, gate},
+};
+
+use super::Slots;
+use crate::{generation::Generation, settings::RECHECK, slot::Slot, succession};
+
+impl Slots {
+    /// Lets the candidate serve, if there is one that may; whose objects are to be
+    /// looked at.
+    pub(super) fn swap(&mut self, id: &SlotId) -> Vec<Arc<Generation>> {
+        let now = self.rooms.env.elapsed();
+        let Some(next) = self.slots[id].syncing().map(|next| next.loaded.clone()) else { return Vec::new() };
+        self.observe(id, &Observation::Ready(next.unconfirmed, &next.policy.rollout, now))
+    }
+
+    /// Judges what is on probation, and takes up what other processes have found bad.
+    pub(super) fn promote(&mut self) -> Vec<Arc<Generation>> {
+        let now = self.rooms.env.elapsed();
+        let judges = now >= self.next_judgement;
+        if judges {
+            self.next_judgement = now + RECHECK;
+        }
+        let mut woken = Vec::new();
+        for id in self.slots.keys().cloned().collect::<Vec<_>>() {
+            for rejected in self.rooms.leading.rejected(&id) {
+                if !self.slots[&id].accepts(rejected.generation) {
+                    woken.extend(self.observe(&id, &Observation::Told(&rejected)));
+                }
+            }
+            if judges {
+                woken.extend(self.watch(&id, now));
+            }
+        }
+        woken
+    }
+
+    /// Whether anything is on probation: it is looked at again and again.
+    pub(super) fn on_probation(&self) -> bool {
+        self.slots.values().any(|slot| slot.last_good.is_some())
+    }
+
+    fn watch(&mut self, id: &SlotId, now: Duration) -> Vec<Arc<Generation>> {
+        let slot = &self.slots[id];
+        let Some(serving) = slot.serving.as_ref().filter(|_| slot.last_good.is_some()) else { return Vec::new() };
+        let loaded = serving.loaded.clone();
+        let verdict = gate::judge(&loaded.observed.tally(now), &loaded.policy.rollout);
+        let counts = self.rooms.leading.leads(&id.instance) && serving.deletions().held().is_none();
+        let watched = Observation::Watched { verdict: &verdict, counts, terms: &loaded.policy.rollout, now };
+        self.observe(id, &watched)
+    }
+
+    /// What an observation leads to; whose objects are to be looked at.
+    pub(super) fn observe(&mut self, id: &SlotId, observation: &Observation<'_>) -> Vec<Arc<Generation>> {
+        let slot = self.slots.get_mut(id).expect("it was listed just now");
+        let Some(action) = slot.promotion.observe(observation) else { return Vec::new() };
+        let inherited = slot.serving.as_ref().is_some_and(|it| it.inherits().is_some());
+        match action {
+            Action::Swap { on_probation } => {
+                let next = slot.swap(on_probation);
+                let (generation, identity) = (next.number, next.loaded.identity);
+                tracing::info!(slot = %id, generation, %identity, on_probation, "serving");
+                self.rooms.metrics.swapped(id);
+            }
+            Action::DropLastGood => {
+                tracing::info!(slot = %id, "its probation is over");
+                slot.drop_last_good();
+                return Vec::new();
+            }
+            Action::RollBack => {
+                let bad = slot.roll_back();
+                slot.reject(id, &bad.loaded);
+                self.rooms.metrics.rolled_back(id);
+            }
+            Action::Stop => {
+                if let Some(bad) = slot.stop() {
+                    slot.reject(id, &bad.loaded);
+                }
+            }
+            Action::DropCandidate => {
+                if let Some(bad) = slot.take_candidate() {
+                    slot.reject(id, &bad);
+                }
+                return Vec::new();
+            }
+        }
+        let serving = self.slots[id].serving.clone().into_iter().collect();
+        [serving, succession::woken(&self.slots, &id.instance, inherited)].concat()
+    }
+
+    /// Takes a slot out whose file is gone. What was found bad there is remembered: the
+    /// same file may come again.
+    pub(super) fn remember(&mut self, id: &SlotId, mut slot: Slot) {
+        slot.promotion.observe(&Observation::Gone);
+        if slot.promotion.rejected().next().is_some() {
+            self.gone.insert(id.clone(), slot.promotion);
+        }
+    }
+}

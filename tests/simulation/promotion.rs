@@ -1,0 +1,244 @@
+//! A build dropped over a good one: it serves on probation, and goes again where it does
+//! worse. Whatever goes wrong meanwhile, the cluster ends as the good one leaves it.
+#![allow(clippy::unwrap_used, reason = "in a test a panic is the message")]
+
+use std::{sync::Arc, time::Duration};
+
+use serde_json::{Value, json};
+use trimtab_engine::{SlotState, SlotView, folder::Folder};
+use trimtab_sim::{
+    World,
+    fault::{Fault, What, When},
+    oracle::End,
+    simulate,
+};
+use trimtab_wasm::Wasm;
+
+use crate::{
+    SEED,
+    mirror::{MIRRORS, define},
+    site::CONFIG_MAPS,
+    stage::STAGE,
+};
+
+const OBJECTS: usize = 6;
+/// What all builds say in the same way.
+const DESCRIBE: &str = r#"
+    [config.describe]
+    role = "composite"
+    objects = [{ apiVersion = "fixtures.trimtab.dev/v1", kind = "Mirror" }]
+    children = [{ apiVersion = "v1", kind = "ConfigMap" }]
+"#;
+const GOOD: &str = "";
+/// Fails for those that are odd alone, as all builds after it.
+const FIRST: &str = "faults = { odd = \"retry\" }";
+const TRAPS: &str = "faults = { \"*\" = \"trap\" }";
+const TRAPS_AT_A_THIRD: &str = "faults = { third = \"trap\" }";
+const TRAPS_AT_THE_ODD: &str = "faults = { odd = \"trap\" }";
+const WAITS: &str = "faults = { \"*\" = \"wait\" }";
+
+fn with_policy(rollout: &str, config: &str) -> Folder {
+    let policy = format!("{rollout}\n[config]\n{config}\n{DESCRIBE}");
+    Folder { slots: [STAGE.slot("", "mine", "mirror.wasm", Some(&policy))].into(), read: true, ..Folder::default() }
+}
+
+fn build(config: &str) -> Folder {
+    with_policy("", config)
+}
+
+fn mirror(number: usize) -> Value {
+    let mut annotations = json!({});
+    if number % 2 == 1 {
+        annotations["odd"] = json!("");
+    }
+    if number.is_multiple_of(3) {
+        annotations["third"] = json!("");
+    }
+    let children = [json!({ "apiVersion": "v1", "kind": "ConfigMap", "metadata": { "name": format!("m{number}") } })];
+    json!({ "apiVersion": "fixtures.trimtab.dev/v1", "kind": "Mirror",
+        "metadata": { "name": format!("m{number}"), "annotations": annotations }, "spec": { "children": children } })
+}
+
+/// A world in which a first build serves.
+async fn served(first: &str, hosts: usize, wasm: Arc<Wasm>) -> World {
+    let mut world = World::new(SEED, None, wasm);
+    define(&world).await.unwrap();
+    for number in 0..OBJECTS {
+        world.api.create(MIRRORS, &mirror(number)).await.unwrap();
+    }
+    world.put_folder(build(first));
+    for _ in 0..hosts {
+        world.start_host();
+    }
+    world.settle().await.unwrap();
+    world
+}
+
+fn in_world(first: &str, hosts: usize, play: impl AsyncFnOnce(World)) {
+    let wasm = STAGE.wasm();
+    simulate(async { play(served(first, hosts, wasm).await).await });
+}
+
+async fn put(world: &mut World, folder: Folder) {
+    world.put_folder(folder);
+    world.settle().await.unwrap();
+}
+
+fn slots(world: &World) -> Vec<SlotView> {
+    world.slots().iter().map(|slots| slots[0].clone()).collect()
+}
+
+fn slot(world: &World) -> SlotView {
+    slots(world).remove(0)
+}
+
+/// An edit that only who serves can follow.
+async fn is_served(world: &mut World, number: usize) -> bool {
+    let name = format!("m{number}-{}", world.clock().elapsed().as_secs());
+    let children = [json!({ "apiVersion": "v1", "kind": "ConfigMap", "metadata": { "name": name } })];
+    world.api.merge(&format!("{MIRRORS}/m{number}"), &json!({ "spec": { "children": children } })).await.unwrap();
+    world.settle().await.unwrap();
+    world.api.get(&format!("{CONFIG_MAPS}/{name}")).await.is_ok()
+}
+
+#[test]
+fn a_build_that_traps_makes_way_for_the_last_good_one() {
+    for bad in [TRAPS, TRAPS_AT_A_THIRD] {
+        in_world(GOOD, 1, async |mut world| {
+            let before = slot(&world).generation;
+            put(&mut world, build(bad)).await;
+            let view = slot(&world);
+            assert_eq!((view.state, view.refused, view.probation), (SlotState::RolledBack, true, false), "{bad}");
+            assert_eq!(view.generation, before, "{bad}: the very one that served");
+            let why = view.reason.unwrap();
+            assert!(why.contains("the plugin trapped") && why.contains("rollout.accepted = "), "{why}");
+            assert!(is_served(&mut world, 0).await, "{bad}");
+            assert!(world.metrics()[0].contains("trimtab_plugin_rollbacks_total{instance_id=\"\",lineage=\"mine\"} 1"));
+        });
+    }
+}
+
+#[test]
+fn what_failed_before_waits_or_was_not_tried_is_no_blame() {
+    for build_of in [FIRST, TRAPS_AT_THE_ODD, WAITS] {
+        in_world(FIRST, 1, async |mut world| {
+            let before = slot(&world).generation;
+            put(&mut world, with_policy("rollout = { probation_seconds = 600 }", build_of)).await;
+            let view = slot(&world);
+            assert_eq!((view.state, view.probation), (SlotState::Serving, true), "{build_of}");
+            assert!(view.generation > before, "{build_of}");
+            world.pass(Duration::from_secs(700)).await.unwrap();
+            let view = slot(&world);
+            assert_eq!((view.state, view.probation), (SlotState::Serving, false), "{build_of}: its probation is over");
+        });
+    }
+}
+
+#[test]
+fn an_object_that_comes_during_the_probation_tells_nothing() {
+    in_world(GOOD, 1, async |mut world| {
+        put(&mut world, build("faults = { late = \"trap\" }")).await;
+        let mut late = mirror(OBJECTS);
+        late["metadata"]["annotations"]["late"] = json!("");
+        world.api.create(MIRRORS, &late).await.unwrap();
+        world.settle().await.unwrap();
+        assert_eq!((slot(&world).state, slot(&world).probation), (SlotState::Serving, true));
+    });
+}
+
+#[test]
+fn what_was_found_bad_is_tried_again_when_it_changes_or_a_person_says_so() {
+    in_world(GOOD, 1, async |mut world| {
+        put(&mut world, build(TRAPS)).await;
+        let why = slot(&world).reason.unwrap();
+        let accepted = why[why.find("rollout.accepted = ").unwrap()..].to_owned();
+
+        world.put_folder(Folder { read: true, ..Folder::default() });
+        world.pass(Duration::from_secs(10)).await.unwrap();
+        put(&mut world, build(TRAPS)).await;
+        let view = slot(&world);
+        assert_eq!(
+            (view.state, view.generation),
+            (SlotState::Refused, None),
+            "it is known, and nothing else is at hand"
+        );
+
+        put(&mut world, build(GOOD)).await;
+        assert_eq!(slot(&world).state, SlotState::Serving);
+        put(&mut world, build(TRAPS)).await;
+        assert_eq!(slot(&world).state, SlotState::RolledBack);
+        let swaps =
+            world.metrics()[0].matches("trimtab_plugin_swaps_total{instance_id=\"\",lineage=\"mine\"} 3").count();
+        assert_eq!(swaps, 1, "it was not tried again");
+
+        put(&mut world, with_policy(&accepted, TRAPS)).await;
+        assert_eq!((slot(&world).state, slot(&world).probation), (SlotState::Serving, false));
+        assert!(!is_served(&mut world, 0).await, "it serves as it is");
+    });
+}
+
+#[test]
+fn a_swap_during_a_probation_keeps_the_last_good_one_and_the_way_back_needs_no_probation() {
+    in_world(GOOD, 1, async |mut world| {
+        let before = slot(&world).generation;
+        put(&mut world, build("other = 1")).await;
+        assert!(slot(&world).probation);
+        put(&mut world, build(TRAPS)).await;
+        assert_eq!((slot(&world).state, slot(&world).generation), (SlotState::RolledBack, before));
+        put(&mut world, build("other = 2")).await;
+        assert!(slot(&world).probation);
+        put(&mut world, build(GOOD)).await;
+        let view = slot(&world);
+        assert_eq!((view.state, view.refused, view.probation), (SlotState::Serving, false, false));
+        assert!(is_served(&mut world, 1).await);
+    });
+}
+
+#[test]
+fn neither_another_leader_nor_a_restart_tries_again_what_was_found_bad() {
+    in_world(GOOD, 2, async |mut world| {
+        put(&mut world, build(TRAPS)).await;
+        assert!(slots(&world).iter().any(|view| view.state == SlotState::RolledBack), "{:?}", slots(&world));
+        world.stop_host().await;
+        world.settle().await.unwrap();
+        assert_eq!(slot(&world).state, SlotState::RolledBack, "the other one kept the last good one, too");
+        assert!(is_served(&mut world, 2).await);
+
+        // A new process knows no last good one, and calls nothing.
+        world.stop_host().await;
+        world.start_host();
+        world.settle().await.unwrap();
+        let view = slot(&world);
+        assert_eq!((view.state, view.generation), (SlotState::Refused, None));
+        assert!(view.reason.unwrap().contains("put back what served before"));
+        assert!(!world.metrics()[0].contains("trimtab_call_failures_total{"), "{}", world.metrics()[0]);
+        put(&mut world, build(GOOD)).await;
+        assert!(is_served(&mut world, 3).await);
+    });
+}
+
+#[test]
+fn whatever_goes_wrong_meanwhile_the_cluster_ends_as_the_good_one_leaves_it() {
+    let play = |fault: Option<Fault>| {
+        let wasm = STAGE.wasm();
+        simulate(async {
+            let mut world = served(GOOD, 2, wasm).await;
+            let from = world.clock().elapsed();
+            world.disturb(fault);
+            world.put_folder(build(TRAPS_AT_A_THIRD));
+            world.pass(Duration::from_secs(60)).await.unwrap();
+            // A process that was alone when it died knows of nothing good: then a person mends it.
+            put(&mut world, build(GOOD)).await;
+            (End::of(&world.api).await.unwrap(), world.log().writes_since(from).len())
+        })
+    };
+    let (undisturbed, writes) = play(None);
+    assert!(writes > 4, "only {writes} writes");
+    for write in 1..=writes {
+        for what in [What::CrashAfter, What::CrashBefore] {
+            let fault = Fault { when: When::Write(write), what };
+            let (end, _) = play(Some(fault.clone()));
+            assert_eq!(end.differences(&undisturbed), Vec::<String>::new(), "{fault}");
+        }
+    }
+}
