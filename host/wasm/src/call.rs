@@ -25,6 +25,7 @@ use crate::{
     log::Log,
     lookup::Lookup,
     stop::Stop,
+    tape::{Seed, SharedTape, Tape},
     time::Time,
     turn::{Meter, Turns},
     wasi::{SharedLog, Wasi},
@@ -58,8 +59,8 @@ pub(crate) struct World {
     pub lookup: Arc<dyn Lookup>,
     pub network: Network,
     pub now: Arc<str>,
-    /// What stands for chance; without one, the operating system does.
-    pub seed: Option<u64>,
+    /// What stands for chance.
+    pub seed: Seed,
 }
 
 /// Who bounds the call.
@@ -83,7 +84,13 @@ where
         let began = Instant::now();
         let meter = Arc::new(Meter::default());
         let log: SharedLog = Arc::new(Mutex::new(Log::new(self.limits.log_lines as usize)));
-        let made = self.store(&log, &meter, &bounds);
+        let real_time = match &self.world.network {
+            Network::Granted(_) => true,
+            Network::Played(player) => player.has_real_time(),
+            Network::None | Network::Simulated => false,
+        };
+        let tape: SharedTape = Arc::new(Mutex::new(Tape::new(self.world.seed, real_time)));
+        let made = self.store(&log, &tape, &meter, &bounds);
         let Call { pre, export, params, limits, .. } = self;
         let (mut store, mut cost) = match made {
             Ok(store) => (store, Cost { store: began.elapsed(), ..Cost::default() }),
@@ -104,7 +111,8 @@ where
                 let turns = Turns::new(work, permits, first, meter.clone());
                 tokio::time::timeout(limits.wall, turns).await.map_err(|_| Ended::WallExceeded)
             }
-            Bounds::Fuel => Ok(work.await),
+            // Only a replay waits for what never comes.
+            Bounds::Fuel => tokio::time::timeout(limits.wall, work).await.map_err(|_| Ended::WallExceeded),
         };
         let ended = ended.and_then(|result| result.map_err(Ended::Error));
         cost.instantiate = instantiated - began;
@@ -120,21 +128,29 @@ where
         let looked_up = state.look_ups.answers;
         let log = std::mem::take(&mut *log.lock().expect("no holder panics"));
         let outcome = ended.map_err(|ended| ended.explain(&limits, &log));
-        Called { outcome, looked_up, log, connections_denied, cost }
+        let tape = std::mem::take(&mut *tape.lock().expect("no holder panics")).finished();
+        Called { outcome, looked_up, tape, log, connections_denied, cost }
     }
 
-    fn store(&self, log: &SharedLog, meter: &Arc<Meter>, bounds: &Bounds) -> wasmtime::Result<Store<State>> {
+    fn store(
+        &self,
+        log: &SharedLog,
+        tape: &SharedTape,
+        meter: &Arc<Meter>,
+        bounds: &Bounds,
+    ) -> wasmtime::Result<Store<State>> {
         let World { lookup, network, now, seed } = &self.world;
         let time = match network {
-            Network::Granted(_) => Time::real(),
-            Network::None | Network::Simulated => Time::at(now),
+            Network::Granted(_) => Time::real(tape.clone()),
+            Network::Played(player) if player.has_real_time() => Time::played(now, player.clone()),
+            Network::None | Network::Simulated | Network::Played(_) => Time::at(now),
         };
         let state = State {
             limiter: Limiter::new(self.limits.memory_bytes),
             log: log.clone(),
             wasi: Wasi::new(self.name.clone(), time, *seed, log),
-            http: Http::new(network.clone(), self.limits.request_bytes, log),
-            look_ups: LookUps::new(lookup.clone()),
+            http: Http::new(network.clone(), self.limits.request_bytes, log, tape),
+            look_ups: LookUps::new(lookup.clone(), tape.clone()),
         };
         let mut store = Store::new(&self.engine, state);
         store.limiter(|state| &mut state.limiter);

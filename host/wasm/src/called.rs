@@ -8,6 +8,7 @@ use trimtab_core::{object::Object, selector::Selector};
 use crate::{
     contract::{Failure, KindRef},
     log::Log,
+    tape::Tape,
 };
 
 /// What came of one call.
@@ -18,6 +19,8 @@ pub struct Called<T> {
     /// What it looked up and what it was told. The look-up that ended the run as
     /// waiting is among them, with no answer: its change must wake the object too.
     pub looked_up: BTreeMap<LookUp, Option<Vec<Arc<Object>>>>,
+    /// All that it was told besides its request.
+    pub tape: Tape,
     /// What it logged and wrote to stdout and stderr.
     pub log: Log,
     /// Connections that it tried to make, and was denied.
@@ -32,6 +35,7 @@ impl<T> Called<T> {
         Self {
             outcome: Err(error),
             looked_up: BTreeMap::new(),
+            tape: Tape::default(),
             log: Log::default(),
             connections_denied: 0,
             cost: Cost::default(),
@@ -40,9 +44,9 @@ impl<T> Called<T> {
 
     /// The same call, with a failure that the answer itself tells of.
     pub(crate) fn and_then<U>(self, of: impl FnOnce(T) -> Result<U, Failure>) -> Called<U> {
-        let Self { outcome, looked_up, log, connections_denied, cost } = self;
+        let Self { outcome, looked_up, tape, log, connections_denied, cost } = self;
         let outcome = outcome.and_then(|answer| of(answer).map_err(CallError::Failed));
-        Called { outcome, looked_up, log, connections_denied, cost }
+        Called { outcome, looked_up, tape, log, connections_denied, cost }
     }
 }
 

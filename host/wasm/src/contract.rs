@@ -7,11 +7,13 @@
 
 use std::{fmt, sync::Arc};
 
+use serde::{Deserialize, Serialize};
 use trimtab_core::hash::Hash;
 use wasmtime::component::{ComponentType, Lift, Lower};
 
 /// A kind at one version, as a manifest names it.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, ComponentType, Lower, Lift)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ComponentType, Lower, Lift)]
+#[serde(rename_all = "camelCase")]
 #[component(record)]
 pub struct KindRef {
     /// Absent: the cluster of the object.
@@ -24,7 +26,8 @@ pub struct KindRef {
 }
 
 /// All observed children of one declared kind.
-#[derive(Debug, Clone, ComponentType, Lower)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ComponentType, Lower)]
+#[serde(rename_all = "camelCase")]
 #[component(record)]
 pub struct Group {
     /// The kind, as the description names it.
@@ -34,7 +37,8 @@ pub struct Group {
 }
 
 /// What a plugin is asked.
-#[derive(Debug, Clone, ComponentType, Lower)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ComponentType, Lower)]
+#[serde(rename_all = "camelCase")]
 #[component(record)]
 pub struct Request {
     /// The cluster of the object.
@@ -72,7 +76,8 @@ impl Request {
 }
 
 /// Something to be told to people who look at the object.
-#[derive(Debug, Clone, PartialEq, Eq, ComponentType, Lift)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ComponentType, Lift)]
+#[serde(rename_all = "camelCase")]
 #[component(record)]
 pub struct Event {
     /// A warning, or else normal.
@@ -84,7 +89,8 @@ pub struct Event {
 }
 
 /// What a plugin answers. Nothing of it has been checked yet.
-#[derive(Debug, Clone, Default, PartialEq, Eq, ComponentType, Lift)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ComponentType, Lift)]
+#[serde(rename_all = "camelCase")]
 #[component(record)]
 pub struct Response {
     /// JSON texts: the whole of what should be.
@@ -107,7 +113,8 @@ pub struct Response {
 }
 
 /// What is to be done about a failure.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ComponentType, Lift)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ComponentType, Lift)]
+#[serde(rename_all = "camelCase")]
 #[component(enum)]
 #[repr(u8)]
 pub enum Outcome {
@@ -123,7 +130,8 @@ pub enum Outcome {
 }
 
 /// Why a plugin has no answer.
-#[derive(Debug, Clone, PartialEq, Eq, ComponentType, Lift)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ComponentType, Lift)]
+#[serde(rename_all = "camelCase")]
 #[component(record)]
 pub struct Failure {
     /// What is to be done about it.
@@ -136,7 +144,8 @@ pub struct Failure {
 }
 
 /// How much a line of the log matters.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, ComponentType, Lift)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ComponentType, Lift)]
+#[serde(rename_all = "camelCase")]
 #[component(enum)]
 #[repr(u8)]
 pub enum Level {

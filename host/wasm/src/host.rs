@@ -15,6 +15,7 @@ use crate::{
     limits::{LOOK_UP_BYTES_MAX, LOOK_UPS_MAX, Limiter},
     lookup::{Lookup, Refusal},
     stop::Stop,
+    tape::{Asked, SharedTape, Told},
     time,
     wasi::{SharedLog, Wasi},
 };
@@ -46,23 +47,27 @@ impl WasiHttpView for State {
 /// must not rest on two states of one object.
 pub(crate) struct LookUps {
     lookup: Arc<dyn Lookup>,
+    tape: SharedTape,
     pub answers: BTreeMap<LookUp, Option<Vec<Arc<Object>>>>,
 }
 
 impl LookUps {
-    pub fn new(lookup: Arc<dyn Lookup>) -> Self {
-        Self { lookup, answers: BTreeMap::new() }
+    pub fn new(lookup: Arc<dyn Lookup>, tape: SharedTape) -> Self {
+        Self { lookup, tape, answers: BTreeMap::new() }
     }
 
     fn find(&mut self, mut wanted: LookUp) -> Result<Result<Vec<Arc<Object>>, String>, Stop> {
-        wanted.namespace = wanted.namespace.filter(|_| self.lookup.in_namespaces(&wanted.of));
+        let namespaced = self.lookup.in_namespaces(&wanted.of);
+        wanted.namespace = wanted.namespace.filter(|_| namespaced);
         if let Some(Some(answer)) = self.answers.get(&wanted) {
             return Ok(Ok(answer.clone()));
         }
         if self.answers.len() >= LOOK_UPS_MAX {
             return Err(Stop::LookUps);
         }
-        match self.lookup.find(&wanted) {
+        let told = self.lookup.find(&wanted);
+        self.record(&wanted, namespaced, &told);
+        match told {
             Ok(answer) => {
                 self.answers.insert(wanted, Some(answer.clone()));
                 Ok(Ok(answer))
@@ -73,6 +78,15 @@ impl LookUps {
             }
             Err(Refusal::Denied(why)) => Ok(Err(why)),
         }
+    }
+
+    fn record(&self, wanted: &LookUp, namespaced: bool, told: &Result<Vec<Arc<Object>>, Refusal>) {
+        let told = match told {
+            Ok(objects) => Told::Found(objects.iter().map(|object| object.text.clone()).collect()),
+            Err(Refusal::NotReady(why)) => Told::NotReady(why.clone()),
+            Err(Refusal::Denied(why)) => Told::Denied(why.clone()),
+        };
+        self.tape.lock().expect("no holder panics").looked_up(Asked::new(wanted, namespaced, told));
     }
 }
 

@@ -3,10 +3,11 @@
 //! A request elsewhere is denied and counted, and the call's log says what the
 //! policy lacks. Nothing is followed or repeated for the guest: a redirect is an
 //! answer like any other. Connections are kept for each loaded plugin, and are
-//! its own; what waits for an answer holds no turn on a core.
+//! its own; what waits for an answer holds no turn on a core. All of it goes onto
+//! the call's tape, and a replay is answered from there.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     error::Error as _,
     io,
     pin::Pin,
@@ -43,12 +44,21 @@ use wasmtime_wasi_http::{
                 types::{self as http_types, ErrorCode, Scheme},
             },
         },
-        types::{HostFutureIncomingResponse, HostOutgoingRequest},
+        types::{HostFutureIncomingResponse, HostIncomingResponse, HostOutgoingRequest},
     },
 };
 
-use crate::{contract::Level, host::State, wasi::SharedLog};
+use crate::{
+    contract::Level,
+    host::State,
+    replay::Player,
+    tape::{Came, Exchange, Head, SharedTape},
+    wasi::SharedLog,
+};
 
+use taped::{Received, Sent};
+
+mod taped;
 mod unsent;
 
 /// The requests that one call may send: a hook or two, each with a few redirects.
@@ -96,6 +106,8 @@ pub(crate) enum Network {
     Simulated,
     /// What is granted.
     Granted(Arc<Outbound>),
+    /// Nothing: what was asked and answered before.
+    Played(Arc<Player>),
 }
 
 /// The HTTP of one call.
@@ -104,16 +116,19 @@ pub(crate) struct Http {
     hooks: Hooks,
     /// Requests that were made, whether sent or not.
     made: u32,
+    /// Those whose answers are waited for, and their places on the tape.
+    awaited: BTreeMap<u32, usize>,
 }
 
 impl Http {
     /// Answers may have so many bytes together.
-    pub fn new(network: Network, answers_bytes: u64, log: &SharedLog) -> Self {
+    pub fn new(network: Network, answers_bytes: u64, log: &SharedLog, tape: &SharedTape) -> Self {
         let answers = Arc::new(Allowance { limit: answers_bytes, left: AtomicU64::new(answers_bytes) });
-        let hooks = Hooks { network, answers, sent: 0, denied: 0, log: log.clone() };
+        let (log, tape) = (log.clone(), tape.clone());
+        let hooks = Hooks { network, answers, sent: 0, denied: 0, log, tape, next: None, sending: None, played: None };
         let mut ctx = WasiHttpCtx::new();
         ctx.set_field_size_limit(unsent::FIELDS_BYTES_MAX);
-        Self { ctx, hooks, made: 0 }
+        Self { ctx, hooks, made: 0, awaited: BTreeMap::new() }
     }
 
     /// Requests that were denied.
@@ -140,6 +155,9 @@ pub(crate) fn add_to_linker(linker: &mut Linker<State>) -> wasmtime::Result<()> 
     let options = LinkOptions::default();
     http_types::add_to_linker::<State, WasiHttp>(linker, &options.into(), WasiHttpView::http)?;
     unsent::add_to_linker(linker)?;
+    linker.allow_shadowing(true);
+    linker.instance(unsent::TYPES)?.func_wrap("[method]future-incoming-response.get", get)?;
+    linker.allow_shadowing(false);
     linker.instance(OUTGOING)?.func_wrap("handle", handle)
 }
 
@@ -148,19 +166,41 @@ fn handle(
     (request, options): (Resource<HostOutgoingRequest>, Option<Resource<RequestOptions>>),
 ) -> wasmtime::Result<(Handled,)> {
     let state = store.data_mut();
-    let origin = origin(state.wasi.table().get(&request)?);
-    let admitted = match origin {
-        Some(origin) => state.http.hooks.admit(&origin).map_err(|why| ErrorCode::InternalError(Some(why))),
-        None => Err(ErrorCode::HttpRequestUriInvalid),
-    };
-    if let Err(denied) = admitted {
+    let asked = state.wasi.table().get(&request)?;
+    let (origin, head) = (origin(asked), taped::head(asked));
+    if let Err(denied) = state.http.hooks.admit(origin, head) {
         state.wasi.table().delete(request)?;
         return Ok((Err(denied),));
     }
-    match outgoing_handler::Host::handle(&mut state.http(), request, options) {
-        Ok(answer) => Ok((Ok(answer),)),
-        Err(error) => Ok((Err(error.downcast()?),)),
+    let answer = match outgoing_handler::Host::handle(&mut state.http(), request, options) {
+        Ok(answer) => answer,
+        Err(error) => return Ok((Err(error.downcast()?),)),
+    };
+    if let Some(played) = state.http.hooks.played.take() {
+        let nothing_left = wasmtime_wasi::runtime::spawn(async {});
+        let played = played.map(|response| (response, nothing_left));
+        *state.wasi.table().get_mut(&answer)? = HostFutureIncomingResponse::Ready(played);
+    } else if let Some(place) = state.http.hooks.sending.take() {
+        state.http.awaited.insert(answer.rep(), place);
     }
+    Ok((Ok(answer),))
+}
+
+/// What a guest gets when it asks for an answer.
+type Got = Option<Result<Result<Resource<HostIncomingResponse>, ErrorCode>, ()>>;
+
+/// The guest learns what came of a request, if anything has.
+fn get(
+    mut store: StoreContextMut<'_, State>,
+    (answer,): (Resource<HostFutureIncomingResponse>,),
+) -> wasmtime::Result<(Got,)> {
+    let state = store.data_mut();
+    let place = state.http.awaited.get(&answer.rep()).copied();
+    let got = http_types::HostFutureIncomingResponse::get(&mut state.http(), answer)?;
+    if let (Some(Ok(_)), Some(place)) = (&got, place) {
+        state.http.hooks.tape.lock().expect("no holder panics").taken(place);
+    }
+    Ok((got,))
 }
 
 /// Where a request goes, as a policy would name it.
@@ -182,24 +222,66 @@ pub(crate) struct Hooks {
     sent: u32,
     denied: u64,
     log: SharedLog,
+    tape: SharedTape,
+    /// How the request that has been admitted is answered.
+    next: Option<Way>,
+    /// The place on the tape of the request that is being sent.
+    sending: Option<usize>,
+    /// The recorded answer to the request that would be sent.
+    played: Option<taped::Answer>,
+}
+
+/// Where the answer to a request comes from.
+enum Way {
+    /// From whom it is sent to; it has this place on the tape.
+    Out(Arc<Outbound>, usize),
+    /// From the record.
+    Played(Arc<Player>, Box<Exchange>),
 }
 
 impl Hooks {
-    fn admit(&mut self, origin: &Origin) -> Result<(), String> {
-        let why = match &self.network {
+    fn admit(&mut self, origin: Option<Origin>, asked: Head) -> Result<(), ErrorCode> {
+        if let Network::Played(player) = &self.network {
+            let exchange = player.exchange(&asked).map_err(|why| ErrorCode::InternalError(Some(why)))?;
+            if let Came::Denied(why) = exchange.came {
+                return Err(origin.map_or(ErrorCode::HttpRequestUriInvalid, |_| self.deny(why)));
+            }
+            self.next = Some(Way::Played(player.clone(), Box::new(exchange)));
+            return Ok(());
+        }
+        let place = self.tape.lock().expect("no holder panics").request(asked);
+        match self.permit(origin.as_ref()) {
+            Ok(outbound) => {
+                self.next = Some(Way::Out(outbound, place));
+                Ok(())
+            }
+            Err(why) => {
+                self.tape.lock().expect("no holder panics").came(place, Came::Denied(why.clone()));
+                Err(origin.map_or(ErrorCode::HttpRequestUriInvalid, |_| self.deny(why)))
+            }
+        }
+    }
+
+    /// Who sends it, or why nobody does.
+    fn permit(&mut self, origin: Option<&Origin>) -> Result<Arc<Outbound>, String> {
+        let origin = origin.ok_or("it is no URL of http or https")?;
+        match &self.network {
             Network::Granted(outbound) if outbound.granted.contains(origin) => {
                 if self.sent == REQUESTS_MAX {
                     return Err(format!("a call sends at most {REQUESTS_MAX} requests"));
                 }
                 self.sent += 1;
-                return Ok(());
+                Ok(outbound.clone())
             }
-            Network::Simulated => format!("{origin} is not reached: a simulation has no network"),
-            _ => format!("{origin} is denied: add http = [\"{origin}\"] under [grants] in the plugin's policy"),
-        };
+            Network::Simulated => Err(format!("{origin} is not reached: a simulation has no network")),
+            _ => Err(format!("{origin} is denied: add http = [\"{origin}\"] under [grants] in the plugin's policy")),
+        }
+    }
+
+    fn deny(&mut self, why: String) -> ErrorCode {
         self.denied += 1;
         self.log.lock().expect("no holder panics").push(Level::Warn, &why);
-        Err(why)
+        ErrorCode::InternalError(Some(why))
     }
 }
 
@@ -214,36 +296,60 @@ impl WasiHttpHooks for Hooks {
         options: Option<RequestOptions>,
         _sent: Box<dyn Future<Output = Result<()>> + Send>,
     ) -> Box<dyn Future<Output = Result<Answered>> + Send> {
-        let client = match &self.network {
-            Network::Granted(outbound) => Ok(outbound.client.clone()),
-            Network::None | Network::Simulated => Err(Error::HttpRequestDenied),
-        };
-        let answers = self.answers.clone();
-        Box::new(async move { send(client?, request, options.unwrap_or_default(), answers).await })
+        let nothing_left: Left = Box::new(async { Ok(()) });
+        match self.next.take() {
+            Some(Way::Played(player, exchange)) => {
+                self.played = taped::play(&player, *exchange, request);
+                Box::new(std::future::pending())
+            }
+            Some(Way::Out(outbound, place)) => {
+                self.sending = Some(place);
+                let (answers, tape) = (self.answers.clone(), self.tape.clone());
+                let options = options.unwrap_or_default();
+                Box::new(async move {
+                    let request = request.map(|inner| Sent { inner, tape: tape.clone(), place }.boxed_unsync());
+                    match send(outbound.client.clone(), request, options, answers).await {
+                        Ok(answer) => {
+                            tape.lock().expect("no holder panics").came(place, taped::answer(&answer));
+                            let answer = answer.map(|inner| Received { inner, tape, place }.boxed_unsync());
+                            Ok((answer, nothing_left))
+                        }
+                        Err(error) => {
+                            let fault = taped::fault(error);
+                            tape.lock().expect("no holder panics").came(place, Came::Failed(fault.clone()));
+                            Err(taped::error(fault))
+                        }
+                    }
+                })
+            }
+            None => Box::new(async { Err(Error::HttpRequestDenied) }),
+        }
     }
 }
 
+/// What remains to be done for an answer's connection.
+type Left = Box<dyn Future<Output = Result<()>> + Send>;
+
 /// An answer, and what remains to be done for its connection: nothing here, since
 /// the client sees to that itself.
-type Answered = (Response<WasiBody>, Box<dyn Future<Output = Result<()>> + Send>);
+type Answered = (Response<WasiBody>, Left);
 
 async fn send(
     client: Client,
     request: Request<WasiBody>,
     options: RequestOptions,
     allowance: Arc<Allowance>,
-) -> Result<Answered> {
+) -> Result<Response<Incoming>> {
     let answer = async { client.request(request).await.map_err(explain) };
     let answer = match time_to_answer(&options) {
         Some(limit) => tokio::time::timeout(limit, answer).await.map_err(|_| Error::ConnectionReadTimeout)?,
         None => answer.await,
     }?;
     let between = options.between_bytes_timeout;
-    let answer = answer.map(|inner| {
+    Ok(answer.map(|inner| {
         let timer = between.map(|limit| (limit, Box::pin(tokio::time::sleep(limit))));
-        Incoming { inner, timer, allowance }.boxed_unsync()
-    });
-    Ok((answer, Box::new(async { Ok(()) })))
+        Incoming { inner, timer, allowance }
+    }))
 }
 
 /// Connections are mostly there already, so connecting and waiting for the answer

@@ -5,7 +5,8 @@
 //! process (`compile`), whose result is kept on disk (`cache`), mapped and
 //! checked (`load`, `plugin`). Each call (`call`) gets a fresh instance under
 //! limits that are always on (`limits`), takes turns on the cores with others
-//! (`turn`), and may ask the host for little (`host`, `lookup`, `wasi`, `time`, `http`).
+//! (`turn`), and may ask the host for little (`host`, `lookup`, `wasi`, `time`, `http`). What it is told goes onto a `tape`; with the request and the answer that
+//! is a `record`, and from one the call can be made again (`replay`).
 #![deny(unsafe_code)] // allowed once, where compiled code is mapped: `plugin::map`
 
 mod cache;
@@ -24,7 +25,10 @@ mod load;
 mod log;
 mod lookup;
 mod plugin;
+mod record;
+mod replay;
 mod stop;
+mod tape;
 mod time;
 mod turn;
 mod wasi;
@@ -39,3 +43,6 @@ pub use load::{LoadCause, LoadError, StartError, Wasm};
 pub use log::{LINE_BYTES_MAX, Line, Log};
 pub use lookup::{Lookup, Refusal};
 pub use plugin::Plugin;
+pub use record::{BadRecord, Ending, Record, RedactionKey};
+pub use replay::Replayed;
+pub use tape::{Asked, Body, Came, End, Exchange, Fault, Head, RealTime, Seed, Tape, Told, Which};

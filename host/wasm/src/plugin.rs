@@ -21,6 +21,9 @@ use crate::{
     http::{Network, Outbound},
     load::Wasm,
     lookup::{Lookup, NoLookups},
+    record::Record,
+    replay::{Player, Replayed},
+    tape::Seed,
 };
 
 /// The time for a plugin that describes itself: the same for ever, as its
@@ -94,19 +97,39 @@ impl Plugin {
     /// From what is observed to what should be. Nothing of the answer has been
     /// checked yet but its size.
     pub async fn reconcile(&self, request: Request, lookup: Arc<dyn Lookup>, limits: &Limits) -> Called<Response> {
+        let (now, seed) = (request.now.clone(), self.seed(|| request.seed()));
+        let world = World { lookup, network: self.network.clone(), now, seed };
+        self.ask(request, world, limits).await
+    }
+
+    /// Makes a recorded call again: all that it is told comes from the record.
+    pub async fn replay(&self, record: &Record, limits: &Limits) -> Replayed {
+        let player = Arc::new(Player::new(&record.tape));
+        let world = World {
+            lookup: player.clone(),
+            network: Network::Played(player.clone()),
+            now: record.request.now.clone(),
+            seed: record.tape.seed,
+        };
+        let called = self.ask(record.request.clone(), world, limits).await;
+        Replayed { called, differences: player.finish().await }
+    }
+
+    async fn ask(&self, request: Request, world: World, limits: &Limits) -> Called<Response> {
         let (bytes, limit_bytes) = (request.bytes(), limits.request_bytes);
         if bytes > limit_bytes {
             return Called::never(CallError::RequestTooLarge { bytes, limit_bytes });
         }
-        let (now, seed) = (request.now.clone(), self.seed(|| request.seed()));
-        let world = World { lookup, network: self.network.clone(), now, seed };
         let called = self.call::<_, Reconciled>(self.reconcile, (request,), world, limits).await;
         called.and_then(|answer| answer)
     }
 
     /// A simulated call has no chance in it, or a run could not be repeated.
-    fn seed(&self, seed: impl FnOnce() -> u64) -> Option<u64> {
-        matches!(self.wasm.mode, Mode::Simulate).then(seed)
+    fn seed(&self, seed: impl FnOnce() -> u64) -> Seed {
+        match &self.wasm.mode {
+            Mode::Simulate => Seed::of(seed()),
+            Mode::Serve(_) => Seed::random(),
+        }
     }
 
     async fn call<P, R>(&self, export: ComponentExportIndex, params: P, world: World, limits: &Limits) -> Called<R>

@@ -7,7 +7,8 @@
 //! to the earliest deadline, so sleepers wake in the order of their deadlines.
 //!
 //! A guest that may talk to others gets real time instead: their answers take
-//! theirs, and time-outs have to mean something.
+//! theirs, and time-outs have to mean something. What it reads is recorded, and a
+//! replay reads it from the tape.
 
 use std::{
     collections::BTreeMap,
@@ -23,6 +24,8 @@ use wasmtime_wasi::{
     p2::{DynPollable, Pollable, bindings::clocks::monotonic_clock, subscribe},
 };
 
+use crate::{replay::Player, tape::SharedTape};
+
 /// Where the monotonic clock starts.
 const START_NS: u64 = 1_000_000_000;
 /// What a reading takes.
@@ -33,8 +36,10 @@ const READING_NS: u64 = 1_000;
 pub(crate) enum Time {
     /// It depends on nothing but the request.
     Virtual(Virtual),
-    /// Since the call's begin.
-    Real(Instant),
+    /// Since the call's begin; all readings go onto the tape.
+    Real(Instant, SharedTape),
+    /// As it was read before.
+    Played(Virtual, Arc<Player>),
 }
 
 impl Time {
@@ -44,15 +49,26 @@ impl Time {
     }
 
     /// Real time, from now on.
-    pub fn real() -> Self {
-        Self::Real(Instant::now())
+    pub fn real(tape: SharedTape) -> Self {
+        Self::Real(Instant::now(), tape)
+    }
+
+    /// What the tape says.
+    pub fn played(now: &str, player: Arc<Player>) -> Self {
+        Self::Played(Virtual::at(now), player)
     }
 
     /// The monotonic clock, read by the guest.
     fn read(&self) -> u64 {
         match self {
             Self::Virtual(time) => time.read(),
-            Self::Real(began) => START_NS.saturating_add(u64::try_from(began.elapsed().as_nanos()).unwrap_or(u64::MAX)),
+            Self::Real(began, tape) => {
+                let elapsed_ns = u64::try_from(began.elapsed().as_nanos()).unwrap_or(u64::MAX);
+                let reading = START_NS.saturating_add(elapsed_ns);
+                tape.lock().expect("no holder panics").read(|time| &mut time.monotonic_ns, reading);
+                reading
+            }
+            Self::Played(time, player) => player.monotonic().map_or_else(|| time.read(), |reading| time.set(reading)),
         }
     }
 
@@ -60,7 +76,9 @@ impl Time {
     async fn until(&self, deadline_ns: u64) {
         match self {
             Self::Virtual(time) => time.until(deadline_ns).await,
-            Self::Real(began) => {
+            // All that came before it is there at once.
+            Self::Played(time, _) => tokio::time::sleep(time.left(deadline_ns)).await,
+            Self::Real(began, _) => {
                 let after = Duration::from_nanos(deadline_ns.saturating_sub(START_NS));
                 tokio::time::sleep(after.saturating_sub(began.elapsed())).await;
             }
@@ -76,7 +94,13 @@ impl HostWallClock for Time {
     fn now(&self) -> Duration {
         match self {
             Self::Virtual(time) => time.wall(),
-            Self::Real(_) => SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default(),
+            Self::Real(_, tape) => {
+                let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+                let reading = u64::try_from(now.as_nanos()).unwrap_or(u64::MAX);
+                tape.lock().expect("no holder panics").read(|time| &mut time.wall_ns, reading);
+                Duration::from_nanos(reading)
+            }
+            Self::Played(time, player) => player.wall().map_or_else(|| time.wall(), Duration::from_nanos),
         }
     }
 }
@@ -109,6 +133,15 @@ impl Virtual {
         let mut state = self.state();
         let now_ns = state.now_ns;
         state.now_ns += READING_NS;
+        now_ns
+    }
+
+    fn left(&self, deadline_ns: u64) -> Duration {
+        Duration::from_nanos(deadline_ns.saturating_sub(self.state().now_ns))
+    }
+
+    fn set(&self, now_ns: u64) -> u64 {
+        self.state().now_ns = now_ns;
         now_ns
     }
 

@@ -2,7 +2,7 @@
 //! No files, no environment, no sockets (`http` is the one way out, where a policy
 //! grants it); the one argument is the plugin's
 //! name (Go reads it at start); stdout and stderr go to the call's log; time is
-//! virtual (`time`), and in a simulation chance comes from the request.
+//! virtual (`time`), and chance comes from one seed.
 
 use std::sync::{
     Arc, Mutex,
@@ -10,7 +10,7 @@ use std::sync::{
 };
 
 use bytes::Bytes;
-use rand::{SeedableRng as _, rngs::StdRng};
+use rand::{Rng as _, SeedableRng as _, rngs::StdRng};
 use wasmtime::component::ResourceTable;
 use wasmtime_wasi::{
     WasiCtx, WasiCtxBuilder, WasiCtxView, async_trait,
@@ -21,6 +21,7 @@ use wasmtime_wasi::{
 use crate::{
     contract::Level,
     log::{LINE_BYTES_MAX, Log},
+    tape::Seed,
     time::{MonotonicClock, Time},
 };
 
@@ -42,7 +43,7 @@ pub(crate) type SharedLog = Arc<Mutex<Log>>;
 pub(crate) struct Wasi {
     name: Arc<str>,
     time: Time,
-    seed: Option<u64>,
+    seed: Seed,
     stdout: Stdio,
     stderr: Stdio,
     denied: Arc<AtomicU64>,
@@ -51,9 +52,9 @@ pub(crate) struct Wasi {
 }
 
 impl Wasi {
-    /// For a guest of that name and the time of its call. Without a seed, what is random comes from the operating system: a plugin
-    /// may make passwords of it.
-    pub fn new(name: Arc<str>, time: Time, seed: Option<u64>, log: &SharedLog) -> Self {
+    /// For a guest of that name and the time of its call. All that is random comes
+    /// from the seed.
+    pub fn new(name: Arc<str>, time: Time, seed: Seed, log: &SharedLog) -> Self {
         let mut table = ResourceTable::new();
         table.set_max_capacity(RESOURCES_MAX);
         Self {
@@ -96,11 +97,13 @@ impl Wasi {
                 denied.fetch_add(1, Relaxed);
                 Box::pin(async { false })
             });
-        if let Some(seed) = self.seed {
-            ctx.secure_random(StdRng::seed_from_u64(seed))
-                .insecure_random(StdRng::seed_from_u64(!seed))
-                .insecure_random_seed(seed.into());
-        }
+        // What is insecure tells nothing of the rest.
+        let mut chance = StdRng::from_seed(self.seed.0);
+        let mut insecure = [0; 32];
+        chance.fill_bytes(&mut insecure);
+        ctx.insecure_random(StdRng::from_seed(insecure))
+            .insecure_random_seed(u128::from(chance.next_u64()) << 64 | u128::from(chance.next_u64()))
+            .secure_random(chance);
         ctx.build()
     }
 

@@ -11,7 +11,7 @@ use std::{
     time::Duration,
 };
 
-use common::{Absent, Guests, misbehave, request};
+use common::{Absent, Guests, assert_replays, misbehave, recorded, request};
 use tokio::{
     io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader},
     net::{TcpListener, TcpSocket, TcpStream},
@@ -19,7 +19,7 @@ use tokio::{
 };
 use tokio_util::task::AbortOnDropHandle;
 use trimtab_core::{limits::Limits, origin::Origin};
-use trimtab_wasm::{CallError, Called, Plugin, Response};
+use trimtab_wasm::{CallError, Called, Ending, Plugin, Record, Request, Response};
 
 /// A server on this machine: what it answers is in the path.
 async fn server() -> SocketAddr {
@@ -69,6 +69,11 @@ async fn serve(connection: TcpStream, address: SocketAddr, waiting: &Waiting) ->
                     connection.write_all(&[b'x'; 64 << 10]).await?;
                 }
             }
+            "/sync" => {
+                let said = br#"{"status":{"seen":true},"children":[],"finalized":true}"#;
+                answer(&mut connection, said.len(), said).await?;
+            }
+            "/closed" => return Ok(()),
             "/half" => answer(&mut connection, 100, b"half").await?,
             _ => answer(&mut connection, body.len(), &body).await?,
         }
@@ -102,8 +107,12 @@ async fn fetcher(guests: &Guests, granted: &[String]) -> Arc<Plugin> {
 }
 
 async fn fetch(plugin: &Arc<Plugin>, urls: &[String], timeout_ms: u64) -> Called<Response> {
+    plugin.reconcile(fetches(urls, timeout_ms), Arc::new(Absent), &Limits::DEFAULT).await
+}
+
+fn fetches(urls: &[String], timeout_ms: u64) -> Request {
     let spec = serde_json::json!({ "urls": urls, "body": "hello", "timeoutMs": timeout_ms });
-    plugin.reconcile(request("it", &spec.to_string()), Arc::new(Absent), &Limits::DEFAULT).await
+    request("it", &spec.to_string())
 }
 
 fn answers(called: &Called<Response>) -> Vec<String> {
@@ -249,4 +258,100 @@ async fn who_waits_for_an_answer_holds_no_turn_on_a_core() {
     let other = guests.plugin("misbehave").await;
     other.reconcile(misbehave("echo"), Arc::new(Absent), &Limits::DEFAULT).await.outcome.unwrap();
     assert!(calls.iter().all(|call| !call.is_finished()));
+}
+
+/// The record of one call with an exchange of each kind: answered, redirected,
+/// denied, out of time, broken off.
+async fn exchanges(guests: &Guests) -> (Arc<Plugin>, Record) {
+    let address = server().await;
+    let granted = format!("http://{address}");
+    let plugin = fetcher(guests, std::slice::from_ref(&granted)).await;
+    let paths = ["echo", "redirect", "never", "half", "closed"];
+    let mut urls = paths.map(|path| format!("{granted}/{path}")).to_vec();
+    urls.push("http://elsewhere.example.dev/".to_owned());
+    let called = fetch(&plugin, &urls, 100).await;
+    assert_eq!(called.tape.http.len(), 6);
+    let record = recorded(&plugin, fetches(&urls, 100), called);
+    (plugin, record)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_replay_is_answered_from_the_record_and_sends_nothing() {
+    let guests = Guests::new(1);
+    let (plugin, record) = exchanges(&guests).await;
+    // Whoever it may reach, it asks nobody: this one may reach none.
+    for network in [&plugin, &fetcher(&guests, &[]).await] {
+        let began = std::time::Instant::now();
+        assert_replays(network, &record, &Limits::DEFAULT, "served").await;
+        assert!(began.elapsed() < Limits::DEFAULT.wall, "it waits for nobody");
+    }
+    assert_replays(&*Guests::simulated().plugin("fetch").await, &record, &Limits::DEFAULT, "simulated").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_replay_that_asks_for_something_else_says_what() {
+    let guests = Guests::new(1);
+    let (plugin, record) = exchanges(&guests).await;
+    let mut other = record.clone();
+    let asked = record.tape.http[0].asked.clone();
+    let object = record.request.object.replace("/echo", "/other").replace("/redirect", "/echo");
+    other.request.object = object.into();
+    let replayed = plugin.replay(&other, &Limits::DEFAULT).await;
+    let url = asked.url.replace("/echo", "/other");
+    let told = format!("asked POST {url} where the record has {asked}");
+    assert_eq!(replayed.differences[0], told);
+    assert!(answers(&replayed.called)[0].contains(&told), "the guest is told, too: {:?}", replayed.called);
+
+    let mut other = record.clone();
+    other.request.object = record.request.object.replace("hello", "hallo").into();
+    let replayed = plugin.replay(&other, &Limits::DEFAULT).await;
+    let told = format!("sent another body with {asked} than the record has");
+    assert!(replayed.differences.contains(&told), "{:?}", replayed.differences);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_that_waited_for_ever_does_so_in_a_replay() {
+    let simulated = Guests::simulated().plugin("fetch").await;
+    let urls = ["http://elsewhere.example.dev/".to_owned()];
+    let called = fetch(&simulated, &urls, 60_000).await;
+    let mut record = recorded(&simulated, fetches(&urls, 60_000), called);
+    // Sent, and not answered before the call was over.
+    record.tape.http[0].came = trimtab_wasm::Came::Nothing;
+    record.tape.time.get_or_insert_default();
+    let replayed = simulated.replay(&record, &Limits::DEFAULT).await;
+    let Ending::Stopped { reason, .. } = Ending::of(&replayed.called.outcome) else { panic!("{replayed:?}") };
+    assert_eq!(reason, "WallExceeded");
+}
+
+/// The bridge, and the hook that it calls.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_bridge_replays_its_hooks_answer() {
+    let guests = Guests::new(1);
+    let granted = format!("http://{}", server().await);
+    let plugin = guests.plugin("bridge").await.with_http(&origins(std::slice::from_ref(&granted))).unwrap();
+    let mut asked = request("it", "{}");
+    asked.config = serde_json::json!({
+        "kinds": { "misbehaves.fixtures.trimtab.dev": "Misbehave", "configmaps": "ConfigMap" },
+        "controller": {
+            "apiVersion": "metacontroller.k8s.io/v1alpha1",
+            "kind": "CompositeController",
+            "metadata": { "name": "its" },
+            "spec": {
+                "parentResource": { "apiVersion": "fixtures.trimtab.dev/v1", "resource": "misbehaves" },
+                "childResources": [{ "apiVersion": "v1", "resource": "configmaps" }],
+                "hooks": {
+                    "sync": { "webhook": { "url": format!("{granted}/sync") } },
+                    "finalize": { "webhook": { "url": format!("{granted}/sync") } },
+                },
+            },
+        },
+    })
+    .to_string()
+    .into();
+    let called = plugin.reconcile(asked.clone(), Arc::new(Absent), &Limits::DEFAULT).await;
+    assert_eq!(called.tape.http.len(), 1, "{:?}", called.outcome);
+    let answered = recorded(&plugin, asked, called);
+    assert!(answered.ending.is_answer(), "{:?}", answered.ending);
+    assert_replays(&plugin, &answered, &Limits::DEFAULT, "served").await;
+    assert_replays(&*Guests::simulated().plugin("bridge").await, &answered, &Limits::DEFAULT, "simulated").await;
 }

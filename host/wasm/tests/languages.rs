@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use common::{Absent, Guests, One};
+use common::{Absent, Guests, One, assert_replays, recorded};
 use serde_json::{Value, json};
 use tokio::sync::Mutex;
 use trimtab_core::{description::Description, limits::Limits};
@@ -195,6 +195,46 @@ async fn every_language_answers_alike_and_twice_with_the_same_bytes() {
     }
 }
 
+/// Recorded as served, played as served and as simulated.
+#[tokio::test(flavor = "multi_thread")]
+async fn every_call_replays_byte_for_byte_in_every_language() {
+    let simulated = Guests::simulated();
+    for name in PAGES {
+        let (plugin, simulated) = (plugin(name).await, simulated.plugin(name).await);
+        for case in cases() {
+            let called = answered(&plugin, &case).await;
+            let record = recorded(&plugin, request(&case), called);
+            let what = format!("{name}: {}", case.name);
+            assert_replays(&plugin, &record, &PATIENT, &what).await;
+            assert_replays(&simulated, &record, &PATIENT, &what).await;
+        }
+    }
+}
+
+/// What authors do wrong, what rests on chance or on time, and what looks up.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_goes_wrong_replays_byte_for_byte_in_every_language() {
+    let modes = [("js", "throw"), ("js", "sleep"), ("python", "throw"), ("python", "select"), ("python", "sleep")];
+    let more = [("go", "throw"), ("go", "sleep"), ("go", "random"), ("go", "select"), ("rust", "throw")];
+    for (language, mode) in modes.into_iter().chain(more).chain([("rust", "hoard"), ("c", "throw"), ("c", "select")]) {
+        let called = misbehaves(language, mode).await;
+        let plugin = plugin(&format!("misbehave-{language}")).await;
+        let record = recorded(&plugin, wrong(mode), called);
+        assert_replays(&plugin, &record, &PATIENT, &format!("{language}: {mode}")).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_record_does_not_hold_is_a_difference_and_ends_the_run_as_waiting() {
+    let plugin = plugin("misbehave-go").await;
+    let mut other = recorded(&plugin, wrong("throw"), misbehaves("go", "throw").await);
+    other.request = wrong("select");
+    let replayed = plugin.replay(&other, &PATIENT).await;
+    let told = "\"v1\" \"Secret\"";
+    assert!(matches!(&replayed.called.outcome, Err(CallError::Waiting { why }) if why.contains(told)), "{replayed:?}");
+    assert!(replayed.differences[0].contains("which the record does not hold"), "{:?}", replayed.differences);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn every_language_describes_itself_alike() {
     let mut descriptions = Vec::new();
@@ -218,13 +258,17 @@ async fn a_simulated_call_is_answered_as_a_served_one_in_every_language() {
     }
 }
 
-/// Calls what does wrong on purpose; there is one Secret.
-async fn misbehaves(language: &str, mode: &str) -> Called<Response> {
+fn wrong(mode: &str) -> Request {
     let mut wrong = case("", json!({ "mode": mode, "size": 1 }), json!({}));
     wrong.object["kind"] = json!("Misbehave");
+    request(&wrong)
+}
+
+/// Calls what does wrong on purpose; there is one Secret.
+async fn misbehaves(language: &str, mode: &str) -> Called<Response> {
     let limits = Limits { cpu: Duration::from_secs(5), ..PATIENT };
     let plugin = plugin(&format!("misbehave-{language}")).await;
-    plugin.reconcile(request(&wrong), Arc::new(One::new()), &limits).await
+    plugin.reconcile(wrong(mode), Arc::new(One::new()), &limits).await
 }
 
 /// What an author is told of each mistake: (language, mode, parts of the text or

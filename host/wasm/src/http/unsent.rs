@@ -32,7 +32,7 @@ pub const BODY_CHUNK_BYTES: usize = 64 << 10;
 
 /// The interface whose functions are replaced, by the very name that wasmtime has for
 /// it: another one would stand beside it.
-const TYPES: &str = "wasi:http/types@0.2.12";
+pub const TYPES: &str = "wasi:http/types@0.2.12";
 
 /// What a setter says of a text that it does not take.
 type Set = (Result<(), ()>,);

@@ -13,8 +13,8 @@ use tempfile::TempDir;
 use tokio::runtime::Runtime;
 use trimtab_core::{limits::Limits, object::Object};
 use trimtab_wasm::{
-    COMPILE_WALL, CompileCommand, Config, Group, KindRef, LoadError, LookUp, Lookup, Mode, Plugin, Refusal, Request,
-    Serve, Wanted, Wasm,
+    COMPILE_WALL, Called, CompileCommand, Config, Group, KindRef, LoadError, LookUp, Lookup, Mode, Plugin, Record,
+    Refusal, Request, Response, Serve, Wanted, Wasm,
 };
 
 /// Small, so that tests reach it.
@@ -177,4 +177,22 @@ impl Lookup for Forbidden {
     fn find(&self, wanted: &LookUp) -> Result<Vec<Arc<Object>>, Refusal> {
         Err(Refusal::Denied(format!("{}s are not granted", wanted.of.kind)))
     }
+}
+
+/// The call, written down.
+pub fn recorded(plugin: &Plugin, request: Request, mut called: Called<Response>) -> Record {
+    let record = Record::new(plugin.name(), "1".to_owned(), request, &mut called);
+    let read = Record::parse(&record.text()).unwrap();
+    assert!(!record.tape.cut, "{record:?}");
+    assert_eq!(read.text(), record.text());
+    read
+}
+
+/// That the plugin answers as it did when it was recorded, byte for byte.
+pub async fn assert_replays(plugin: &Plugin, record: &Record, limits: &Limits, what: &str) {
+    let mut replayed = plugin.replay(record, limits).await;
+    assert!(replayed.differences.is_empty(), "{what}: {:?}", replayed.differences);
+    let again = Record::new(plugin.name(), "1".to_owned(), record.request.clone(), &mut replayed.called);
+    assert_eq!(again.ending, record.ending, "{what}");
+    assert_eq!(again.log, record.log, "{what}");
 }
