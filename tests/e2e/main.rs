@@ -26,6 +26,7 @@ mod outages;
 mod process;
 mod promotion;
 mod rbac;
+mod recording;
 mod refusals;
 mod release;
 mod reporting;

@@ -49,7 +49,10 @@ impl Run<'_> {
             settings: self.shop.settings.clone(),
             published: self.shop.published.clone(),
         });
-        generation.loaded.plugin.reconcile(request, lookup, &generation.loaded.policy.limits).await
+        let loaded = &generation.loaded;
+        let mut called = loaded.plugin.reconcile(request.clone(), lookup, &loaded.policy.limits).await;
+        self.shop.calls.keep(self.key, self.job, request, &mut called);
+        called
     }
 
     fn check(&self, response: Response) -> Result<Answer, Trouble> {

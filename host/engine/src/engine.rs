@@ -17,6 +17,7 @@ use trimtab_core::{
 use trimtab_wasm::Wasm;
 
 use crate::{
+    calls::{CallView, Calls},
     configs::Configs,
     folder::Folder,
     holders::Holders,
@@ -82,6 +83,7 @@ impl Engine {
         let events = Events::new(client.clone(), leading.clone(), env.clone(), &settings.identity);
         let Settings { lease_namespace, installation, .. } = &*settings;
         let holders = Holders::new(Sightings::new(client.clone(), env.clone(), lease_namespace, installation));
+        let calls = Calls::new(settings.calls_bytes);
         let workshop = Arc::new(Workshop {
             settings,
             env,
@@ -95,6 +97,7 @@ impl Engine {
             events,
             metrics,
             holders,
+            calls,
         });
         Arc::new(Self { client, workshop, watches, configs, wasm, folder })
     }
@@ -233,6 +236,16 @@ impl Engine {
     /// Why an object is as it is, see [`Why`]; the error says what is wrong with the question.
     pub fn why(&self, kind: &str, namespace: Option<&str>, name: &str) -> Result<Why, String> {
         self.workshop.why(kind, namespace, name)
+    }
+
+    /// The latest calls, the latest of them first.
+    pub fn calls(&self) -> Vec<CallView> {
+        self.workshop.calls.list()
+    }
+
+    /// The record of one of them, without the values of secrets or with them.
+    pub fn call(&self, id: u64, unredacted: bool) -> Option<String> {
+        self.workshop.calls.document(id, unredacted)
     }
 
     /// Whether all that can be started has been: the folder is read, and each

@@ -5,6 +5,7 @@
 
 mod adopting;
 mod ask;
+mod calls;
 mod collect;
 mod configs;
 mod engine;
@@ -41,9 +42,10 @@ mod view;
 mod why;
 mod workshop;
 
+pub use calls::CallView;
 pub use engine::{Engine, Parts};
 pub use memory::Counts;
-pub use settings::Settings;
+pub use settings::{CALLS_BYTES, Settings};
 pub use tasks::TaskEnded;
 pub use view::{PluginView, SlotState, SlotView};
 pub use why::{Looked, Why};

@@ -22,9 +22,15 @@ pub struct Settings {
     pub identity: String,
     /// Objects worked on at once.
     pub workers: usize,
+    /// What the latest calls may take that are kept to be looked at and made again.
+    pub calls_bytes: usize,
     /// Plans are logged and nothing is written; no Lease is taken.
     pub dry_run: bool,
 }
+
+/// The bytes of the latest calls that are kept, where nobody says otherwise: thousands
+/// of small ones, or the largest that a plugin may be given.
+pub const CALLS_BYTES: usize = 16 << 20;
 
 /// How long a swap or a take-over waits between two looks at stores that are
 /// not synced yet. Only a safety net: changes of health wake the waiting.
@@ -57,6 +63,7 @@ mod tests {
             lease_namespace: "default".into(),
             identity: "me".into(),
             workers: 1,
+            calls_bytes: 0,
             dry_run: false,
         }
     }

@@ -20,6 +20,7 @@ use trimtab_core::{
 use trimtab_wasm::{Called, Response};
 
 use crate::{
+    calls::Calls,
     gather::{Idle, Job, Sources},
     holders::Holders,
     leading::Leading,
@@ -49,6 +50,7 @@ pub struct Workshop {
     pub events: Arc<Events>,
     pub metrics: Arc<Metrics>,
     pub holders: Holders,
+    pub calls: Calls,
 }
 
 impl Workshop {

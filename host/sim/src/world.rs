@@ -18,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 use trimtab_apiserver::{ApiServer, Config};
 use trimtab_cluster::connect;
 use trimtab_core::{id::InstanceId, instance::InstanceKey};
-use trimtab_engine::{Engine, Parts, Settings, SlotView, folder::Folder};
+use trimtab_engine::{CALLS_BYTES, Engine, Parts, Settings, SlotView, folder::Folder};
 use trimtab_wasm::Wasm;
 
 use crate::{
@@ -312,6 +312,7 @@ fn settings(process: u32) -> Settings {
         lease_namespace: "default".into(),
         identity: format!("host-{process}"),
         workers: WORKERS,
+        calls_bytes: CALLS_BYTES,
         dry_run: false,
     }
 }

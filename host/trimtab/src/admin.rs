@@ -1,6 +1,8 @@
 //! The admin interface: health, readiness and metrics for whoever can reach it, and
 //! what the host knows of plugins and objects, on loopback or for who has the token.
 
+mod calls;
+
 use std::{
     fs,
     net::SocketAddr,
@@ -62,9 +64,11 @@ impl Admin {
 
     /// Serves until `stop`.
     pub async fn serve(self, engine: Arc<Engine>, stop: CancellationToken) -> anyhow::Result<()> {
+        let is_local = self.listener.local_addr().is_ok_and(|address| address.ip().is_loopback());
         let guarded = Router::new()
             .route("/plugins", get(plugins))
             .route("/why", get(why))
+            .merge(calls::router(is_local))
             .route_layer(middleware::from_fn_with_state(self.access, guard));
         let router = Router::new()
             .route("/healthz", get(async || "ok\n"))

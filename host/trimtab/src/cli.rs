@@ -31,6 +31,8 @@ pub enum Command {
     Demo(DemoArgs),
     /// Play scenarios: tests of plugins that need no cluster.
     Test(TestArgs),
+    /// Make recorded calls again, with any plugin, and say what it answers otherwise.
+    Replay(ReplayArgs),
     /// Make the project of a plugin, which builds and passes its tests.
     Init(InitArgs),
     /// Print the least RBAC that a host of these plugins needs, as manifests.
@@ -69,13 +71,16 @@ pub struct ServeArgs {
     /// How many objects are worked on at once.
     #[arg(long, env = "TRIMTAB_WORKERS", default_value_t = crate::wiring::WORKERS, value_parser = clap::value_parser!(u16).range(1..=1024), value_name = "N")]
     pub workers: u16,
+    /// What the latest calls may take in memory that can be downloaded and made again with `trimtab replay`; failures have half of it.
+    #[arg(long, env = "TRIMTAB_CALLS_BYTES", default_value_t = trimtab_engine::CALLS_BYTES, value_name = "BYTES")]
+    pub calls_bytes: usize,
     /// Where compiled code is kept; a local disk, readable by this user alone.
     #[arg(long, env = "TRIMTAB_CACHE", value_name = "DIR")]
     pub cache: Option<PathBuf>,
-    /// Where /healthz, /readyz, /metrics, /plugins and /why are served; port 0 takes a free one and logs it. By default 127.0.0.1:8080, of `dev` a free port.
+    /// Where /healthz, /readyz, /metrics, /plugins, /why and /calls are served; port 0 takes a free one and logs it. By default 127.0.0.1:8080, of `dev` a free port.
     #[arg(long, env = "TRIMTAB_ADMIN_ADDRESS", value_name = "ADDRESS")]
     pub admin_address: Option<SocketAddr>,
-    /// A file with the token that /plugins and /why ask for; without it they answer on loopback alone.
+    /// A file with the token that /plugins, /why and /calls ask for; without it they answer on loopback alone.
     #[arg(long, env = "TRIMTAB_ADMIN_TOKEN_FILE", value_name = "FILE")]
     pub admin_token_file: Option<PathBuf>,
     /// How long a SIGTERM may take: work in flight is finished and the Leases are released within it.
@@ -283,6 +288,26 @@ pub struct TestArgs {
     /// Play only scenarios whose name contains this.
     #[arg(long, value_name = "TEXT")]
     pub filter: Option<String>,
+    /// Where compiled code is kept; a local disk, readable by this user alone.
+    #[arg(long, env = "TRIMTAB_CACHE", value_name = "DIR")]
+    pub cache: Option<PathBuf>,
+}
+
+/// Flags of `trimtab replay`.
+#[derive(Args, Debug)]
+pub struct ReplayArgs {
+    /// Records of calls: what a host gives at /calls/ID of its admin interface.
+    #[arg(required = true, value_name = "FILE")]
+    pub files: Vec<PathBuf>,
+    /// The plugin that is to answer.
+    #[arg(long, value_name = "FILE.wasm")]
+    pub with: PathBuf,
+    /// Its policy; by default the .toml beside it.
+    #[arg(long, value_name = "FILE.toml")]
+    pub policy: Option<PathBuf>,
+    /// Write the call as a scenario for `trimtab test`, expecting what the plugin answers.
+    #[arg(long, value_name = "FILE.yaml")]
+    pub scenario: Option<PathBuf>,
     /// Where compiled code is kept; a local disk, readable by this user alone.
     #[arg(long, env = "TRIMTAB_CACHE", value_name = "DIR")]
     pub cache: Option<PathBuf>,

@@ -15,6 +15,7 @@ mod os_env;
 mod plural;
 mod rbac;
 mod release;
+mod replay;
 mod run;
 mod screen;
 mod signals;
@@ -34,7 +35,7 @@ fn main() -> ExitCode {
     let cli = cli::Cli::parse();
     let screen = Screen::new();
     let (quiet, log) = match cli.command {
-        cli::Command::Test(_) => ("off", None),
+        cli::Command::Test(_) | cli::Command::Replay(_) => ("off", None),
         cli::Command::Dev(_) => ("warn", Some(screen.clone())),
         _ => ("info", None),
     };
@@ -47,6 +48,7 @@ fn main() -> ExitCode {
         cli::Command::Migrate(cli::Migrate::Metacontroller(args)) => migrate::main(args),
         cli::Command::Demo(args) => demo::main(args),
         cli::Command::Test(args) => return test::main(&args),
+        cli::Command::Replay(args) => return replay::main(&args),
         cli::Command::Plugins(args) => ask::plugins(&args),
         cli::Command::Why(args) => ask::why(&args),
         cli::Command::Release(args) => release::main(args),

@@ -21,6 +21,7 @@ use std::{
 use trimtab_sim::scenario::{self, Ran, Scenario, Stage, Unusable};
 
 use self::explore::Explored;
+pub use self::report::failure;
 use crate::{cli::TestArgs, wiring};
 
 /// Some scenario failed.

@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 use trimtab_cluster::Client;
 use trimtab_core::{env::Env, id::InstanceId, instance::InstanceKey};
 use trimtab_engine::{
-    Engine, Parts, Settings,
+    CALLS_BYTES, Engine, Parts, Settings,
     folder::{self, Follower},
 };
 use trimtab_wasm::{COMPILE_WALL, CompileCommand, Config, Mode, Serve, Wasm};
@@ -126,6 +126,7 @@ pub fn settings(args: &ServeArgs, lease_namespace: String, dry_run: bool) -> any
         lease_namespace,
         identity: identity(),
         workers: args.workers.into(),
+        calls_bytes: args.calls_bytes,
         dry_run,
     })
 }
@@ -146,6 +147,7 @@ pub fn own_settings() -> Settings {
         lease_namespace: "default".into(),
         identity: identity(),
         workers: WORKERS.into(),
+        calls_bytes: CALLS_BYTES,
         dry_run: false,
     }
 }

@@ -148,7 +148,7 @@ impl Host {
     }
 
     /// A GET of the admin interface: the status and the body.
-    async fn ask(&self, path: &str) -> (u16, String) {
+    pub async fn ask(&self, path: &str) -> (u16, String) {
         let mut stream = TcpStream::connect(self.admin).await.expect("the admin interface listens");
         let request = format!("GET {path} HTTP/1.1\r\nHost: trimtab\r\nConnection: close\r\n\r\n");
         stream.write_all(request.as_bytes()).await.expect("it takes a request");
