@@ -19,6 +19,7 @@ mod leading;
 mod lookups;
 mod memory;
 mod metrics;
+mod needs;
 mod observed;
 mod permit;
 mod published;

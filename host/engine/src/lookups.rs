@@ -15,12 +15,7 @@ use trimtab_core::{
 };
 use trimtab_wasm::{KindRef, LookUp, Lookup, Refusal, Wanted};
 
-use crate::{
-    generation::{Generation, Needs},
-    published::Published,
-    readers::Trigger,
-    settings::Settings,
-};
+use crate::{generation::Generation, needs::Needs, published::Published, readers::Trigger, settings::Settings};
 
 /// The look-ups of one call.
 pub struct StoreLookup {

@@ -26,8 +26,8 @@ use trimtab_core::{
 
 use crate::{
     gather::Job,
-    generation::ObjectNeeds,
     memory::{Remembered, Unseen},
+    needs::ObjectNeeds,
     queue::Priority,
     trouble::{Again, Trouble},
     workshop::Workshop,

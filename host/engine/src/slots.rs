@@ -33,10 +33,11 @@ use self::loads::Load;
 use crate::{
     configs::Configs,
     folder::Folder,
-    generation::{Generation, Loaded, Needs},
+    generation::{Generation, Loaded},
     leading::Leading,
     memory::Memory,
     metrics::Metrics,
+    needs::Needs,
     published::Published,
     queue::{Bounds, Priority, Queue},
     serving::{Serving, Settling},

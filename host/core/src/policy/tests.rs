@@ -76,7 +76,7 @@ fn every_key_is_read() {
     assert_eq!(policy.service_account, Account::parse("team-a/writer"));
     assert_eq!(policy.instance_key, Some(InstanceKey::Annotation("numaflow.numaproj.io/instance".into())));
     assert_eq!(
-        serde_json::from_str::<Json>(&policy.config).unwrap(),
+        serde_json::from_str::<serde_json::Value>(&policy.config).unwrap(),
         serde_json::json!({"image": "nginx", "replicas": 3, "since": "2026-01-02", "weights": [0.5, 1], "nested": {"on": true}})
     );
     let expected = Limits {
