@@ -67,6 +67,17 @@ async fn a_host_says_which_plugin_serves_an_object_and_how_its_last_run_went() {
 }
 
 #[tokio::test]
+async fn a_page_whose_name_leads_to_loopback_is_told_nothing() {
+    let scene = Scene::new().await;
+    let host = scene.host().await;
+    for (name, status) in [("localhost:1", 200), ("[::1]", 200), ("evil.example", 403), ("127.0.0.1.evil.example", 403)]
+    {
+        assert_eq!(host.ask_as(name, "/plugins").await.0, status, "{name}");
+    }
+    assert_eq!(host.ask_as("evil.example", "/healthz").await.0, 200);
+}
+
+#[tokio::test]
 async fn what_a_host_knows_is_told_outside_of_loopback_only_to_who_has_the_token() {
     let scene = Scene::new().await;
     let start = async |more: &[&str]| {

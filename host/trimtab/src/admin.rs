@@ -5,7 +5,7 @@ mod calls;
 
 use std::{
     fs,
-    net::SocketAddr,
+    net::{IpAddr, SocketAddr},
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -14,7 +14,7 @@ use anyhow::Context;
 use axum::{
     Json, Router,
     extract::{Query, Request, State},
-    http::{StatusCode, header},
+    http::{StatusCode, header, uri::Authority},
     middleware::{self, Next},
     response::{IntoResponse, Response},
     routing::get,
@@ -92,7 +92,11 @@ pub fn token(file: &Path) -> anyhow::Result<String> {
 async fn guard(State(access): State<Access>, request: Request, next: Next) -> Response {
     let refused = |status, why: &str| (status, format!("{why}\n")).into_response();
     let file = match access {
-        Access::Open => return next.run(request).await,
+        Access::Open if is_for_loopback(&request) => return next.run(request).await,
+        Access::Open => {
+            // A page of any site may have its own name lead here, and its reader's browser ask.
+            return refused(StatusCode::FORBIDDEN, "ask for localhost, or for an address of this machine's own");
+        }
         Access::Token(Some(file)) => file,
         Access::Token(None) => {
             let why = "this is only told on loopback, or to who has a token: start the host with --admin-token-file";
@@ -109,6 +113,16 @@ async fn guard(State(access): State<Access>, request: Request, next: Next) -> Re
     } else {
         refused(StatusCode::UNAUTHORIZED, "the header Authorization must be Bearer and the token of --admin-token-file")
     }
+}
+
+/// Whether the header Host names what only this machine is called.
+fn is_for_loopback(request: &Request) -> bool {
+    let host = request.headers().get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
+    let authority = host.parse::<Authority>();
+    authority.is_ok_and(|authority| {
+        let name = authority.host().trim_matches(['[', ']']);
+        name.eq_ignore_ascii_case("localhost") || name.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
+    })
 }
 
 async fn ready(State(engine): State<Arc<Engine>>) -> (StatusCode, String) {

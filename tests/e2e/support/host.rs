@@ -149,8 +149,13 @@ impl Host {
 
     /// A GET of the admin interface: the status and the body.
     pub async fn ask(&self, path: &str) -> (u16, String) {
+        self.ask_as(&self.admin.to_string(), path).await
+    }
+
+    /// The same, by another name for where it is.
+    pub async fn ask_as(&self, name: &str, path: &str) -> (u16, String) {
         let mut stream = TcpStream::connect(self.admin).await.expect("the admin interface listens");
-        let request = format!("GET {path} HTTP/1.1\r\nHost: trimtab\r\nConnection: close\r\n\r\n");
+        let request = format!("GET {path} HTTP/1.1\r\nHost: {name}\r\nConnection: close\r\n\r\n");
         stream.write_all(request.as_bytes()).await.expect("it takes a request");
         let mut response = String::new();
         stream.read_to_string(&mut response).await.expect("it answers in text");
