@@ -174,6 +174,39 @@ fn what_was_found_bad_is_tried_again_when_it_changes_or_a_person_says_so() {
         put(&mut world, with_policy(&accepted, TRAPS)).await;
         assert_eq!((slot(&world).state, slot(&world).probation), (SlotState::Serving, false));
         assert!(!is_served(&mut world, 0).await, "it serves as it is");
+
+        put(&mut world, build(TRAPS)).await;
+        let view = slot(&world);
+        assert_eq!((view.state, view.refused), (SlotState::RolledBack, true), "his word is taken back");
+        assert!(view.generation.is_some(), "and what he accepted serves until there is something else");
+        put(&mut world, build(TRAPS_AT_A_THIRD)).await;
+        assert!(slot(&world).probation, "what comes after it is judged as ever");
+    });
+}
+
+#[test]
+fn what_people_wish_otherwise_by_now_or_delete_is_no_blame() {
+    in_world(GOOD, 1, async |mut world| {
+        let before = slot(&world).generation;
+        put(&mut world, build("other = 1")).await;
+        let invalid = json!({ "spec": { "children": [{ "apiVersion": "v1", "metadata": { "name": "kindless" } }] } });
+        world.api.merge(&format!("{MIRRORS}/m0"), &invalid).await.unwrap();
+        world.api.delete(&format!("{MIRRORS}/m1")).await.unwrap();
+        world.settle().await.unwrap();
+        let view = slot(&world);
+        assert_eq!((view.state, view.probation), (SlotState::Serving, true));
+        assert!(view.generation > before);
+    });
+}
+
+#[test]
+fn a_build_that_mends_all_is_what_the_next_one_is_measured_by() {
+    in_world(FIRST, 1, async |mut world| {
+        put(&mut world, build(GOOD)).await;
+        world.pass(Duration::from_secs(400)).await.unwrap();
+        assert!(!slot(&world).probation);
+        put(&mut world, build(TRAPS_AT_THE_ODD)).await;
+        assert_eq!(slot(&world).state, SlotState::RolledBack);
     });
 }
 

@@ -88,7 +88,7 @@ pub enum Observation<'a> {
     /// It could serve from this moment on.
     Ready(Hash, &'a Terms, Duration),
     /// What serves on probation was judged. Where it could not show what it is good for,
-    /// as another process leads or it is held, its probation begins anew.
+    /// as nobody leads or it is held, its probation begins anew.
     Watched {
         /// What the gate says.
         verdict: &'a Verdict,
@@ -101,6 +101,8 @@ pub enum Observation<'a> {
     },
     /// Another process has found a generation bad.
     Told(&'a Rejected),
+    /// Another file is to serve what the last good one served, which makes way for it.
+    Replaced,
 }
 
 /// What is to be done.
@@ -138,6 +140,7 @@ impl Promotion {
             }
             Observation::Watched { verdict, counts, terms, now } => self.watched(verdict, counts, terms, now),
             Observation::Told(rejected) => self.told(rejected),
+            Observation::Replaced => self.replaced(),
         }
     }
 
@@ -147,8 +150,9 @@ impl Promotion {
     }
 
     fn drops(&mut self, generation: Hash, terms: &Terms) -> Option<Action> {
+        // What was found is remembered all the same: a person may take his word back.
         if terms.is_accepted(generation) {
-            self.rejected.retain(|rejected| rejected.generation != generation);
+            return None;
         }
         self.why_rejected(generation)?;
         self.file = File::Rejected;
@@ -174,11 +178,12 @@ impl Promotion {
     fn watched(&mut self, verdict: &Verdict, counts: bool, terms: &Terms, now: Duration) -> Option<Action> {
         let Serving::Probation { generation, since, last_good } = self.serving else { return None };
         match verdict {
-            Verdict::Worse(why) => {
+            // Where it could not show what it is good for, nor did it show the contrary.
+            Verdict::Worse(why) if counts => {
                 self.reject(Rejected { generation, why: why.clone() });
                 Some(self.roll_back(last_good))
             }
-            Verdict::Well if !counts => {
+            _ if !counts => {
                 self.serving = Serving::Probation { generation, since: now, last_good };
                 None
             }
@@ -186,8 +191,14 @@ impl Promotion {
                 self.serving = Serving::Good(generation);
                 Some(Action::DropLastGood)
             }
-            Verdict::Well => None,
+            _ => None,
         }
+    }
+
+    fn replaced(&mut self) -> Option<Action> {
+        let Serving::Probation { generation, .. } = self.serving else { return None };
+        self.serving = Serving::Good(generation);
+        Some(Action::DropLastGood)
     }
 
     fn told(&mut self, rejected: &Rejected) -> Option<Action> {
@@ -219,6 +230,9 @@ impl Promotion {
     }
 
     fn reject(&mut self, rejected: Rejected) {
+        if self.why_rejected(rejected.generation).is_some() {
+            return;
+        }
         if self.rejected.len() == REJECTED_MAX {
             self.rejected.pop_front();
         }

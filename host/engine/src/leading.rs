@@ -90,6 +90,12 @@ impl Leading {
         self.settings.dry_run || self.read().get(instance).is_some_and(|it| seen(&it.candidate.state().borrow()))
     }
 
+    /// Whether another process leads an instance, as far as this one has seen.
+    pub fn is_led(&self, instance: &InstanceId) -> bool {
+        let led = |state: &LeaseState| matches!(state, LeaseState::Standby { holder: Some(_) });
+        self.read().get(instance).is_some_and(|it| led(&it.candidate.state().borrow()))
+    }
+
     /// Ends when this process leads the slot's instance no more, or the folder no more
     /// has the slot: its Lease then lets others do what this one did.
     pub async fn lost(&self, slot: &SlotId) {

@@ -41,9 +41,8 @@ pub struct Remembered {
     /// Children that no watch shows, as the last run met them: for the next
     /// plan, which gives them the label that they have lost, or never had.
     pub unseen: Unseen,
-    /// Whether it was served under a generation that was not on probation, as far as that
-    /// is known.
-    pub well: Option<bool>,
+    /// Whether it was served, as far as that is known, and which wish of it that was.
+    pub well: Option<(bool, Hash)>,
     /// The last failure, while its inputs last.
     pub failed: Option<Failed>,
     /// When to look again although nothing has changed (`Env::elapsed`).

@@ -49,10 +49,25 @@ pub struct Observed {
 
 #[derive(Debug, Default)]
 struct Objects {
-    /// Each with its failures in a row, and how it failed last.
-    seen: HashMap<Place, (u32, String)>,
+    seen: HashMap<Place, Seen>,
     /// When one was seen for the first time last.
     newest: Duration,
+}
+
+#[derive(Debug, Default)]
+struct Seen {
+    /// When the first of the failures in a row was.
+    since: Option<Duration>,
+    /// No retry mends the last one.
+    for_good: bool,
+    /// How it failed last.
+    why: String,
+}
+
+impl Seen {
+    fn is_failing(&self, now: Duration) -> bool {
+        self.for_good || self.since.is_some_and(|since| now.saturating_sub(since) >= FAILING_AFTER)
+    }
 }
 
 impl Observed {
@@ -82,14 +97,22 @@ impl Observed {
             }
             *newest = now;
         }
-        let (failures, last) = seen.entry(place.clone()).or_default();
+        let seen = seen.entry(place.clone()).or_default();
         match fared {
-            Fared::Well => *failures = 0,
+            Fared::Well => *seen = Seen::default(),
             Fared::Unknown => {}
             Fared::Badly { for_good, why } => {
-                *failures = if *for_good { FAILURES } else { failures.saturating_add(1) };
-                *last = why.chars().take(WHY_CHARS_MAX).collect();
+                seen.since.get_or_insert(now);
+                seen.for_good = *for_good;
+                seen.why = why.chars().take(WHY_CHARS_MAX).collect();
             }
+        }
+    }
+
+    /// An object tells nothing any more: it is gone, or not this generation's.
+    pub fn forget(&self, place: &Place) {
+        if let Some(Objects { seen, .. }) = &mut *self.objects() {
+            seen.remove(place);
         }
     }
 
@@ -97,13 +120,13 @@ impl Observed {
     pub fn tally(&self, now: Duration) -> Tally {
         let guard = self.objects();
         let Some(Objects { seen, newest }) = &*guard else { return Tally::default() };
-        let failing = || seen.iter().filter(|(_, (failures, _))| *failures >= FAILURES);
+        let failing = || seen.iter().filter(|(_, seen)| seen.is_failing(now));
         // The same one, in whichever order they lie.
         let example = failing().min_by_key(|(place, _)| *place);
         Tally {
             tried: seen.len(),
             failing: failing().count(),
-            example: example.map(|(place, (_, why))| format!("{place}: {why}")),
+            example: example.map(|(place, seen)| format!("{place}: {}", seen.why)),
             quiet: now.saturating_sub(*newest),
         }
     }
@@ -114,8 +137,8 @@ impl Observed {
     }
 }
 
-/// One failure may be chance; two in a row, with the key's delay between them, are none.
-const FAILURES: u32 = 2;
+/// What a retry mends is mended by then: the key was tried some ten times.
+const FAILING_AFTER: Duration = Duration::from_secs(5);
 
 #[cfg(test)]
 mod tests {
@@ -131,21 +154,32 @@ mod tests {
         Fared::Badly { for_good, why: "it traps".into() }
     }
 
-    fn failing(runs: &[Fared]) -> usize {
+    /// How many objects fail, soon after these runs and later.
+    fn failing(runs: &[Fared]) -> [usize; 2] {
         let observed = Observed::default();
         observed.start();
         runs.iter().for_each(|fared| observed.note(&place("x"), fared, Duration::ZERO));
-        observed.tally(Duration::ZERO).failing
+        let soon = observed.tally(FAILING_AFTER - Duration::from_millis(1)).failing;
+        let later = observed.tally(FAILING_AFTER).failing;
+        [soon, later]
     }
 
     #[test]
-    fn an_object_fails_after_two_failures_in_a_row_or_one_that_no_retry_mends() {
-        assert_eq!(failing(&[badly(false)]), 0);
-        assert_eq!(failing(&[badly(false), badly(false)]), 1);
-        assert_eq!(failing(&[badly(false), Fared::Unknown, badly(false)]), 1, "what says nothing changes nothing");
-        assert_eq!(failing(&[badly(false), Fared::Well, badly(false)]), 0);
-        assert_eq!(failing(&[badly(true)]), 1);
-        assert_eq!(failing(&[badly(true), Fared::Well]), 0);
+    fn an_object_fails_when_no_retry_has_mended_it_for_a_while_or_none_can() {
+        assert_eq!(failing(&[badly(false)]), [0, 1]);
+        assert_eq!(failing(&[badly(false), Fared::Unknown]), [0, 1], "what says nothing changes nothing");
+        assert_eq!(failing(&[badly(false), Fared::Well]), [0, 0]);
+        assert_eq!(failing(&[badly(true)]), [1, 1]);
+        assert_eq!(failing(&[badly(true), Fared::Well]), [0, 0]);
+    }
+
+    #[test]
+    fn an_object_that_is_gone_tells_nothing() {
+        let observed = Observed::default();
+        observed.start();
+        observed.note(&place("x"), &badly(true), Duration::ZERO);
+        observed.forget(&place("x"));
+        assert_eq!(observed.tally(FAILING_AFTER).tried, 0);
     }
 
     #[test]

@@ -309,10 +309,10 @@ impl Slot {
         let (state, reason) = match (&self.serving, blocked, pending) {
             (Some(_), Some(why), _) => (SlotState::Pending, Some(why)),
             (Some(serving), None, pending) => {
-                let held = || serving.deletions().held().map(ToString::to_string);
+                let held = serving.deletions().held().map(ToString::to_string);
                 let rolled_back = self.promotion.file() == File::Rejected;
                 let state = if rolled_back { SlotState::RolledBack } else { SlotState::Serving };
-                (state, refused.or(pending).or_else(held))
+                (state, held.or(refused).or(pending))
             }
             (None, _, Some(why)) => (SlotState::Pending, Some(why)),
             (None, _, None) => (SlotState::Refused, refused),

@@ -291,7 +291,7 @@ impl Slots {
     }
 
     /// The slots of the same lineage and instance.
-    fn beside(&self, id: &SlotId) -> impl Iterator<Item = &Slot> {
+    pub(in crate::slots) fn beside(&self, id: &SlotId) -> impl Iterator<Item = &Slot> {
         let is_beside = move |other: &SlotId| {
             other != id && other.instance == id.instance && other.stem.lineage() == id.stem.lineage()
         };

@@ -12,6 +12,7 @@ use trimtab_cluster::{
 use trimtab_core::{
     answer, backoff,
     env::Env,
+    hash::Hash,
     id::{InstanceId, Key},
     object::Object,
     status,
@@ -122,21 +123,28 @@ impl Workshop {
         done
     }
 
-    /// Notes what came of a run: as how the object is used to fare, or, while its
-    /// generation is on probation, as what that is judged by.
+    /// Notes what came of a run: as how the object is used to fare, and, while its
+    /// generation is on probation, as what that is judged by. Who failed before, who wishes
+    /// something else by now, and who goes blames nobody.
     fn judge(&self, job: &Job, memory: &mut Remembered, ended: &Result<Ended, Trouble>) {
         let rests_on_inputs = job.generation.rests_on_inputs();
         let fared = ended.as_ref().map_or_else(|trouble| trouble.fared(rests_on_inputs), |_| Fared::Well);
-        let observed = &job.generation.loaded.observed;
-        if !observed.is_watched() {
-            memory.well = fared.is_well().or(memory.well);
-            return;
+        let (observed, meta) = (&job.generation.loaded.observed, &job.object.meta);
+        let wish = match meta.generation {
+            0 => job.object.body,
+            generation => Hash::of([&generation.to_be_bytes()[..]]),
+        };
+        let is_watched = observed.is_watched();
+        if is_watched && !meta.deleting && !job.leaving {
+            // Where another process has looked after it before, the object may say how it fared;
+            // of a new one nothing is known, and it tells nothing.
+            memory.well = memory.well.or_else(|| Some((status::says_reconciled(&job.object)?, wish)));
+            if memory.well == Some((true, wish)) {
+                observed.note(&meta.place, &fared, self.env.elapsed());
+            }
         }
-        // Where another process has looked after it before, the object may say how it fared;
-        // of a new one nothing is known, and it tells nothing.
-        memory.well = memory.well.or_else(|| status::says_reconciled(&job.object));
-        if memory.well == Some(true) {
-            observed.note(&job.object.meta.place, &fared, self.env.elapsed());
+        if let Some(well) = fared.is_well().filter(|well| *well || !is_watched) {
+            memory.well = Some((well, wish));
         }
     }
 
@@ -169,7 +177,12 @@ impl Workshop {
         self.metrics.skipped(&Who::of_lineage(&key.lineage), idle.word());
         tracing::debug!(%key, ?idle, "not called");
         match idle {
-            Idle::Gone => self.memory.forget(key),
+            Idle::Gone => {
+                for generation in serving.of_lineage(&key.lineage) {
+                    generation.loaded.observed.forget(&key.place);
+                }
+                self.memory.forget(key);
+            }
             Idle::Unsynced(_) => {
                 _ = self.put(key, memory, Done::Forget);
                 self.published.turn_away(key.clone());

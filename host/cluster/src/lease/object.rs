@@ -29,8 +29,8 @@ const REJECTED: &str = "trimtab.dev/rejected";
 /// What the annotation has room for: slots, generations of each, and some words on each
 /// make up half of what all annotations may have.
 const SLOTS_MAX: usize = 64;
-const REJECTED_MAX: usize = 8;
-const WHY_CHARS_MAX: usize = 160;
+const REJECTED_MAX: usize = 4;
+const WHY_CHARS_MAX: usize = 120;
 
 /// `trimtab-<installation>`; other instances than the default one are told
 /// apart by a hash, since an id may hold what a name may not.
@@ -120,9 +120,9 @@ fn with_rejected(mut all: RejectedBySlot, added: &BTreeMap<Stem, Vec<Rejected>>)
         }
         slot.drain(..slot.len().saturating_sub(REJECTED_MAX));
     }
-    let excess = all.len().saturating_sub(SLOTS_MAX);
-    let others = all.keys().filter(|slot| added.keys().all(|ours| ours.as_str() != **slot));
-    for slot in others.take(excess).cloned().collect::<Vec<_>>() {
+    let is_ours = |slot: &String| added.keys().any(|ours| ours.as_str() == *slot);
+    let (ours, others) = all.keys().cloned().partition::<Vec<_>, _>(is_ours);
+    for slot in others.into_iter().chain(ours).take(all.len().saturating_sub(SLOTS_MAX)) {
         all.remove(&slot);
     }
     all
@@ -277,7 +277,7 @@ mod tests {
         assert_eq!(two.rejected(&slot), [bad(0), bad(1)]);
         assert_eq!(write(Some(&two), 0..0).rejected(&slot), [bad(0), bad(1)], "who knows of none takes none away");
         let full = write(Some(&two), 0..20);
-        assert_eq!(full.rejected(&slot), (12..20).map(bad).collect::<Vec<_>>());
+        assert_eq!(full.rejected(&slot), (16..20).map(bad).collect::<Vec<_>>());
         assert_eq!(write(Some(&full), 0..20).rejected(&slot), full.rejected(&slot), "and then it stays");
         assert!(full.rejected(&Stem::new("other").expect("a name")).is_empty());
     }

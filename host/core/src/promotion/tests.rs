@@ -29,9 +29,10 @@ enum Event {
     WellNotCounted,
     Worse,
     Told(u8),
+    Replaced,
 }
 
-const EVENTS: [Event; 16] = [
+const EVENTS: [Event; 17] = [
     Event::Changed(1),
     Event::Changed(2),
     Event::Changed(3),
@@ -48,6 +49,7 @@ const EVENTS: [Event; 16] = [
     Event::Told(1),
     Event::Told(2),
     Event::Told(3),
+    Event::Replaced,
 ];
 
 fn hash(of: u8) -> Hash {
@@ -91,6 +93,7 @@ fn step(machine: &Promotion, slot: &Slot, event: Event) -> Option<(Promotion, Sl
             None
         }
         Event::Told(of) => machine.observe(&Observation::Told(&Rejected { generation: hash(of), why: "told".into() })),
+        Event::Replaced => machine.observe(&Observation::Replaced),
         Event::Well | Event::WellNotCounted | Event::Worse => {
             let (verdict, counts, terms) = match event {
                 Event::Worse => watched(&worse, true),
@@ -155,8 +158,9 @@ fn holds(before: (&Promotion, &Slot), event: Event, after: (&Promotion, &Slot), 
     };
     assert_eq!(serving, (slot.serving.map(hash), slot.last_good.map(hash)), "it says what serves\n{context}");
     assert!(serving.0 != serving.1 || serving.0.is_none(), "none makes way for itself\n{context}");
-    for generation in [serving.0, serving.1].into_iter().flatten() {
-        assert_eq!(machine.why_rejected(generation), None, "what is bad neither serves nor is at hand\n{context}");
+    if let (Some(Action::Swap { .. }), Event::Ready { accepted: false }) = (action, event) {
+        let coming = before.1.coming.map(hash).expect("it has come");
+        assert_eq!(before.0.why_rejected(coming), None, "what is bad is not served unasked\n{context}");
     }
     if before.1.serving.is_some() && slot.serving.is_none() {
         let nothing_left = matches!(action, Some(Action::Stop)) && before.1.last_good.is_none();
@@ -166,9 +170,7 @@ fn holds(before: (&Promotion, &Slot), event: Event, after: (&Promotion, &Slot), 
         assert_eq!(slot.serving, before.1.last_good, "{context}");
     }
     for rejected in before.0.rejected() {
-        let forgiven = matches!(event, Event::Loaded { accepted: true } | Event::Ready { accepted: true });
-        let kept = machine.why_rejected(rejected.generation).is_some();
-        assert!(kept || (forgiven && slot.coming.or(slot.serving).map(hash) == Some(rejected.generation)), "{context}");
+        assert!(machine.why_rejected(rejected.generation).is_some(), "what was found is remembered\n{context}");
     }
     let waits = slot.coming.is_some();
     assert_eq!(machine.file == File::Coming, waits, "what is coming is known to be\n{context}");
@@ -184,7 +186,7 @@ fn in_every_state_that_can_be_reached_what_must_hold_does() {
 fn every_state_but_that_of_a_file_at_rest_is_left_by_something_else_than_a_change_of_the_file() {
     for (state, ways) in explore() {
         let moves = |(event, _, to): &&(Event, Option<Action>, (String, Slot))| {
-            !matches!(event, Event::Changed(_) | Event::Gone | Event::Told(_)) && *to != state
+            !matches!(event, Event::Changed(_) | Event::Gone | Event::Told(_) | Event::Replaced) && *to != state
         };
         let rests = state.1.coming.is_none() && state.1.last_good.is_none();
         assert_eq!(ways.iter().filter(moves).count() == 0, rests, "{state:?}: {ways:?}");

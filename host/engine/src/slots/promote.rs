@@ -9,7 +9,12 @@ use trimtab_core::{
 };
 
 use super::Slots;
-use crate::{generation::Generation, settings::RECHECK, slot::Slot, succession};
+use crate::{
+    generation::{Generation, Loaded},
+    settings::RECHECK,
+    slot::Slot,
+    succession,
+};
 
 impl Slots {
     /// Lets the candidate serve, if there is one that may; whose objects are to be
@@ -28,6 +33,9 @@ impl Slots {
             self.next_judgement = now + RECHECK;
         }
         let mut woken = Vec::new();
+        for id in self.replaced() {
+            woken.extend(self.observe(&id, &Observation::Replaced));
+        }
         for id in self.slots.keys().cloned().collect::<Vec<_>>() {
             for rejected in self.rooms.leading.rejected(&id) {
                 if !self.slots[&id].accepts(rejected.generation) {
@@ -41,6 +49,17 @@ impl Slots {
         woken
     }
 
+    /// The slots of whose last good one another file is to serve the version: it was moved
+    /// there, and nobody would serve its objects until the probation is over.
+    fn replaced(&self) -> Vec<SlotId> {
+        let version = |loaded: &Loaded| loaded.description.composite_version().map(str::to_owned);
+        let is_replaced = |(id, slot): &(&SlotId, &Slot)| {
+            let last_good = slot.last_good.as_ref().and_then(|it| version(&it.loaded));
+            last_good.is_some() && self.beside(id).any(|other| other.loaded().and_then(|it| version(it)) == last_good)
+        };
+        self.slots.iter().filter(is_replaced).map(|(id, _)| id.clone()).collect()
+    }
+
     /// Whether anything is on probation: it is looked at again and again.
     pub(super) fn on_probation(&self) -> bool {
         self.slots.values().any(|slot| slot.last_good.is_some())
@@ -51,7 +70,9 @@ impl Slots {
         let Some(serving) = slot.serving.as_ref().filter(|_| slot.last_good.is_some()) else { return Vec::new() };
         let loaded = serving.loaded.clone();
         let verdict = gate::judge(&loaded.observed.tally(now), &loaded.policy.rollout);
-        let counts = self.rooms.leading.leads(&id.instance) && serving.deletions().held().is_none();
+        // While another one leads, it is he who judges, and the same time is served here.
+        let leads = self.rooms.leading.leads(&id.instance);
+        let counts = if leads { serving.deletions().held().is_none() } else { self.rooms.leading.is_led(&id.instance) };
         let watched = Observation::Watched { verdict: &verdict, counts, terms: &loaded.policy.rollout, now };
         self.observe(id, &watched)
     }
