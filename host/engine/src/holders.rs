@@ -10,7 +10,7 @@ use trimtab_core::{
     id::{InstanceId, Lineage},
 };
 
-/// For so long an answer is good, for all objects that wait: as often as its holder
+/// For so long it is good, for all objects that wait, that somebody serves: as often as its holder
 /// renews a Lease.
 pub const FRESH: Duration = Duration::from_secs(2);
 
@@ -40,8 +40,9 @@ impl Holders {
         let mut asked = self.asked.lock().await;
         let now = env.elapsed();
         let key = (instance.clone(), lineage.clone());
-        if let Some(Asked { serves, .. }) = asked.get(&key).filter(|asked| now.saturating_sub(asked.at) < FRESH) {
-            return *serves;
+        // That nobody serves it holds at the moment alone: somebody may begin to.
+        if asked.get(&key).is_some_and(|asked| asked.serves && now.saturating_sub(asked.at) < FRESH) {
+            return true;
         }
         // Who asks no more for as long as a few answers hold begins anew, and so waits
         // the longer.

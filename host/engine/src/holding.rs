@@ -13,6 +13,7 @@ use trimtab_core::{
     exclusive,
     id::{InstanceId, Key},
     object::Object,
+    route::Unserved,
     write::Write,
 };
 
@@ -100,7 +101,10 @@ impl Workshop {
             slot.instance.as_str() == holder && description.object(&key.place.kind).is_some()
         })?;
         // Who is only not served just now, as while another version is being loaded, is held.
-        let is_left = || serving.find(object, &key.lineage).is_ok_and(|found| !found.selected);
+        let is_left = || match serving.find(object, &key.lineage) {
+            Ok(found) => !found.selected,
+            Err(why) => matches!(why, Unserved::Successor(_)),
+        };
         let slot = &generation.loaded.slot;
         let is_anothers = generation.needs.instance_key.of(object) != holder;
         if !(is_anothers || is_left()) || !self.leading.leads(&slot.instance) || self.settings.dry_run {

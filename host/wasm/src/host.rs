@@ -12,7 +12,7 @@ use crate::{
     called::{LookUp, Wanted},
     contract::{KindRef, Level},
     http::{self, Http},
-    limits::{LOOK_UP_BYTES_MAX, LOOK_UPS_MAX, Limiter},
+    limits::{LOOK_UP_BYTES_MAX, LOOK_UPS_MAX, Limiter, PART_BYTES_MAX},
     lookup::{Lookup, Refusal},
     stop::Stop,
     tape::{Asked, SharedTape, Told},
@@ -118,7 +118,10 @@ fn get(
     (of, namespace, name): (KindRef, Option<Arc<str>>, Arc<str>),
 ) -> wasmtime::Result<(Found,)> {
     if name.len() > LOOK_UP_BYTES_MAX {
-        return Ok((Err(too_long("name")),));
+        return Ok((Err(too_long("name", LOOK_UP_BYTES_MAX)),));
+    }
+    if let Some(what) = names_too_much(&of, namespace.as_deref()) {
+        return Ok((Err(too_long(what, PART_BYTES_MAX)),));
     }
     let found = store.data_mut().look_ups.find(LookUp { of, namespace, wanted: Wanted::Named(name) })?;
     Ok((found.map(|objects| objects.first().map(|object| object.text.clone())),))
@@ -130,7 +133,10 @@ fn select(
 ) -> wasmtime::Result<(Selected,)> {
     let selector = selector.unwrap_or_default();
     if selector.len() > LOOK_UP_BYTES_MAX {
-        return Ok((Err(too_long("label selector")),));
+        return Ok((Err(too_long("label selector", LOOK_UP_BYTES_MAX)),));
+    }
+    if let Some(what) = names_too_much(&of, namespace.as_deref()) {
+        return Ok((Err(too_long(what, PART_BYTES_MAX)),));
     }
     let labels = match Selector::parse(&selector) {
         Ok(labels) => labels,
@@ -140,6 +146,19 @@ fn select(
     Ok((found.map(|objects| objects.iter().map(|object| object.text.clone()).collect()),))
 }
 
-fn too_long(what: &str) -> String {
-    format!("the {what} of a look-up has at most {LOOK_UP_BYTES_MAX} bytes")
+/// What of a look-up's kind and place is longer than any name may be: also what is denied
+/// is kept, with the others of its call.
+fn names_too_much(of: &KindRef, namespace: Option<&str>) -> Option<&'static str> {
+    let parts = [
+        ("cluster", of.cluster.as_deref()),
+        ("apiVersion", Some(&*of.api_version)),
+        ("kind", Some(&*of.kind)),
+        ("namespace", namespace),
+    ];
+    let too_long = |(_, part): &(_, Option<&str>)| part.is_some_and(|part| part.len() > PART_BYTES_MAX);
+    parts.into_iter().find(too_long).map(|(what, _)| what)
+}
+
+fn too_long(what: &str, most: usize) -> String {
+    format!("the {what} of a look-up has at most {most} bytes")
 }

@@ -12,6 +12,8 @@ pub const LOOK_UPS_MAX: usize = 1000;
 /// The name or the selector of one look-up: the longest name is 253 bytes long
 /// (RFC 1123), and a selector that asks for more values than fit is better two.
 pub(crate) const LOOK_UP_BYTES_MAX: usize = 4096;
+/// Each other part of a look-up: a group is as long as a name, and has a version behind it.
+pub(crate) const PART_BYTES_MAX: usize = 512;
 /// Elements of one table: a Go plugin with all Kubernetes types has 30,000
 /// functions. 64 calls × 8 tables × 8 bytes × this are 400 MB of address space.
 pub(crate) const TABLE_ELEMENTS_MAX: usize = 100_000;

@@ -20,6 +20,9 @@ use crate::tape::{Body, Came, End, Fault, Seed, Told};
 /// Shorter values are replaced in their own place only.
 const SOUGHT_BYTES_MIN: usize = 6;
 
+/// Where kubectl keeps what it applied, values and all.
+const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
+
 /// Headers that carry credentials, and parts of the names of others.
 const SECRET_HEADERS: &[&str] = &["authorization", "cookie", "token", "secret", "password", "api-key", "apikey"];
 
@@ -114,7 +117,8 @@ impl Found<'_> {
     fn plain(&mut self, value: &str) {
         let pseudonym = self.key.pseudonym(value.as_bytes());
         self.put(&STANDARD.encode(value), STANDARD.encode(&pseudonym));
-        self.put(Value::from(value).to_string().trim_matches('"'), pseudonym.clone());
+        let quoted = Value::from(value).to_string();
+        self.put(&quoted[1..quoted.len() - 1], pseudonym.clone());
         self.put(value, pseudonym);
     }
 
@@ -208,6 +212,10 @@ impl Replace {
                 each_text(values, &mut |text| self.whole(text));
             }
         }
+        // It may hold values that the Secret had before.
+        if let Some(applied) = object.get_mut("metadata").and_then(|metadata| metadata.get_mut("annotations")) {
+            applied.as_object_mut().map(|annotations| annotations.remove(LAST_APPLIED));
+        }
         Cow::Owned(self.replaced(&Value::Object(object).to_string()).into_owned())
     }
 
@@ -220,11 +228,25 @@ impl Replace {
     /// In one piece: a value may lie across two.
     fn body(&self, body: &mut Body) {
         let bytes = body.whole();
-        if let Ok(text) = std::str::from_utf8(&bytes)
-            && let Cow::Owned(replaced) = self.replaced(text)
-        {
-            body.0 = vec![replaced.into()];
+        let replaced = match std::str::from_utf8(&bytes) {
+            Ok(text) => match self.replaced(text) {
+                Cow::Borrowed(_) => return,
+                Cow::Owned(replaced) => replaced.into_bytes(),
+            },
+            Err(_) => self.replaced_in_bytes(bytes),
+        };
+        body.0 = vec![replaced.into()];
+    }
+
+    fn replaced_in_bytes(&self, mut bytes: Vec<u8>) -> Vec<u8> {
+        for (value, pseudonym) in &self.sought {
+            let mut from = 0;
+            while let Some(at) = bytes[from..].windows(value.len()).position(|window| window == value.as_bytes()) {
+                bytes.splice(from + at..from + at + value.len(), pseudonym.bytes());
+                from += at + pseudonym.len();
+            }
         }
+        bytes
     }
 
     fn fault(&self, fault: &mut Fault) {
@@ -252,13 +274,30 @@ impl Replace {
         }
     }
 
+    /// In a text, and, where that is JSON, in its texts, however each is escaped.
     fn replaced<'a>(&self, text: &'a str) -> Cow<'a, str> {
+        let Some(mut json) = structured(text) else { return self.replaced_as_it_is(text) };
+        let before = json.clone();
+        each_text(&mut json, &mut |text| self.text(text));
+        if json == before {
+            return self.replaced_as_it_is(text);
+        }
+        Cow::Owned(self.replaced_as_it_is(&json.to_string()).into_owned())
+    }
+
+    fn replaced_as_it_is<'a>(&self, text: &'a str) -> Cow<'a, str> {
         let mut replaced = Cow::Borrowed(text);
         for (value, pseudonym) in self.sought.iter().filter(|(value, _)| text.contains(value)) {
             replaced = Cow::Owned(replaced.replace(value, pseudonym));
         }
         replaced
     }
+}
+
+/// A text that is an object or a list of JSON.
+fn structured(text: &str) -> Option<Value> {
+    let begins = text.trim_start().starts_with(['{', '[']);
+    begins.then(|| serde_json::from_str(text).ok()).flatten()
 }
 
 fn is_a_secret(object: &Map<String, Value>) -> bool {
@@ -364,6 +403,56 @@ mod tests {
         }
         assert_ne!(redacted.tape.seed, record.tape.seed);
         assert!(redacted.redacted);
+    }
+
+    #[test]
+    fn no_value_is_left_however_often_and_by_whom_it_was_escaped() {
+        let values =
+            ["-----BEGIN KEY-----\nMIIEvQ\n-----END KEY-----", "p&ss<w>rd", "p\u{e4}ssword", "ends in \"quotes\""];
+        let in_base64 = json!({ "apiVersion": "v1", "kind": "Secret", "metadata": { "name": "s" },
+            "data": { "a": STANDARD.encode(values[0]), "b": STANDARD.encode(values[1]),
+                "c": STANDARD.encode(values[2]), "d": STANDARD.encode(values[3]) } });
+        let plain = json!({ "stringData": values, "old": "rotated-away" }).to_string();
+        let mut secret = in_base64.clone();
+        secret["metadata"]["annotations"] = json!({ LAST_APPLIED: plain });
+        let twice = json!({ "metadata": { "annotations": { "said": plain } } }).to_string();
+        let by_go = twice.replace('&', "\\u0026").replace('<', "\\u003c").replace('>', "\\u003e");
+        let by_python = twice.replace('\u{e4}', "\\u00e4");
+
+        let mut record = record();
+        record.tape.look_ups[0].told = Told::Found(vec![secret.to_string().into()]);
+        let Ending::Answered(answer) = &mut record.ending else { panic!("{record:?}") };
+        answer.children = vec![twice.clone(), by_go, by_python];
+        answer.status = Some(json!({ "said": twice }).to_string());
+        record.tape.http[0].sent = Body(vec![vec![0xff, 0xfe].into(), values[0].to_owned().into(), vec![0xe4].into()]);
+        let redacted = record.redacted(&Key::random(), false);
+
+        let Ending::Answered(answer) = &redacted.ending else { panic!("{redacted:?}") };
+        let Told::Found(objects) = &redacted.tape.look_ups[0].told else { panic!("{redacted:?}") };
+        assert!(!objects[0].contains("rotated-away"), "{}", objects[0]);
+        let texts = answer.children.iter().chain(&answer.status).map(String::as_str).chain([&*objects[0]]);
+        for text in texts {
+            let whole = decoded(&serde_json::from_str(text).unwrap_or_else(|error| panic!("{error} in {text}")));
+            for value in values {
+                assert!(!whole.contains(value), "{value} is in\n{whole}");
+            }
+        }
+        let sent = redacted.tape.http[0].sent.whole();
+        assert!(!sent.windows(values[0].len()).any(|window| window == values[0].as_bytes()));
+        assert_eq!((sent.first(), sent.last()), (Some(&0xff), Some(&0xe4)), "the rest is as it was");
+    }
+
+    /// All that a JSON says, and the JSON in its texts, one after another.
+    fn decoded(json: &Value) -> String {
+        match json {
+            Value::String(text) => match structured(text) {
+                Some(json) => decoded(&json),
+                None => format!("{text}\0"),
+            },
+            Value::Array(items) => items.iter().map(decoded).collect(),
+            Value::Object(fields) => fields.values().map(decoded).collect(),
+            scalar => scalar.to_string(),
+        }
     }
 
     #[test]
