@@ -111,6 +111,10 @@ impl Found<'_> {
             }
         }
         texts(&object, "stringData").for_each(|value| self.plain(value));
+        // It may hold values that the Secret had before.
+        let metadata = object.get("metadata").and_then(Value::as_object);
+        let applied = metadata.into_iter().flat_map(|metadata| entries(metadata, "annotations"));
+        applied.filter(|(name, _)| *name == LAST_APPLIED).for_each(|(_, applied)| self.object(applied));
     }
 
     /// A value as it is, as base64, and as it stands in a JSON text.
@@ -212,10 +216,6 @@ impl Replace {
                 each_text(values, &mut |text| self.whole(text));
             }
         }
-        // It may hold values that the Secret had before.
-        if let Some(applied) = object.get_mut("metadata").and_then(|metadata| metadata.get_mut("annotations")) {
-            applied.as_object_mut().map(|annotations| annotations.remove(LAST_APPLIED));
-        }
         Cow::Owned(self.replaced(&Value::Object(object).to_string()).into_owned())
     }
 
@@ -311,7 +311,12 @@ fn is_secret(header: &str) -> bool {
 }
 
 fn texts<'a>(object: &'a Map<String, Value>, field: &str) -> impl Iterator<Item = &'a str> {
-    object.get(field).and_then(Value::as_object).into_iter().flat_map(|data| data.values()).filter_map(Value::as_str)
+    entries(object, field).map(|(_, text)| text)
+}
+
+fn entries<'a>(object: &'a Map<String, Value>, field: &str) -> impl Iterator<Item = (&'a str, &'a str)> {
+    let entries = object.get(field).and_then(Value::as_object).into_iter().flatten();
+    entries.filter_map(|(name, value)| Some((name.as_str(), value.as_str()?)))
 }
 
 fn each_text(value: &mut Value, of: &mut impl FnMut(&mut String)) {
@@ -412,7 +417,11 @@ mod tests {
         let in_base64 = json!({ "apiVersion": "v1", "kind": "Secret", "metadata": { "name": "s" },
             "data": { "a": STANDARD.encode(values[0]), "b": STANDARD.encode(values[1]),
                 "c": STANDARD.encode(values[2]), "d": STANDARD.encode(values[3]) } });
-        let plain = json!({ "stringData": values, "old": "rotated-away" }).to_string();
+        let mut plain = json!({ "apiVersion": "v1", "kind": "Secret", "stringData": { "old": "rotated-away" } });
+        for (name, value) in ["a", "b", "c", "d"].into_iter().zip(values) {
+            plain["stringData"][name] = value.into();
+        }
+        let plain = plain.to_string();
         let mut secret = in_base64.clone();
         secret["metadata"]["annotations"] = json!({ LAST_APPLIED: plain });
         let twice = json!({ "metadata": { "annotations": { "said": plain } } }).to_string();
