@@ -144,7 +144,8 @@ impl Candidate {
 
     /// Says which lineages there are, and which has which kind: written at once into a
     /// Lease that is held. Taking one leaves what the last holder recorded, so that it can
-    /// be read before it is replaced.
+    /// be read before it is replaced; lineages alone are added at once, since others go by
+    /// them from the moment in which it is taken.
     pub fn record(&self, recorded: Recorded) {
         let new = Some(recorded);
         self.recorded.send_if_modified(|known| {
@@ -294,14 +295,13 @@ impl Candidate {
             (None, last) => last.as_ref(),
         };
         let recorded = self.recorded.borrow();
-        let recorded = recorded.as_ref().filter(|_| !proposal.acquires);
         let change = object::Change {
             name: &self.name,
             instance: &self.instance,
             proposal,
             lease: self.timings.lease,
             now: self.env.wall(),
-            recorded,
+            recorded: recorded.as_ref(),
         };
         Some(change.of(last))
     }

@@ -87,8 +87,7 @@ impl Lease {
     /// Whether the instance's folder has a file of a lineage. As long as nothing is
     /// recorded, that cannot be denied.
     pub fn may_have(&self, lineage: &Lineage) -> bool {
-        let recorded = self.object["metadata"]["annotations"][LINEAGES].as_str();
-        let recorded = recorded.and_then(|text| serde_json::from_str::<Vec<String>>(text).ok());
+        let recorded = read_lineages(self.object["metadata"]["annotations"].get(LINEAGES));
         recorded.is_none_or(|lineages| lineages.iter().any(|recorded| recorded == lineage.as_str()))
     }
 
@@ -98,6 +97,10 @@ impl Lease {
         let read = |(generation, why): (String, String)| Some(Rejected { generation: Hash::parse(&generation)?, why });
         recorded.into_iter().filter_map(read).collect()
     }
+}
+
+fn read_lineages(annotation: Option<&Value>) -> Option<Vec<String>> {
+    serde_json::from_str(annotation?.as_str()?).ok()
 }
 
 type RejectedBySlot = BTreeMap<String, Vec<(String, String)>>;
@@ -151,7 +154,7 @@ pub struct Change<'a> {
     pub lease: Duration,
     /// The wall clock, for people to read.
     pub now: Duration,
-    /// To be recorded; none: as it was.
+    /// To be recorded, see [`Change::annotate`]; none: as it was.
     pub recorded: Option<&'a Recorded>,
 }
 
@@ -178,9 +181,16 @@ impl Change<'_> {
     fn annotate(&self, metadata: &mut Value) {
         let annotations = fields(&mut metadata["annotations"]);
         annotations.insert(INSTANCE.into(), json!(self.instance.as_str()));
-        if let Some(Recorded { incumbents, lineages, rejected }) = self.recorded {
-            let lineages = lineages.iter().map(Lineage::as_str).collect::<Vec<_>>();
-            annotations.insert(LINEAGES.into(), json!(json!(lineages).to_string()));
+        let Some(Recorded { incumbents, lineages, rejected }) = self.recorded else { return };
+        let lineages = lineages.iter().map(Lineage::as_str);
+        if self.proposal.acquires {
+            // What the last holder said is still to be read. That nothing is said denies nothing.
+            if let Some(there) = read_lineages(annotations.get(LINEAGES)) {
+                let all = there.iter().map(String::as_str).chain(lineages).collect::<BTreeSet<_>>();
+                annotations.insert(LINEAGES.into(), json!(json!(all).to_string()));
+            }
+        } else {
+            annotations.insert(LINEAGES.into(), json!(json!(lineages.collect::<Vec<_>>()).to_string()));
             let recorded = incumbents.iter().map(|(kind, lineage)| (kind.to_string(), lineage.as_str()));
             let recorded = recorded.collect::<BTreeMap<_, _>>();
             annotations.insert(INCUMBENTS.into(), json!(json!(recorded).to_string()));
@@ -263,11 +273,8 @@ mod tests {
         let bad = |number: u8| Rejected { generation: Hash::of([&[number][..]]), why: format!("number {number}") };
         let write = |last: Option<&Lease>, numbers: std::ops::Range<u8>| {
             let rejected = [(slot.clone(), numbers.map(bad).collect())].into();
-            let mut written = change_of(
-                &proposal(last.map(|last| last.record.resource_version), "me"),
-                Some(&Recorded { rejected, ..Recorded::default() }),
-                last,
-            );
+            let renews = Proposal { acquires: false, ..proposal(last.map(|last| last.record.resource_version), "me") };
+            let mut written = change_of(&renews, Some(&Recorded { rejected, ..Recorded::default() }), last);
             written["metadata"]["resourceVersion"] = json!("1");
             Lease::of(written).expect("a Lease")
         };
@@ -288,7 +295,8 @@ mod tests {
         let incumbents = kinds.into_iter().map(|kind| (kind, Lineage::new("site").expect("a lineage"))).collect();
         let lineages = [Lineage::new("team").expect("a lineage")].into();
         let recorded = Recorded { incumbents, lineages, ..Recorded::default() };
-        let mut written = change_of(&proposal(None, "me"), Some(&recorded), None);
+        let renews = Proposal { acquires: false, ..proposal(None, "me") };
+        let mut written = change_of(&renews, Some(&recorded), None);
         assert_eq!(written["metadata"]["annotations"][LINEAGES], r#"["team"]"#);
         written["metadata"]["resourceVersion"] = json!("8");
         let stored = Lease::of(written).expect("a Lease");
@@ -296,6 +304,20 @@ mod tests {
         let again = change_of(&proposal(None, "me"), None, Some(&stored));
         assert!(again["metadata"].get("resourceVersion").is_none());
         assert_eq!(again["metadata"]["annotations"], stored.object["metadata"]["annotations"]);
+    }
+
+    #[test]
+    fn who_takes_a_lease_adds_his_lineages_and_leaves_the_rest_to_be_read() {
+        let text = br#"{"metadata":{"resourceVersion":"7","annotations":{"trimtab.dev/lineages":"[\"old\"]","trimtab.dev/incumbents":"x"}}}"#;
+        let last = Lease::parse(text).expect("a Lease");
+        let lineages: BTreeSet<_> = [Lineage::new("new").expect("a lineage")].into();
+        let recorded = Recorded { lineages, ..Recorded::default() };
+        let takes = Proposal { acquires: true, ..proposal(Some(7), "me") };
+        let taken = change_of(&takes, Some(&recorded), Some(&last));
+        assert_eq!(taken["metadata"]["annotations"][LINEAGES], r#"["new","old"]"#);
+        assert_eq!(taken["metadata"]["annotations"][INCUMBENTS], "x");
+        let made = change_of(&proposal(None, "me"), Some(&recorded), None);
+        assert_eq!(made["metadata"]["annotations"].get(LINEAGES), None, "that nothing is said denies nothing");
     }
 
     #[test]
