@@ -5,8 +5,9 @@
 use std::{error::Error, time::Duration};
 
 use serde_json::{Value, json};
+use trimtab_core::hash::Hash;
 use trimtab_sim::{
-    World,
+    Instead, Refusal, World,
     fault::{Fault, What, When},
     simulate,
 };
@@ -79,4 +80,29 @@ fn each_slot_has_a_report_of_what_it_is_wherever_a_leader_dies() {
     for write in 1..=run(None) {
         run(Some(Fault { when: When::Write(write), what: What::CrashAfter }));
     }
+}
+
+#[test]
+fn a_report_that_is_refused_keeps_no_other_from_being_written() {
+    let wasm = STAGE.wasm();
+    simulate(async {
+        let mut world = World::new(SEED, None, wasm);
+        for definition in [DEFINITION, REPORT] {
+            world.api.create(DEFINITIONS, &serde_saphyr::from_str::<Value>(definition).unwrap()).await.unwrap();
+        }
+        // That of held-back/site, whose name comes first.
+        let hash = Hash::of([format!("{HELD_BACK}/site").as_bytes()]).to_string();
+        let body = json!({ "kind": "Status", "apiVersion": "v1", "status": "Failure", "code": 403 });
+        let instead = Instead::Answer { code: 403, retry_after_s: None, body };
+        let path = format!("/plugins/site.{}", &hash[..8]);
+        world.refuse(Some(Refusal { path, reads: false, instead }));
+        world.put_folder(STAGE.folder(&[("", "site.wasm"), (HELD_BACK, "other-world.wasm")]));
+        world.start_host();
+        // It is tried again and again.
+        world.pass(QUIET_SHORTLY).await.unwrap();
+        assert_eq!(reported(&world).await.unwrap(), [json!(["site", "Serving", 0])]);
+        world.refuse(None);
+        world.settle().await.unwrap();
+        assert_eq!(reported(&world).await.unwrap().len(), 2, "and it comes when it may");
+    });
 }

@@ -44,6 +44,13 @@ pub struct Reports {
 #[error("{0}")]
 pub struct Failed(#[from] RequestError);
 
+impl Failed {
+    /// Whether the server said no to the one request: others may fare better.
+    pub fn is_refusal(&self) -> bool {
+        self.0.code().is_some()
+    }
+}
+
 /// What is reported, by the names of the objects.
 pub type ByName = BTreeMap<String, Value>;
 
@@ -87,11 +94,10 @@ impl Reports {
         Ok(self.leases.is_led(instance).await?)
     }
 
-    /// Writes the report of a slot, unless somebody else leads its instance by now;
-    /// whether it did.
-    pub async fn put(&self, slot: &SlotId, status: &Value) -> Result<bool, Failed> {
+    /// Writes the report of a slot, unless somebody else leads its instance by now.
+    pub async fn put(&self, slot: &SlotId, status: &Value) -> Result<(), Failed> {
         if self.lock.deadline(&slot.instance).is_none_or(|deadline| deadline <= self.env.elapsed()) {
-            return Ok(false);
+            return Ok(());
         }
         let name = self.name(slot);
         let body = json!({
@@ -103,7 +109,7 @@ impl Reports {
         let path = format!("{}/{}?fieldManager={MANAGER}&force=true", self.collection, request::encoded(&name));
         let apply = request::build(Method::PATCH, &path, "application/apply-patch+yaml", &body);
         request::send(&self.client, apply, TIMEOUT).await?;
-        Ok(true)
+        Ok(())
     }
 
     /// Deletes a report, if it is there.

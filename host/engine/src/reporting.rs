@@ -91,19 +91,22 @@ impl Reporting {
         wanted.collect()
     }
 
+    /// Writes what differs. A report that is refused keeps none of the others; the last
+    /// refusal is told.
     async fn bring_about(&self, wanted: &BTreeMap<String, (SlotId, Value)>) -> Result<(), Failed> {
         let there = self.reports.all().await?;
+        let mut refused = None;
         for (name, (slot, status)) in wanted {
             if there.get(name) != Some(status) {
-                self.reports.put(slot, status).await?;
+                refused = refusal(self.reports.put(slot, status).await)?.or(refused);
             }
         }
         for (name, status) in there.iter().filter(|(name, _)| !wanted.contains_key(*name)) {
             if self.is_left(status).await? {
-                self.reports.remove(name).await?;
+                refused = refusal(self.reports.remove(name).await)?.or(refused);
             }
         }
-        Ok(())
+        refused.map_or(Ok(()), Err)
     }
 
     /// Whether a report is of a slot that is gone: of an instance that is led here, or,
@@ -115,6 +118,14 @@ impl Reporting {
             Ok(instance) if leads(&InstanceId::default_instance()) => Ok(!self.reports.is_led(&instance).await?),
             _ => Ok(false),
         }
+    }
+}
+
+/// A refusal; any other error would meet the next request, too.
+fn refusal(done: Result<(), Failed>) -> Result<Option<Failed>, Failed> {
+    match done {
+        Err(refused) if refused.is_refusal() => Ok(Some(refused)),
+        done => done.map(|()| None),
     }
 }
 
