@@ -25,6 +25,12 @@ pub struct KindRef {
     pub kind: Arc<str>,
 }
 
+impl KindRef {
+    pub(crate) fn bytes(&self) -> usize {
+        self.cluster.as_ref().map_or(0, |cluster| cluster.len()) + self.api_version.len() + self.kind.len()
+    }
+}
+
 /// All observed children of one declared kind.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ComponentType, Lower)]
 #[serde(rename_all = "camelCase")]
@@ -110,6 +116,18 @@ pub struct Response {
     pub finalized: bool,
     /// JSON text: room to grow.
     pub extra: Option<String>,
+}
+
+impl Response {
+    /// The bytes of all texts, and of what holds them.
+    pub(crate) fn bytes(&self) -> usize {
+        let texts =
+            self.children.iter().chain(&self.status).chain(&self.extra).map(|text| text.len() + size_of::<String>());
+        let marks = self.labels.iter().chain(&self.annotations);
+        let marks = marks.map(|mark| size_of_val(mark) + mark.0.len() + mark.1.as_ref().map_or(0, String::len));
+        let events = self.events.iter().map(|event| size_of_val(event) + event.reason.len() + event.message.len());
+        texts.sum::<usize>() + marks.sum::<usize>() + events.sum::<usize>()
+    }
 }
 
 /// What is to be done about a failure.

@@ -104,14 +104,11 @@ impl Record {
     /// About what it takes in memory.
     pub fn bytes(&self) -> usize {
         let answer = match &self.ending {
-            Ending::Answered(answer) => {
-                answer.children.iter().chain(&answer.status).map(String::len).sum::<usize>()
-                    + answer.events.iter().map(|event| event.reason.len() + event.message.len()).sum::<usize>()
-            }
+            Ending::Answered(answer) => answer.bytes(),
             Ending::Failed(failure) => failure.message.len(),
             Ending::Stopped { message, .. } => message.len(),
         };
-        let log: usize = self.log.iter().map(|(_, line)| line.len()).sum();
+        let log: usize = self.log.iter().map(|(_, line)| line.len() + size_of::<(Level, String)>()).sum();
         let request = usize::try_from(self.request.bytes()).unwrap_or(usize::MAX);
         size_of::<Self>() + request + self.tape.bytes() + answer + log
     }
@@ -130,5 +127,52 @@ impl Ending {
     /// Whether it is an answer.
     pub fn is_answer(&self) -> bool {
         matches!(self, Self::Answered(_))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        called::{Cost, LookUp, Wanted},
+        contract::KindRef,
+        log::Log,
+        tape::{Asked, Told},
+    };
+
+    #[test]
+    fn a_call_counts_by_all_that_a_plugin_can_make_long() {
+        let long = "x".repeat(1 << 20);
+        let empty = Request {
+            cluster: "".into(),
+            instance_id: None,
+            now: "".into(),
+            config: "".into(),
+            object: "".into(),
+            children: vec![],
+            finalizing: false,
+            extra: "".into(),
+        };
+        let record = |answer: Response, tape: Tape| {
+            let (log, cost) = (Log::default(), Cost::default());
+            let looked_up = Default::default();
+            let mut called = Called { outcome: Ok(answer), looked_up, tape, log, connections_denied: 0, cost };
+            Record::new("x", "1".into(), empty.clone(), &mut called).bytes()
+        };
+        let answers = [
+            Response { labels: vec![(long.clone(), None)], ..Response::default() },
+            Response { annotations: vec![("a".into(), Some(long.clone()))], ..Response::default() },
+            Response { extra: Some(long.clone()), ..Response::default() },
+        ];
+        for answer in answers {
+            assert!(record(answer.clone(), Tape::default()) >= long.len(), "{answer:?}");
+        }
+        for (kind, name) in [(&*long, "a"), ("A", &*long)] {
+            let of = KindRef { cluster: None, api_version: "v1".into(), kind: kind.into() };
+            let asked = LookUp { of, namespace: None, wanted: Wanted::Named(name.into()) };
+            let mut tape = Tape::default();
+            tape.looked_up(Asked::new(&asked, false, Told::Denied("no".into())));
+            assert!(record(Response::default(), tape) >= long.len(), "{kind:.3} {name:.3}");
+        }
     }
 }

@@ -9,8 +9,9 @@
 //!   from the request. Which came first, an answer or a time-out, needs no record: an
 //!   answer is on the tape if the guest has taken it, and then it is there at once.
 //!
-//! Texts and bodies are shared with what they came from, not copied. What a guest
-//! makes of the tape is bounded; beyond that the tape is `cut`, and says so.
+//! Texts are shared with what they came from; bodies are copied, since a piece of one
+//! would keep the whole of what was read with it. What a guest makes of the tape is
+//! bounded; beyond that the tape is `cut`, and says so.
 
 use std::{
     fmt,
@@ -225,7 +226,7 @@ impl Tape {
 
     pub(crate) fn sent(&mut self, place: usize, piece: &Bytes) {
         if self.has_room(piece) {
-            self.http[place].sent.0.push(piece.clone());
+            self.http[place].sent.push(piece);
         }
     }
 
@@ -237,7 +238,7 @@ impl Tape {
         if self.has_room(piece)
             && let Came::Answer { body, .. } = &mut self.http[place].came
         {
-            body.0.push(piece.clone());
+            body.push(piece);
         }
     }
 
@@ -279,10 +280,7 @@ impl Tape {
 
     /// About what it takes in memory.
     pub(crate) fn bytes(&self) -> usize {
-        let look_ups = self.look_ups.iter().map(|asked| match &asked.told {
-            Told::Found(objects) => objects.iter().map(|text| text.len()).sum::<usize>() + size_of::<Asked>(),
-            Told::Denied(why) | Told::NotReady(why) => why.len() + size_of::<Asked>(),
-        });
+        let look_ups = self.look_ups.iter().map(Asked::bytes);
         let head =
             |fields: &[(String, String)]| fields.iter().map(|(name, value)| name.len() + value.len()).sum::<usize>();
         let http = self.http.iter().map(|exchange| {
@@ -290,7 +288,7 @@ impl Tape {
                 Came::Answer { headers, body, .. } => head(headers) + body.bytes(),
                 Came::Denied(_) | Came::Nothing | Came::Failed(_) => 0,
             };
-            let asked = head(&exchange.asked.headers) + exchange.asked.url.len();
+            let asked = head(&exchange.asked.headers) + exchange.asked.method.len() + exchange.asked.url.len();
             asked + exchange.sent.bytes() + answer + size_of::<Exchange>()
         });
         let time = self.time.as_ref().map_or(0, |time| 8 * (time.monotonic_ns.len() + time.wall_ns.len()));
@@ -335,6 +333,19 @@ impl Asked {
         };
         Some(LookUp { of: self.of.clone(), namespace: self.namespace.clone(), wanted })
     }
+
+    fn bytes(&self) -> usize {
+        let which = match &self.which {
+            Which::Named { name } => name.len(),
+            Which::Selected { selector, .. } => selector.len(),
+        };
+        let told = match &self.told {
+            Told::Found(objects) => objects.iter().map(|text| text.len() + size_of::<Arc<str>>()).sum(),
+            Told::Denied(why) | Told::NotReady(why) => why.len(),
+        };
+        let namespace = self.namespace.as_ref().map_or(0, |namespace| namespace.len());
+        size_of::<Self>() + self.of.bytes() + namespace + which + told
+    }
 }
 
 impl Body {
@@ -343,8 +354,14 @@ impl Body {
         self.0.concat()
     }
 
+    fn push(&mut self, piece: &Bytes) {
+        if !piece.is_empty() {
+            self.0.push(Bytes::copy_from_slice(piece));
+        }
+    }
+
     fn bytes(&self) -> usize {
-        self.0.iter().map(Bytes::len).sum()
+        self.0.iter().map(|piece| piece.len() + size_of::<Bytes>()).sum()
     }
 }
 
