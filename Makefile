@@ -8,7 +8,7 @@ CARGO    := cargo
 OPERATIONS ?= 10000
 SEED       ?= $(shell date +%s)
 
-.PHONY: demo test lint tools plugins control-plane conformance bench simulate
+.PHONY: demo test lint tools plugins control-plane conformance bench simulate soak
 
 demo: tools
 	@plugins/build.sh rust
@@ -53,3 +53,8 @@ bench: tools plugins control-plane
 # first of them 5000. A seed that fails is shrunk, and the rest is printed.
 simulate: tools plugins
 	SEEDS=$(or $(SEEDS),1000) FROM=$(or $(FROM),1) $(CARGO) test --package trimtab-sim --test simulation seeds -- --nocapture
+
+# make soak SOAK_SECONDS=1800 OBJECTS=2000: two hosts, and all that can happen to
+# them at once, from a fresh SEED or a given one. CI runs 45 s of it from one seed.
+soak: tools plugins control-plane
+	SOAK_SECONDS=$(or $(SOAK_SECONDS),1800) OBJECTS=$(or $(OBJECTS),2000) SEED=$(SEED) $(CARGO) test --release --package trimtab --test e2e soak -- --nocapture

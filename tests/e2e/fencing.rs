@@ -186,3 +186,22 @@ async fn a_leader_that_hears_no_answers_is_followed_and_undoes_nothing() {
     stands_by(&old).await;
     stays(&scene, &scene.site(""), &written).await;
 }
+
+#[tokio::test]
+async fn a_leader_that_is_not_heard_is_followed_and_undoes_nothing() {
+    let scene = Scene::new().await;
+    let (old, new, proxy, _held) = two_hosts(&scene).await;
+    proxy.lose_requests();
+    // It sees the edit: its watches are open. What it writes is on its way until all is mended.
+    scene.edit_page("anna", "two").await;
+    leads(&new).await;
+    scene.page_is("anna", "two").await;
+    scene.edit_page("anna", "three").await;
+    scene.page_is("anna", "three").await;
+    settled(&scene, "anna").await;
+
+    let written = versions(&scene, &scene.site("")).await;
+    stands_by(&old).await;
+    proxy.mend();
+    stays(&scene, &scene.site(""), &written).await;
+}

@@ -34,6 +34,7 @@ mod restart;
 mod retiring;
 mod rolling;
 mod selecting;
+mod soak;
 mod story;
 mod succession;
 mod support;

@@ -11,17 +11,26 @@ use trimtab_cluster::Client;
 /// What the server asks for where it has not much to do.
 const PAUSE: Duration = Duration::from_secs(1);
 const PAUSES_MAX: usize = 20;
+/// Longer than a server takes to start on a machine that builds beside it.
+const OUTAGE_PAUSES_MAX: usize = 180;
 
 /// Asks the API server. What it does not expect fails the test.
 #[derive(Clone)]
 pub struct Api {
     client: Client,
+    /// It asks again for as long as the server is away or cannot do it.
+    waits: bool,
 }
 
 impl Api {
     /// As whoever the client is.
     pub fn new(client: Client) -> Self {
-        Self { client }
+        Self { client, waits: false }
+    }
+
+    /// For what may be asked twice, of a server that may be away.
+    pub fn that_waits(client: Client) -> Self {
+        Self { client, waits: true }
     }
 
     /// What lies at a path; none where there is nothing.
@@ -69,23 +78,34 @@ impl Api {
     /// As every client does, it gives the server the pause that it asks for: for a kind
     /// that was defined just now, say, it is still making room.
     async fn send(&self, method: Method, path: &str, content: &str, body: Option<&Value>) -> (StatusCode, Bytes) {
-        for _ in 0..PAUSES_MAX {
+        let mut pauses = 0;
+        loop {
             match self.send_once(method.clone(), path, content, body).await {
-                (StatusCode::TOO_MANY_REQUESTS, _) => tokio::time::sleep(PAUSE).await,
-                answer => return answer,
+                Ok((StatusCode::TOO_MANY_REQUESTS, _)) if pauses < PAUSES_MAX => {}
+                Ok((status, _)) if self.waits && (status.is_server_error() || status == StatusCode::CONFLICT) => {}
+                Err(_) if self.waits => {}
+                answer => return answer.unwrap_or_else(|error| panic!("{path}: {error}")),
             }
+            assert!(pauses < OUTAGE_PAUSES_MAX, "{path}: the API server stays away");
+            pauses += 1;
+            tokio::time::sleep(PAUSE).await;
         }
-        self.send_once(method, path, content, body).await
     }
 
-    async fn send_once(&self, method: Method, path: &str, content: &str, body: Option<&Value>) -> (StatusCode, Bytes) {
+    async fn send_once(
+        &self,
+        method: Method,
+        path: &str,
+        content: &str,
+        body: Option<&Value>,
+    ) -> anyhow::Result<(StatusCode, Bytes)> {
         let body = body.map(Value::to_string).unwrap_or_default().into_bytes();
         let request = Request::builder().method(method).uri(path).header(header::CONTENT_TYPE, content);
         let request = request.body(body.into()).expect("the path is one");
-        let response = self.client.send(request).await.unwrap_or_else(|error| panic!("{path}: {error}"));
+        let response = self.client.send(request).await?;
         let status = response.status();
-        let body = response.into_body().collect().await.unwrap_or_else(|error| panic!("{path}: {error}"));
-        (status, body.to_bytes())
+        let body = response.into_body().collect().await?;
+        Ok((status, body.to_bytes()))
     }
 }
 

@@ -132,6 +132,13 @@ impl Host {
         kill_process(Pid::from_child(&self.child), Signal::CONT).expect("it is our own child");
     }
 
+    /// What it has in memory that is no copy of a file, in KiB: compiled code is one.
+    pub fn anonymous_kib(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).expect("it runs");
+        let kib = status.lines().find_map(|line| line.strip_prefix("RssAnon:")?.trim().strip_suffix(" kB"));
+        kib.and_then(|kib| kib.parse().ok()).expect("Linux says so")
+    }
+
     /// Kills it, as a crash would.
     pub fn kill(&mut self) {
         self.child.kill().expect("it is our own child");

@@ -44,6 +44,8 @@ struct Link {
     rule: watch::Sender<Option<Rule>>,
     /// Whether requests and what is being answered pass.
     passes: watch::Sender<Passes>,
+    /// Changes where what is being answered breaks off.
+    breaks: watch::Sender<()>,
     held: mpsc::UnboundedSender<Held>,
 }
 
@@ -77,7 +79,8 @@ impl Proxy {
         let address = listener.local_addr().expect("it is bound");
         let (held, holds) = mpsc::unbounded_channel();
         let passes = watch::Sender::new(Passes { requests: true, answers: true });
-        let link = Arc::new(Link { client, rule: watch::Sender::new(None), passes, held });
+        let link = Link { client, rule: watch::Sender::new(None), passes, breaks: watch::Sender::new(()), held };
+        let link = Arc::new(link);
         let app = Router::new().fallback(pass).with_state(link.clone());
         tokio::spawn(async move { axum::serve(listener, app).await });
         let folder = Arc::new(TempDir::with_prefix("trimtab-proxy-").expect("there is room for a folder"));
@@ -107,6 +110,16 @@ impl Proxy {
         self.link.passes.send_replace(Passes { requests: false, answers: false });
     }
 
+    /// Lets all answers pass, those of watches that are open too, and no request.
+    pub fn lose_requests(&self) {
+        self.link.passes.send_replace(Passes { requests: false, answers: true });
+    }
+
+    /// Breaks off all that is being answered: watches, above all.
+    pub fn break_off(&self) {
+        self.link.breaks.send_replace(());
+    }
+
     /// Lets all requests pass, and no answer.
     pub fn lose_answers(&self) {
         self.link.passes.send_replace(Passes { requests: true, answers: false });
@@ -121,7 +134,9 @@ impl Proxy {
 
 async fn pass(State(link): State<Arc<Link>>, request: Request) -> Response {
     let (parts, body) = request.into_parts();
-    let body = body.collect().await.expect("a host sends what it has begun").to_bytes();
+    // A host that was killed does not send what it has begun.
+    let Ok(body) = body.collect().await else { return StatusCode::BAD_REQUEST.into_response() };
+    let body = body.to_bytes();
     // It goes on its way also when its sender gives it up.
     let sent = tokio::spawn(link.clone().carry(parts, body));
     let answer = sent.await.expect("no task of the proxy breaks");
@@ -157,7 +172,9 @@ impl Link {
         let (mut parts, body) = answer.into_parts();
         parts.headers.remove(header::TRANSFER_ENCODING);
         let link = self.clone();
+        let mut breaks = self.breaks.subscribe();
         let frames = body.into_data_stream().take_while(|frame| futures::future::ready(frame.is_ok()));
+        let frames = frames.take_until(async move { breaks.changed().await });
         let frames = frames.then(move |frame| {
             let link = link.clone();
             async move {

@@ -42,10 +42,12 @@ pub struct Options<'a> {
 pub struct ControlPlane {
     binaries: PathBuf,
     apiserver_args: Vec<String>,
+    etcd_args: Vec<String>,
     port: u16,
     apiserver: Mutex<Option<Process>>,
-    /// Kept for their drop.
-    _others: Mutex<Vec<Process>>,
+    etcd: Mutex<Option<Process>>,
+    /// Kept for its drop.
+    _manager: Mutex<Option<Process>>,
     namespaces: AtomicU32,
     /// Where the processes keep their data and logs.
     folder: PathBuf,
@@ -93,20 +95,22 @@ impl ControlPlane {
             format!("--initial-advertise-peer-urls={peer}"),
             format!("--initial-cluster=default={peer}"),
         ];
-        let etcd_process = group.start(&binaries.join("etcd"), &etcd_args, &folder)?;
 
         make_key(&folder.join("service-accounts.key"))?;
         std::fs::write(folder.join("tokens.csv"), format!("{TOKEN},admin,admin,system:masters\n"))?;
         let control_plane = Self {
             apiserver_args: apiserver_args(port, &etcd, options.apiserver_flags),
+            etcd_args: etcd_args.to_vec(),
             binaries,
             port,
             apiserver: Mutex::new(None),
-            _others: Mutex::new(vec![etcd_process]),
+            etcd: Mutex::new(None),
+            _manager: Mutex::new(None),
             namespaces: AtomicU32::new(0),
             folder,
             group,
         };
+        control_plane.run_etcd();
         control_plane.start_apiserver().await;
         control_plane.start_manager(options.controllers)?;
         Ok(control_plane)
@@ -122,7 +126,7 @@ impl ControlPlane {
             "--secure-port=0".into(),
         ];
         let manager = self.group.start(&self.binaries.join("kube-controller-manager"), &args, &self.folder)?;
-        self._others.lock().expect("no holder panics").push(manager);
+        *self._manager.lock().expect("no holder panics") = Some(manager);
         Ok(())
     }
 
@@ -199,6 +203,33 @@ impl ControlPlane {
         eventually("kube-apiserver is ready", START, || self.ready()).await;
     }
 
+    /// Kills etcd, as a crash would.
+    pub fn stop_etcd(&self) {
+        if let Some(mut process) = self.etcd().take() {
+            process.kill().expect("our own child can be killed");
+        }
+    }
+
+    /// Starts etcd, on the same port and data as before, and waits until the API
+    /// server is ready again.
+    pub async fn start_etcd(&self) {
+        self.run_etcd();
+        eventually("kube-apiserver is ready again", START, async || {
+            // Its port is nobody's while it is away; who has borrowed it gives it back.
+            let ended = self.etcd().as_mut()?.check().is_err();
+            if ended {
+                self.run_etcd();
+            }
+            self.ready().await
+        })
+        .await;
+    }
+
+    fn run_etcd(&self) {
+        let process = self.group.start(&self.binaries.join("etcd"), &self.etcd_args, &self.folder);
+        *self.etcd() = Some(process.expect("the binary was built"));
+    }
+
     /// Stops kube-apiserver where it is: connections stay open, nothing answers.
     pub fn pause_apiserver(&self) {
         self.apiserver().as_ref().expect("it runs").pause().expect("our own child can be stopped");
@@ -219,6 +250,10 @@ impl ControlPlane {
         let readyz = http::Request::get("/readyz").body(Vec::new()).expect("it is a path");
         client.request_text(readyz).await.ok()?;
         Api::<Namespace>::all(client).get("default").await.ok().map(|_| ())
+    }
+
+    fn etcd(&self) -> MutexGuard<'_, Option<Process>> {
+        self.etcd.lock().expect("no holder panics")
     }
 
     fn apiserver(&self) -> MutexGuard<'_, Option<Process>> {

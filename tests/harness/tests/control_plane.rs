@@ -24,7 +24,7 @@ fn config_map(name: &str) -> ConfigMap {
 }
 
 #[tokio::test]
-async fn a_config_map_is_kept_through_a_crash_of_the_api_server() {
+async fn a_config_map_is_kept_through_crashes_of_the_api_server_and_of_etcd() {
     let control_plane = ControlPlane::start().await;
     let namespace = control_plane.namespace().await;
     let config_maps = Api::<ConfigMap>::namespaced(control_plane.client().await, &namespace);
@@ -40,6 +40,10 @@ async fn a_config_map_is_kept_through_a_crash_of_the_api_server() {
     let unanswered = tokio::time::timeout(Duration::from_millis(200), config_maps.get("kept")).await;
     assert!(unanswered.is_err(), "a paused server answers nothing");
     control_plane.resume_apiserver();
+    config_maps.get("kept").await.unwrap();
+
+    control_plane.stop_etcd();
+    control_plane.start_etcd().await;
     config_maps.get("kept").await.unwrap();
 }
 
