@@ -5,6 +5,8 @@
 mod common;
 
 use std::{
+    fs,
+    path::Path,
     sync::{Arc, LazyLock},
     time::Duration,
 };
@@ -208,6 +210,21 @@ async fn every_call_replays_byte_for_byte_in_every_language() {
             assert_replays(&plugin, &record, &PATIENT, &what).await;
             assert_replays(&simulated, &record, &PATIENT, &what).await;
         }
+    }
+}
+
+/// What the SDK for Rust plays natively in its own tests is what this host records.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_record_that_is_kept_for_native_replays_is_what_is_recorded_now() {
+    let kept = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../plugins/examples/page/tests/call.json");
+    let plugin = Guests::simulated().plugin(PAGES[0]).await;
+    let case = cases().into_iter().find(|case| case.secret).unwrap();
+    let called = answered(&plugin, &case).await;
+    let record = recorded(&plugin, request(&case), called);
+    if fs::read_to_string(&kept).unwrap() != format!("{}\n", record.text()) {
+        let now = Path::new(env!("CARGO_TARGET_TMPDIR")).join("call.json");
+        fs::write(&now, format!("{}\n", record.text())).unwrap();
+        panic!("{} is another one by now: see {}, and whether the SDK still reads it", kept.display(), now.display());
     }
 }
 

@@ -146,3 +146,32 @@ fn empty() -> Value {
 fn image() -> String {
     IMAGE.to_owned()
 }
+
+#[cfg(test)]
+mod tests {
+    use trimtab::replay::Call;
+
+    use super::*;
+
+    /// As the host of this repository has recorded it; its own tests hold it to that.
+    const CALL: &str = include_str!("../tests/call.json");
+
+    #[test]
+    fn a_recorded_call_is_answered_natively_as_it_was() {
+        let call = Call::parse(CALL).unwrap();
+        let answer = call.answer::<PageStatus>().unwrap();
+        let recorded = &call.ending()["answered"];
+        let status = recorded["status"].as_str().map(|text| trimtab::serde_json::from_str::<Value>(text).unwrap());
+        assert_eq!(answer.desired_status().map(|status| json!(status)), status);
+        assert_eq!(recorded["children"].as_array().map(Vec::len), Some(answer.desired_children()));
+    }
+
+    #[test]
+    fn a_look_up_that_was_not_recorded_is_told() {
+        let mut call: Value = trimtab::serde_json::from_str(CALL).unwrap();
+        call["tape"]["lookUps"] = json!([]);
+        let call = Call::parse(&call.to_string()).unwrap();
+        let error = call.answer::<PageStatus>().unwrap_err();
+        assert!(error.to_string().contains("no look-up of v1 Secret wanted"), "{error}");
+    }
+}

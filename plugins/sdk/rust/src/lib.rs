@@ -64,6 +64,8 @@ pub mod k8s;
 pub mod metacontroller;
 mod object;
 mod related;
+#[cfg(not(target_family = "wasm"))]
+pub mod replay;
 mod resource;
 #[cfg(not(target_family = "wasm"))]
 pub mod testing;
