@@ -32,6 +32,7 @@ pub mod marks;
 pub mod object;
 pub mod origin;
 pub mod ownership;
+pub mod pace;
 pub mod plan;
 pub mod policy;
 pub mod promotion;

@@ -16,6 +16,7 @@ use trimtab_core::{
     kind::Kind,
     object::{Meta, Object},
     ownership::is_made_by,
+    pace::Pace,
     plan::ChildSpec,
     policy::Policy,
 };
@@ -48,6 +49,8 @@ pub struct Loaded {
     pub deletions: Mutex<Deletions>,
     /// How its objects fare, while it is on probation.
     pub observed: Observed,
+    /// What it has put into the log of late.
+    pub logged: Mutex<Pace>,
     /// What its slot has looked up without having declared it.
     pub first_uses: Arc<FirstUses>,
 }
@@ -126,6 +129,7 @@ impl Loaded {
             unconfirmed,
             deletions: Mutex::new(Deletions::new(policy.deletions.clone(), unconfirmed)),
             observed: Observed::default(),
+            logged: Mutex::default(),
             slot,
             plugin,
             description,

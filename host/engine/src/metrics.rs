@@ -98,6 +98,7 @@ pub struct Metrics {
     call_seconds: Seconds,
     call_failures: CountBy,
     connections_denied: Count,
+    unlogged: Count,
     writes: CountBy,
     loads: CountBy,
     swaps: Count,
@@ -169,6 +170,7 @@ impl Metrics {
             ),
             call_failures: by(r, "trimtab_call_failures", "Calls without an answer, by reason; limits among them"),
             connections_denied: count(r, "trimtab_connections_denied", "Connections that plugins tried to make"),
+            unlogged: count(r, "trimtab_log_lines_dropped", "Lines that plugins logged and nobody was told"),
             writes: by(r, "trimtab_writes", "What the gate was asked to write: Written, or the class of why not"),
             loads: by(r, "trimtab_plugin_loads", "Files that were loaded: accepted or refused"),
             swaps: count(r, "trimtab_plugin_swaps", "Generations that began to serve"),
@@ -241,6 +243,11 @@ impl Metrics {
     /// A look ended without a call.
     pub fn skipped(&self, who: &Who, why: &str) {
         self.skipped.get_or_create(&who.with(why)).inc();
+    }
+
+    /// A plugin logged more than is told.
+    pub fn unlogged(&self, who: &Who, lines: u64) {
+        self.unlogged.get_or_create(who).inc_by(lines);
     }
 
     /// A call came back.

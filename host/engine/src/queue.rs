@@ -166,6 +166,12 @@ impl<K: InLane> Queue<K> {
         self.lock().call(key, self.now())
     }
 
+    /// A call for a key that is out has used so much processor time, which its lane may
+    /// have to wait for.
+    pub fn spend(&self, key: &K, used: Duration) {
+        self.lock().spend(key, used, self.now());
+    }
+
     /// Ends all waiting for keys. What is out may still be given back.
     pub fn shutdown(&self) {
         self.lock().shut_down();
@@ -361,6 +367,34 @@ mod tests {
             queue.done(&1, Done::Forget);
         }
         assert_eq!(calls, [0, 2, 11, 13]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_lane_rests_for_the_processor_time_that_its_calls_take_beyond_its_own() {
+        let queue = queue();
+        let quarter = Bounds { cpu_per_second: Some(SECOND / 4), ..Bounds::default() };
+        queue.bound([(0, quarter)].into());
+        let began = Instant::now();
+        let mut calls = Vec::new();
+        // So long each call takes, of which it uses all.
+        for (used, pause) in [(1, 0), (2, 0), (0, 0), (0, 0), (1, 20), (0, 0)] {
+            sleep(pause * SECOND).await;
+            queue.add(1, Priority::Normal);
+            assert_eq!(queue.next().await, Some(1));
+            assert!(queue.call(&1));
+            calls.push(began.elapsed().as_secs());
+            sleep(used * SECOND).await;
+            queue.spend(&1, used * SECOND);
+            queue.done(&1, Done::Forget);
+        }
+        assert_eq!(calls, [0, 4, 12, 12, 32, 36], "what was not used is not saved up");
+        queue.add(1, Priority::Normal);
+        assert_eq!((queue.next().await, queue.call(&1)), (Some(1), true));
+        queue.spend(&1, 100 * SECOND);
+        queue.done(&1, Done::Forget);
+        queue.add(1, Priority::Normal);
+        queue.bound(HashMap::new());
+        assert_eq!((queue.next().await, began.elapsed().as_secs()), (Some(1), 36), "and a raised limit acts at once");
     }
 
     #[tokio::test(start_paused = true)]

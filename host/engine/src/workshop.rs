@@ -23,6 +23,7 @@ use trimtab_wasm::{Called, Response};
 use crate::{
     calls::Calls,
     gather::{Idle, Job, Sources},
+    generation::Loaded,
     holders::Holders,
     leading::Leading,
     lookups::{self, LookedUp},
@@ -36,6 +37,9 @@ use crate::{
     settings::Settings,
     trouble::{Again, Trouble},
 };
+
+/// What a plugin does not log in this time, it may log at once.
+const LOG_OVER: Duration = Duration::from_secs(10);
 
 /// What all workers share.
 pub struct Workshop {
@@ -231,10 +235,18 @@ impl Workshop {
     pub fn called(&self, key: &Key, job: &Job, called: &Called<Response>) {
         let who = Who::new(&job.instance, &key.lineage);
         self.metrics.called(&who, called);
-        if called.log.dropped() > 0 {
-            tracing::info!(%key, dropped = called.log.dropped(), "the plugin logs more than is kept");
+        self.queue.spend(key, called.cost.cpu);
+        let Loaded { logged, policy, .. } = &*job.generation.loaded;
+        let lines = called.log.lines().len();
+        let (rate, now) = (policy.work.log_lines_per_second, self.env.elapsed());
+        let told = logged.lock().expect("no holder panics").take(lines, rate, LOG_OVER, now);
+        let dropped = called.log.dropped() + (lines - told) as u64;
+        if dropped > 0 {
+            self.metrics.unlogged(&who, dropped);
+            tracing::debug!(%key, dropped, "the plugin logs more than is told");
         }
-        for line in called.log.lines() {
+        // The last ones tell most.
+        for line in called.log.lines().skip(lines - told) {
             tracing::info!(%key, level = %line.level, line = %line.text, "plugin");
         }
     }

@@ -36,7 +36,7 @@ impl Log {
     }
 
     /// The newest lines, the oldest of them first.
-    pub fn lines(&self) -> impl Iterator<Item = &Line> {
+    pub fn lines(&self) -> impl ExactSizeIterator<Item = &Line> {
         self.lines.iter()
     }
 

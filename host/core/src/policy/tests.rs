@@ -41,6 +41,8 @@ fn every_key_is_read() {
         [work]
         concurrency = 4
         calls_per_second = 50
+        cpu_ms_per_second = 250
+        log_lines_per_second = 20
         resync_seconds = 300
         ignore_status_changes = true
         backoff_first_ms = 100
@@ -92,6 +94,8 @@ fn every_key_is_read() {
     let work = Work {
         concurrency: Some(4),
         calls_per_second: Some(50),
+        cpu_per_second: Some(Duration::from_millis(250)),
+        log_lines_per_second: 20,
         resync: Some(Duration::from_secs(300)),
         ignore_status_changes: true,
         backoff: Curve { first: Duration::from_millis(100), longest: Duration::from_secs(60) },
@@ -171,10 +175,11 @@ fn each_error_names_the_key_what_was_found_and_what_is_accepted() {
             "limits.memory: unknown key, known are memory_mib, cpu_ms, wall_ms, request_mib, answer_mib, children, log_lines",
         ),
         ("[work]\nignore_status_changes = 1", "work.ignore_status_changes: found 1, accepted: true or false"),
+        ("[work]\ncpu_ms_per_second = 9", "work.cpu_ms_per_second: found 9, accepted: a whole number from 10 to 64000"),
         ("[work]\nconcurrency = 0", "work.concurrency: found 0, accepted: a whole number from 1 to 1024"),
         (
             "[work]\nworkers = 1",
-            "work.workers: unknown key, known are concurrency, calls_per_second, resync_seconds, ignore_status_changes, backoff_first_ms, backoff_longest_seconds",
+            "work.workers: unknown key, known are concurrency, calls_per_second, cpu_ms_per_second, log_lines_per_second, resync_seconds, ignore_status_changes, backoff_first_ms, backoff_longest_seconds",
         ),
         ("[deletions]\npercent = 101", "deletions.percent: found 101, accepted: a whole number from 0 to 100"),
         (

@@ -22,11 +22,13 @@ pub struct Bounds {
     pub running_max: usize,
     /// Between two calls of what works on them.
     pub interval: Duration,
+    /// Processor time that the calls may take in a second, on average; none: any.
+    pub cpu_per_second: Option<Duration>,
 }
 
 impl Default for Bounds {
     fn default() -> Self {
-        Self { running_max: usize::MAX, interval: Duration::ZERO }
+        Self { running_max: usize::MAX, interval: Duration::ZERO, cpu_per_second: None }
     }
 }
 
@@ -55,11 +57,20 @@ pub struct Lane<K> {
     pub running: usize,
     /// The last call.
     called: Option<Duration>,
+    /// Processor time that was used and is still to be waited for, and at which time.
+    owed: (Duration, Duration),
 }
 
 impl<K> Default for Lane<K> {
     fn default() -> Self {
-        Self { normal: BTreeMap::new(), low: BTreeMap::new(), took_aged: false, running: 0, called: None }
+        Self {
+            normal: BTreeMap::new(),
+            low: BTreeMap::new(),
+            took_aged: false,
+            running: 0,
+            called: None,
+            owed: Default::default(),
+        }
     }
 }
 
@@ -79,7 +90,19 @@ impl<K> Lane<K> {
 
     /// When the next call may be made: what is not used is not saved up.
     pub fn free_at(&self, bounds: Bounds) -> Duration {
-        self.called.map_or(Duration::ZERO, |called| called.saturating_add(bounds.interval))
+        let (owed, since) = self.owed;
+        let rested = bounds.cpu_per_second.map(|rate| since.saturating_add(owed.div_f64(rate.as_secs_f64())));
+        let apart = self.called.map(|called| called.saturating_add(bounds.interval));
+        rested.max(apart).unwrap_or_default()
+    }
+
+    /// A call has used so much processor time; it counts from when the last one was made.
+    pub fn spend(&mut self, bounds: Bounds, used: Duration, now: Duration) {
+        let Some(rate) = bounds.cpu_per_second else { return };
+        let (owed, since) = self.owed;
+        let began = self.called.unwrap_or(now).max(since);
+        let paid = (began - since).mul_f64(rate.as_secs_f64());
+        self.owed = (owed.saturating_sub(paid).saturating_add(used), began);
     }
 
     /// A call is made, if it may be made now.

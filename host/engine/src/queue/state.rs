@@ -82,6 +82,15 @@ impl<K: InLane> State<K> {
         self.lanes.get_mut(&name).is_none_or(|lane| lane.call(bounds, now))
     }
 
+    /// A call for a key that is out has used so much processor time.
+    pub fn spend(&mut self, key: &K, used: Duration, now: Duration) {
+        let name = key.lane();
+        let bounds = self.bounds_of(&name);
+        if let Some(lane) = self.lanes.get_mut(&name) {
+            lane.spend(bounds, used, now);
+        }
+    }
+
     fn bounds_of(&self, name: &K::Lane) -> Bounds {
         self.bounds.get(name).copied().unwrap_or_default()
     }
