@@ -16,6 +16,7 @@ mod deletions;
 mod elsewhere;
 mod exclusive;
 mod found;
+mod granted;
 mod inheriting;
 mod keys;
 mod leases;

@@ -2,7 +2,10 @@
 //! the kinds that would give it power over the cluster, unless its policy
 //! names them.
 
-use std::collections::BTreeSet;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+};
 
 use crate::{
     description::{Description, ReadKind},
@@ -23,6 +26,35 @@ pub struct Grants {
     writes: BTreeSet<GroupKind>,
     granted_writes: BTreeSet<GroupKind>,
     elsewhere: BTreeSet<String>,
+    verbs: BTreeMap<GroupKind, BTreeSet<Verb>>,
+}
+
+/// What may be done to a child.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Verb {
+    /// It is made.
+    Create,
+    /// It is changed.
+    Update,
+    /// It is deleted. What goes with its owner goes by Kubernetes' own hand.
+    Delete,
+}
+
+impl Verb {
+    /// Each of them by its name.
+    const NAMES: [(&str, Self); 3] = [("create", Self::Create), ("update", Self::Update), ("delete", Self::Delete)];
+
+    /// The one of that name.
+    pub fn named(name: &str) -> Option<Self> {
+        Self::NAMES.into_iter().find_map(|(known, verb)| (known == name).then_some(verb))
+    }
+}
+
+impl fmt::Display for Verb {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = Self::NAMES.into_iter().find_map(|(name, verb)| (verb == *self).then_some(name));
+        f.write_str(name.expect("each has a name"))
+    }
 }
 
 /// Why a plugin may not do what it wants.
@@ -44,6 +76,16 @@ pub enum Denied {
         /// `reads` or `writes`.
         key: &'static str,
     },
+    /// The policy says what may be done to children of the kind, and this is not in it.
+    #[error(
+        "to {verb} a {kind} is not granted: name \"{verb}\" beside the kind under [grants.verbs] in the plugin's policy"
+    )]
+    NotGrantedVerb {
+        /// The kind.
+        kind: GroupKind,
+        /// What was to be done.
+        verb: Verb,
+    },
     /// A child would lie in another namespace than its object.
     #[error("namespace {0} is not granted: add elsewhere = [\"{0}\"] under [grants] in the plugin's policy")]
     NotGrantedThere(String),
@@ -61,6 +103,7 @@ impl Grants {
             writes: description.children.iter().map(|child| child.kind.clone()).chain(revisions).collect(),
             granted_writes: policy.writes.clone(),
             elsewhere: policy.elsewhere.clone(),
+            verbs: policy.verbs.clone(),
         }
     }
 
@@ -106,6 +149,14 @@ impl Grants {
             return Err(Denied::NotGranted { kind: kind.clone(), key: "writes" });
         }
         Ok(())
+    }
+
+    /// Whether that may be done to a child of a kind that may be written.
+    pub fn may(&self, verb: Verb, kind: &GroupKind) -> Result<(), Denied> {
+        match self.verbs.get(kind) {
+            Some(verbs) if !verbs.contains(&verb) => Err(Denied::NotGrantedVerb { kind: kind.clone(), verb }),
+            _ => Ok(()),
+        }
     }
 
     /// Whether a child may lie at `child` if its object lies at `object`: another
@@ -263,6 +314,19 @@ mod tests {
         assert!(grants.may_read(&config_map, "v1", Some("other")).is_err(), "it is declared for one namespace");
         assert!(grants.may_read(&secret, "v1", Some("a")).is_err());
         assert_eq!(grants.granted_undeclared().collect::<Vec<_>>(), [&pod]);
+    }
+
+    #[test]
+    fn where_the_policy_names_verbs_for_a_kind_these_and_no_others_are_granted() {
+        let grants = grants("[grants.verbs]\n\"Deployment.apps\" = [\"create\", \"update\"]");
+        let deployment = GroupKind::new("apps/v1", "Deployment");
+        assert_eq!(grants.may(Verb::Update, &deployment), Ok(()));
+        assert_eq!(
+            grants.may(Verb::Delete, &deployment).unwrap_err().to_string(),
+            "to delete a Deployment.apps is not granted: \
+             name \"delete\" beside the kind under [grants.verbs] in the plugin's policy"
+        );
+        assert_eq!(grants.may(Verb::Delete, &GroupKind::new("v1", "ConfigMap")), Ok(()));
     }
 
     #[test]

@@ -13,7 +13,7 @@ use toml::{Table, Value};
 
 use self::values::{
     KIND, group_kind, instance_key, json, kinds, lineage, list, module_name, namespaces, retire, selector,
-    selector_field, service_account, sub_table,
+    selector_field, service_account, sub_table, verbs,
 };
 pub(crate) use self::values::{flag, known_only, whole_number, wrong};
 use crate::{
@@ -22,6 +22,7 @@ use crate::{
     config::ConfigFrom,
     deletions::Allowance,
     description::{ChildKind, Update},
+    grants::Verb,
     hash::Hash,
     id::{GroupKind, Lineage},
     inherit::Inherit,
@@ -61,6 +62,8 @@ pub struct Policy {
     pub reads: BTreeSet<GroupKind>,
     /// Kinds that the plugin may write besides those that anyone may.
     pub writes: BTreeSet<GroupKind>,
+    /// What may be done to children of a kind; all, where it is not here.
+    pub verbs: BTreeMap<GroupKind, BTreeSet<Verb>>,
     /// Namespaces in which children may lie besides that of their object.
     pub elsewhere: BTreeSet<String>,
     /// Where the plugin may send HTTP requests.
@@ -159,6 +162,7 @@ impl Default for Policy {
             rollout: Terms::default(),
             reads: BTreeSet::new(),
             writes: BTreeSet::new(),
+            verbs: BTreeMap::new(),
             elsewhere: BTreeSet::new(),
             http: BTreeSet::new(),
             adopt: BTreeSet::new(),
@@ -200,9 +204,10 @@ impl Policy {
         }
         if let Some(grants) = table.get("grants") {
             let grants = sub_table("grants", grants)?;
-            known_only("grants", grants, &["reads", "writes", "elsewhere", "http"])?;
+            known_only("grants", grants, &["reads", "writes", "verbs", "elsewhere", "http"])?;
             policy.reads = kinds("grants.reads", grants.get("reads"))?;
             policy.writes = kinds("grants.writes", grants.get("writes"))?;
+            policy.verbs = verbs("grants.verbs", grants.get("verbs"))?;
             policy.elsewhere = namespaces("grants.elsewhere", grants.get("elsewhere"))?;
             policy.http = list("grants.http", grants.get("http"), Origin::parse, "origins", ORIGIN)?;
         }

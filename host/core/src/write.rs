@@ -6,6 +6,7 @@ use std::fmt;
 use serde_json::{Map, Value};
 
 use crate::{
+    grants::Verb,
     id::{Place, Uid},
     object::Meta,
 };
@@ -67,6 +68,18 @@ pub enum Action {
         /// The part below `metadata`.
         patch: Map<String, Value>,
     },
+}
+
+impl Action {
+    /// What it does to a child, if that is what is written; a child has no status of ours.
+    pub fn verb(&self) -> Option<Verb> {
+        match self {
+            Self::Create { .. } => Some(Verb::Create),
+            Self::Apply { .. } | Self::Metadata { .. } => Some(Verb::Update),
+            Self::Delete { .. } => Some(Verb::Delete),
+            Self::Status { .. } | Self::ClearStatus { .. } => None,
+        }
+    }
 }
 
 /// Which object, and at which state, a write was decided on.

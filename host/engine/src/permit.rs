@@ -39,6 +39,9 @@ impl Permit for RouteAndGrants {
         let version = &generation.loaded.description.object(&place.kind).ok_or_else(gone)?.version;
         let object = self.store.get(&place.kind, version, &place.namespace, &place.name);
         let object = object.filter(|object| object.meta.uid == ticket.uid);
+        if let Some(verb) = write.action.verb().filter(|_| write.place != *place) {
+            grants.may(verb, &write.place.kind).map_err(|denied| denied.to_string())?;
+        }
         if object.is_none() && collects(ticket, write) {
             return grants.may_write(&write.place.kind).map_err(|denied| denied.to_string());
         }

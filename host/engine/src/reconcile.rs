@@ -340,6 +340,10 @@ impl Run<'_> {
     /// One write through the gate; whether it changed anything.
     pub async fn write(&mut self, write: &Write) -> Result<bool, Trouble> {
         let Job { generation, instance, object, .. } = self.job;
+        if let Some(verb) = write.action.verb().filter(|_| write.place != object.meta.place) {
+            let granted = generation.loaded.grants.may(verb, &write.place.kind);
+            granted.map_err(|denied| Trouble::Denied(write.place.clone(), denied))?;
+        }
         if self.shop.settings.dry_run {
             println!("{}: would {write}", self.key);
             return Ok(false);

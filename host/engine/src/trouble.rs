@@ -9,6 +9,7 @@ use trimtab_core::{
     answer::AnswerError,
     api_error::Class,
     deletions::Held,
+    grants::Denied,
     id::{InstanceId, Place},
     plan::Conflict,
     status::{NoStatus, Verdict, reason},
@@ -41,6 +42,9 @@ pub enum Trouble {
     /// A place is taken.
     #[error("{} is not ours: {}", .0.place, .0.whose)]
     Conflict(Conflict),
+    /// A write of a child that the policy does not let it make.
+    #[error("{0}: {1}")]
+    Denied(Place, Denied),
     /// A write failed.
     #[error("{place}: {error}")]
     Write {
@@ -82,8 +86,8 @@ impl Trouble {
             },
             // Its end has to be asked for; when it lets go, that wakes the key.
             Self::HeldBy(_) => Again::After(FRESH),
-            // A confirmation makes another generation, which looks at all objects.
-            Self::Held(_) | Self::Selector(_) | Self::Status(_) => Again::OnChange,
+            // A confirmation, or a grant, makes another generation, which looks at all objects.
+            Self::Held(_) | Self::Selector(_) | Self::Status(_) | Self::Denied(..) => Again::OnChange,
             Self::Call(_) | Self::Answer(_) | Self::Conflict(_) => Again::Backoff(Duration::ZERO),
         }
     }
@@ -135,7 +139,7 @@ impl Trouble {
                 let refused = matches!(error.class(), Class::Invalid | Class::Immutable);
                 refused || matches!(**error, WriteError::Conflict { .. })
             }
-            Self::Call(_) | Self::Answer(_) | Self::Conflict(_) => true,
+            Self::Call(_) | Self::Answer(_) | Self::Conflict(_) | Self::Denied(..) => true,
         };
         let badly = || Fared::Badly { for_good: self.again() == Again::OnChange, why: self.to_string() };
         if is_its { badly() } else { Fared::Unknown }
@@ -151,7 +155,7 @@ impl Trouble {
         match self {
             _ if self.is_waiting() => reason::WAITING,
             Self::Call(_) => reason::PLUGIN_FAILED,
-            Self::Answer(_) => reason::ANSWER_REFUSED,
+            Self::Answer(_) | Self::Denied(..) => reason::ANSWER_REFUSED,
             Self::Selector(_) => reason::SELECTOR_REFUSED,
             Self::HeldBy(_) => reason::WAITING,
             Self::Held(_) => reason::DELETIONS_HELD,

@@ -61,6 +61,7 @@ fn every_key_is_read() {
         writes = ["Role.rbac.authorization.k8s.io", "Secret"]
         elsewhere = ["shared"]
         http = ["http://hooks.kubeflow:80", "https://10.0.0.1:8443"]
+        verbs = { PersistentVolumeClaim = ["create", "update"] }
         [inherit]
         children = ["Service"]
         finalizers = ["example.com/site"]
@@ -109,6 +110,8 @@ fn every_key_is_read() {
     let role = GroupKind::new("rbac.authorization.k8s.io/v1", "Role");
     assert_eq!(policy.writes, [role, GroupKind::new("v1", "Secret")].into());
     assert_eq!(policy.elsewhere, ["shared".to_owned()].into());
+    let claim = GroupKind::new("v1", "PersistentVolumeClaim");
+    assert_eq!(policy.verbs, [(claim, [Verb::Create, Verb::Update].into())].into());
     let origins = ["http://hooks.kubeflow:80", "https://10.0.0.1:8443"];
     assert_eq!(policy.http, origins.iter().filter_map(|text| Origin::parse(text)).collect());
     assert!(policy.exclusive);
@@ -180,6 +183,10 @@ fn each_error_names_the_key_what_was_found_and_what_is_accepted() {
         (
             "[work]\nworkers = 1",
             "work.workers: unknown key, known are concurrency, calls_per_second, cpu_ms_per_second, log_lines_per_second, resync_seconds, ignore_status_changes, backoff_first_ms, backoff_longest_seconds",
+        ),
+        (
+            "[grants.verbs]\nPod = [\"patch\"]",
+            "grants.verbs.\"Pod\": found \"patch\", accepted: \"create\", \"update\" or \"delete\"",
         ),
         ("[deletions]\npercent = 101", "deletions.percent: found 101, accepted: a whole number from 0 to 100"),
         (

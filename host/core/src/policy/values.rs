@@ -1,7 +1,10 @@
 //! The values of a policy: each is read whole or refused with the key, what was found
 //! and what is accepted.
 
-use std::{collections::BTreeSet, ops::RangeInclusive};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    ops::RangeInclusive,
+};
 
 use serde_json::{Map, Number, Value as Json};
 use toml::{Table, Value};
@@ -11,7 +14,7 @@ use crate::{
     account::Account,
     adoption::SelectorField,
     description::is_kind,
-    grants::EVERYWHERE,
+    grants::{EVERYWHERE, Verb},
     id::{GroupKind, Lineage},
     instance::InstanceKey,
     retire::Retire,
@@ -103,6 +106,19 @@ pub(crate) fn flag(key: &str, value: &Value) -> Result<bool, PolicyError> {
 
 pub(super) fn kinds(key: &str, value: Option<&Value>) -> Result<BTreeSet<GroupKind>, PolicyError> {
     list(key, value, group_kind, "kinds", KIND)
+}
+
+/// What may be done to which kinds.
+pub(super) fn verbs(key: &str, value: Option<&Value>) -> Result<BTreeMap<GroupKind, BTreeSet<Verb>>, PolicyError> {
+    let Some(value) = value else { return Ok(BTreeMap::new()) };
+    let of_kind = |(name, value): (&String, &Value)| {
+        let key = format!("{key}.{name:?}");
+        let no_kind =
+            || PolicyError::Value { key: key.clone(), found: "a key that is no kind".into(), accepted: KIND.into() };
+        let verbs = list(&key, Some(value), Verb::named, "verbs", "\"create\", \"update\" or \"delete\"")?;
+        Ok((group_kind(name).ok_or_else(no_kind)?, verbs))
+    };
+    sub_table(key, value)?.iter().map(of_kind).collect()
 }
 
 /// A list of texts that are all read by one function; nothing is an empty one.

@@ -8,7 +8,7 @@ use trimtab_cluster::lease;
 use trimtab_core::{
     account::Account,
     description::Description,
-    grants::Grants,
+    grants::{Grants, Verb},
     id::{GroupKind, InstanceId, Lineage},
     rollout,
 };
@@ -19,7 +19,8 @@ const CACHED: [&str; 2] = ["list", "watch"];
 const LOOKED_AT: [&str; 1] = ["get"];
 /// What is written to a child: applies, of which the first makes it, and its
 /// deletion.
-const WRITTEN: [&str; 3] = ["create", "patch", "delete"];
+const WRITTEN: [(Verb, &[&str]); 3] =
+    [(Verb::Create, &["create", "patch"]), (Verb::Update, &["patch"]), (Verb::Delete, &["delete"])];
 
 /// One plugin, as far as rights go.
 pub struct Plugin {
@@ -144,7 +145,11 @@ impl Rights {
             let (target, _) = self.named(plugin, kind, namespaces)?;
             self.host.add(&served, &target, CACHED);
             self.host.add(&served, &target, LOOKED_AT);
-            self.writer(plugin).add(&served, &target, WRITTEN);
+            for (verb, rights) in WRITTEN {
+                if plugin.grants.may(verb, kind).is_ok() {
+                    self.writer(plugin).add(&served, &target, rights.iter().copied());
+                }
+            }
         }
         let granted = |kind, version: &str, only: Option<&str>| plugin.grants.may_read(kind, version, only).is_ok();
         for read in reads.iter().filter(|read| granted(&read.kind, &read.version, read.namespace.as_deref())) {
@@ -188,8 +193,8 @@ impl Rights {
 }
 
 impl Allowed {
-    fn add<const N: usize>(&mut self, scope: &Scope<'_>, target: &Target, verbs: [&'static str; N]) {
-        let add = |to: &mut Verbs| to.entry(target.clone()).or_default().extend(verbs);
+    fn add(&mut self, scope: &Scope<'_>, target: &Target, verbs: impl IntoIterator<Item = &'static str> + Clone) {
+        let add = |to: &mut Verbs| to.entry(target.clone()).or_default().extend(verbs.clone());
         match scope {
             Scope::Cluster => add(&mut self.cluster),
             Scope::Namespaces(names) => {
@@ -343,11 +348,25 @@ mod tests {
         assert_eq!(verbs(&rights, "example.dev", "sites"), ["get", "list", "watch"]);
         let target = |group: &str, resource: &str| (group.to_owned(), resource.to_owned());
         let expected = [
-            (target("", "configmaps"), BTreeSet::from(WRITTEN)),
+            (target("", "configmaps"), ["create", "patch", "delete"].into()),
             (target("example.dev", "sites"), ["patch"].into()),
             (target("example.dev", "sites/status"), ["patch"].into()),
         ];
         assert_eq!(rights.accounts[&account.unwrap()].cluster, expected.into());
+    }
+
+    #[test]
+    fn of_what_is_done_to_children_only_what_the_policy_names_is_a_right() {
+        let mut description = site("v1");
+        description["children"] = json!([{ "apiVersion": "v1", "kind": "ConfigMap" }]);
+        let of = |granted: &str| {
+            let policy = format!("[grants.verbs]\nConfigMap = {granted}");
+            let rights = Rights::of(&[plugin("", description.clone(), &policy)], &[]).unwrap();
+            verbs(&rights, "", "configmaps")
+        };
+        assert_eq!(of(r#"["create", "update"]"#), ["get", "list", "watch", "create", "patch"]);
+        assert_eq!(of(r#"["update"]"#), ["get", "list", "watch", "patch"]);
+        assert_eq!(of("[]"), ["get", "list", "watch"]);
     }
 
     #[test]
