@@ -207,7 +207,7 @@ fn each_error_names_the_key_what_was_found_and_what_is_accepted() {
             "rollout.steps: unknown key, known are rollback, probation_seconds, tolerated_percent, accepted",
         ),
         ("[deletions]\nmost = 1", "deletions.most: unknown key, known are least, percent, confirmed"),
-        ("[grants]\nread = []", "grants.read: unknown key, known are reads, writes, elsewhere, http"),
+        ("[grants]\nread = []", "grants.read: unknown key, known are reads, writes, verbs, elsewhere, http"),
         (
             "[grants]\nelsewhere = [\"Shared\"]",
             "grants.elsewhere: found \"Shared\", accepted: the name of a namespace, or \"*\" for all",
