@@ -48,6 +48,7 @@ conformance: tools control-plane
 # be built once for the benchmarks and once more for the host that is measured.
 bench: tools plugins control-plane
 	$(CARGO) bench --package trimtab-bench --package trimtab --bench dispatch --bench hooks --bench memory --bench settle
+	OBJECTS=2000 ROUNDS=10 $(CARGO) test --release --package trimtab --test e2e handover -- --nocapture
 
 # make simulate SEEDS=1000 FROM=5000: what is drawn from so many seeds, the
 # first of them 5000. A seed that fails is shrunk, and the rest is printed.

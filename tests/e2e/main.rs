@@ -17,6 +17,7 @@ mod elsewhere;
 mod exclusive;
 mod fencing;
 mod folder;
+mod handover;
 mod init;
 mod leases;
 mod misbehaving;

@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use trimtab_engine::SlotState;
-use trimtab_sim::{Entry, World, simulate};
+use trimtab_sim::{Api, Clock, Entry, World, simulate};
 
 use crate::{
     SEED,
-    site::{DEFINITION, DEFINITIONS, SITES, name, site},
+    site::{CONFIG_MAPS, DEFINITION, DEFINITIONS, SITES, name, site},
     stage::STAGE,
 };
 
@@ -18,6 +18,8 @@ const LEASE: &str = "/apis/coordination.k8s.io/v1/namespaces/default/leases/trim
 const OBJECTS: usize = 20;
 /// Much less than lies between two renewals.
 const A_MOMENT: Duration = Duration::from_millis(300);
+/// Between the steps of a rolling restart: a host that comes is ready.
+const BETWEEN: Duration = Duration::from_secs(5);
 
 #[test]
 fn a_file_that_comes_or_goes_is_told_in_the_lease_at_once() {
@@ -86,4 +88,49 @@ fn a_standby_lists_afresh_and_writes_within_a_second_of_its_leader_s_leave() {
         let took = log[wrote[0]].at - log[released].at;
         assert!(took < Duration::from_secs(1), "{took:?}");
     });
+}
+
+#[test]
+fn in_a_rolling_restart_no_edit_waits_a_second_longer_than_usual() {
+    let wasm = STAGE.wasm();
+    simulate(async {
+        let mut world = World::new(SEED, None, wasm);
+        let definition = serde_saphyr::from_str::<Value>(DEFINITION).unwrap();
+        world.api.create(DEFINITIONS, &definition).await.unwrap();
+        for number in 0..OBJECTS {
+            world.api.create(SITES, &site(number)).await.unwrap();
+        }
+        world.put_folder(STAGE.folder(&[("", "site.wasm")]));
+        world.start_host();
+        world.settle().await.unwrap();
+
+        let edits = tokio::spawn(edit(world.api.clone(), world.clock()));
+        world.pass(BETWEEN).await.unwrap();
+        for _ in 0..3 {
+            world.start_host();
+            world.pass(BETWEEN).await.unwrap();
+            world.stop_host().await;
+            world.pass(BETWEEN).await.unwrap();
+        }
+        assert!(!edits.is_finished(), "an edit has waited too long");
+        edits.abort();
+        let log = world.log().entries();
+        let released = log.iter().filter(|entry| entry.writes() && entry.is_about_a_lease());
+        let leaders = released.map(|entry| entry.process).collect::<std::collections::BTreeSet<_>>();
+        assert_eq!(leaders.len(), 4, "each has led");
+    });
+}
+
+/// Edits one object after the other, and fails where one waits too long.
+async fn edit(api: Api, clock: Clock) {
+    for edition in 0.. {
+        let (name, page) = (name(edition % OBJECTS), format!("edition {edition}"));
+        api.merge(&format!("{SITES}/{name}"), &json!({ "spec": { "page": page } })).await.unwrap();
+        let began = clock.elapsed();
+        while api.get(&format!("{CONFIG_MAPS}/{name}")).await.unwrap()["data"]["index.html"] != page {
+            assert!(clock.elapsed() - began < Duration::from_secs(1), "{name} waits for {page}");
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
 }
