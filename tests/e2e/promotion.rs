@@ -43,9 +43,11 @@ async fn a_bad_build_is_rolled_back_and_a_restart_keeps_it_so_until_it_is_mended
     host.terminate();
     assert_eq!(host.ends_within(SOON).await.code(), Some(0));
     let host = scene.host().await;
-    let why = host.becomes("mirror", "Refused").await;
-    assert!(why.contains("put back what served before"), "{why}");
-    assert_eq!(host.metric("trimtab_call_failures_total", &[]).await, 0.0, "it is not tried again");
+    let why = host.becomes("mirror", "RolledBack").await;
+    assert!(why.contains("anna") && why.contains("rollout.accepted = "), "{why}");
+    create("dora").await;
+    scene.sees("what was kept serves", &scene.config_map("dora"), |_| Some(())).await;
+    assert_eq!(host.metric("trimtab_call_failures_total", &[]).await, 0.0, "the other is not tried again");
 
     scene.write("mirror.toml", GOOD);
     host.becomes("mirror", "Serving").await;

@@ -18,6 +18,7 @@ mod exclusive;
 mod found;
 mod granted;
 mod inheriting;
+mod keeping;
 mod keys;
 mod leases;
 mod mirror;

@@ -29,11 +29,11 @@ const DESCRIBE: &str = r#"
     objects = [{ apiVersion = "fixtures.trimtab.dev/v1", kind = "Mirror" }]
     children = [{ apiVersion = "v1", kind = "ConfigMap" }]
 "#;
-const GOOD: &str = "";
+pub const GOOD: &str = "";
 /// Fails for those that are odd alone, as all builds after it.
 const FIRST: &str = "faults = { odd = \"retry\" }";
-const TRAPS: &str = "faults = { \"*\" = \"trap\" }";
-const TRAPS_AT_A_THIRD: &str = "faults = { third = \"trap\" }";
+pub const TRAPS: &str = "faults = { \"*\" = \"trap\" }";
+pub const TRAPS_AT_A_THIRD: &str = "faults = { third = \"trap\" }";
 const TRAPS_AT_THE_ODD: &str = "faults = { odd = \"trap\" }";
 const WAITS: &str = "faults = { \"*\" = \"wait\" }";
 
@@ -42,7 +42,7 @@ fn with_policy(rollout: &str, config: &str) -> Folder {
     Folder { slots: [STAGE.slot("", "mine", "mirror.wasm", Some(&policy))].into(), read: true, ..Folder::default() }
 }
 
-fn build(config: &str) -> Folder {
+pub fn build(config: &str) -> Folder {
     with_policy("", config)
 }
 
@@ -59,14 +59,19 @@ fn mirror(number: usize) -> Value {
         "metadata": { "name": format!("m{number}"), "annotations": annotations }, "spec": { "children": children } })
 }
 
-/// A world in which a first build serves.
-async fn served(first: &str, hosts: usize, wasm: Arc<Wasm>) -> World {
-    let mut world = World::new(SEED, None, wasm);
+/// A world with a first build in its folder.
+pub async fn prepared(first: &str, world: World) -> World {
     define(&world).await.unwrap();
     for number in 0..OBJECTS {
         world.api.create(MIRRORS, &mirror(number)).await.unwrap();
     }
     world.put_folder(build(first));
+    world
+}
+
+/// A world in which a first build serves.
+async fn served(first: &str, hosts: usize, wasm: Arc<Wasm>) -> World {
+    let mut world = prepared(first, World::new(SEED, None, wasm)).await;
     for _ in 0..hosts {
         world.start_host();
     }
@@ -79,7 +84,7 @@ fn in_world(first: &str, hosts: usize, play: impl AsyncFnOnce(World)) {
     simulate(async { play(served(first, hosts, wasm).await).await });
 }
 
-async fn put(world: &mut World, folder: Folder) {
+pub async fn put(world: &mut World, folder: Folder) {
     world.put_folder(folder);
     world.settle().await.unwrap();
 }
@@ -88,12 +93,12 @@ fn slots(world: &World) -> Vec<SlotView> {
     world.slots().iter().map(|slots| slots[0].clone()).collect()
 }
 
-fn slot(world: &World) -> SlotView {
+pub fn slot(world: &World) -> SlotView {
     slots(world).remove(0)
 }
 
 /// An edit that only who serves can follow.
-async fn is_served(world: &mut World, number: usize) -> bool {
+pub async fn is_served(world: &mut World, number: usize) -> bool {
     let name = format!("m{number}-{}", world.clock().elapsed().as_secs());
     let children = [json!({ "apiVersion": "v1", "kind": "ConfigMap", "metadata": { "name": name } })];
     world.api.merge(&format!("{MIRRORS}/m{number}"), &json!({ "spec": { "children": children } })).await.unwrap();
@@ -247,6 +252,49 @@ fn neither_another_leader_nor_a_restart_tries_again_what_was_found_bad() {
         assert!(!world.metrics()[0].contains("trimtab_call_failures_total{"), "{}", world.metrics()[0]);
         put(&mut world, build(GOOD)).await;
         assert!(is_served(&mut world, 3).await);
+    });
+}
+
+#[test]
+fn what_a_rollback_takes_away_again_counts_as_nobodys_deletions() {
+    in_world(GOOD, 1, async |mut world| {
+        for number in [0, 2, 4] {
+            let child = |of: usize| {
+                let name = if of == 0 { format!("m{number}") } else { format!("m{number}-{of}") };
+                json!({ "apiVersion": "v1", "kind": "ConfigMap", "metadata": { "name": name } })
+            };
+            let more = json!({ "children": (0..8).map(child).collect::<Vec<_>>() }).to_string();
+            let more = json!({ "metadata": { "annotations": { "more": more } } });
+            world.api.merge(&format!("{MIRRORS}/m{number}"), &more).await.unwrap();
+        }
+        world.settle().await.unwrap();
+        let from = world.clock().elapsed();
+        put(&mut world, build(&format!("wish = \"more\"\n{TRAPS_AT_THE_ODD}"))).await;
+        let deleted = world.log().writes_since(from).iter().filter(|write| write.method == "DELETE").count();
+        assert_eq!(deleted, 21, "more than may be deleted in a minute");
+        let why = slot(&world).reason.unwrap();
+        assert!(slot(&world).state == SlotState::RolledBack && why.starts_with("rolled back"), "{why}");
+        let left = world.api.get(CONFIG_MAPS).await.unwrap()["items"].as_array().unwrap().len();
+        assert_eq!(left, OBJECTS);
+    });
+}
+
+#[test]
+fn who_takes_over_lists_anew_what_the_last_good_one_watches_too() {
+    in_world(GOOD, 1, async |mut world| {
+        world.start_host();
+        world.settle().await.unwrap();
+        let policy = format!("[config]\nwish = \"nothing\"\n{DESCRIBE}").replace("ConfigMap", "Service");
+        let file = STAGE.slot("", "mine", "mirror.wasm", Some(&policy));
+        put(&mut world, Folder { slots: [file].into(), read: true, ..Folder::default() }).await;
+        assert!(slots(&world).iter().all(|view| view.probation), "{:?}", slots(&world));
+        let from = world.clock().elapsed();
+        world.stop_host().await;
+        world.settle().await.unwrap();
+        let entries = world.log().entries();
+        let since = entries.iter().filter(|entry| entry.at >= from && entry.process == 2 && !entry.writes());
+        let listed = |plural: &str| since.clone().any(|it| it.watches().is_none() && it.path.contains(plural));
+        assert!(listed("/services?") && listed("/configmaps?"));
     });
 }
 

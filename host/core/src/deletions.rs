@@ -80,6 +80,8 @@ pub struct Deletions {
     /// How many children the lineage had when they were last counted.
     children: Option<(Duration, usize)>,
     held: Option<Held>,
+    /// What a generation made that had to make way for this one.
+    pardoned: HashSet<Uid>,
 }
 
 /// A generation that would have deleted too much, and deletes nothing any more.
@@ -100,7 +102,14 @@ pub struct Held {
 impl Deletions {
     /// With nothing deleted yet. `generation` is what a person would confirm.
     pub fn new(allowance: Allowance, generation: Hash) -> Self {
-        Self { allowance, generation, recent: VecDeque::new(), known: HashSet::new(), children: None, held: None }
+        let (recent, known, pardoned) = (VecDeque::new(), HashSet::new(), HashSet::new());
+        Self { allowance, generation, recent, known, children: None, held: None, pardoned }
+    }
+
+    /// What a generation made that was found bad: taking it away is what a rollback is
+    /// for, and does not count.
+    pub fn pardon(&mut self, made: impl IntoIterator<Item = Uid>) {
+        self.pardoned.extend(made);
     }
 
     /// Asks whether `lost` may be deleted now, and takes note of them if so. What has
@@ -108,6 +117,7 @@ impl Deletions {
     /// fail and be tried again. `children` counts what the lineage has; it is asked at
     /// most once a minute, as that may take a while.
     pub fn ask(&mut self, now: Duration, lost: &[&Uid], children: impl FnOnce() -> usize) -> Result<(), Held> {
+        let lost = lost.iter().filter(|uid| !self.pardoned.contains(**uid)).collect::<Vec<_>>();
         if lost.is_empty() || self.allowance.confirmed == Some(self.generation) {
             return Ok(());
         }
@@ -118,7 +128,8 @@ impl Deletions {
         while let Some((_, uid)) = self.recent.pop_front_if(|(at, _)| passed(*at)) {
             self.known.remove(&uid);
         }
-        let fresh = lost.iter().filter(|uid| !self.known.contains(**uid)).map(|uid| (*uid).clone()).collect::<Vec<_>>();
+        let fresh =
+            lost.iter().filter(|uid| !self.known.contains(***uid)).map(|uid| (**uid).clone()).collect::<Vec<_>>();
         let wanted = self.recent.len() + fresh.len();
         let allowed = self.allowed(wanted, now, children);
         if wanted > allowed {
@@ -200,6 +211,15 @@ mod tests {
             ask(&mut Deletions::new(confirmed, another), 0, &uids(0..99), 0).is_err(),
             "it was said of that one only"
         );
+    }
+
+    #[test]
+    fn what_a_bad_generation_has_made_may_go_and_nothing_else_for_that() {
+        let mut deletions = deletions();
+        deletions.pardon(uids(0..100));
+        assert_eq!(ask(&mut deletions, 0, &uids(0..110), 0), Ok(()));
+        assert!(ask(&mut deletions, 1, &uids(100..111), 0).is_err());
+        assert_eq!(ask(&mut deletions, 2, &uids(50..60), 0), Ok(()), "also while it is held");
     }
 
     #[test]

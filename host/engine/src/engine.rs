@@ -21,6 +21,7 @@ use crate::{
     configs::Configs,
     folder::Folder,
     holders::Holders,
+    keep::Keep,
     leading::{Follow, Leading},
     memory::{Counts, Memory},
     metrics::Metrics,
@@ -51,6 +52,8 @@ pub struct Parts {
     pub folder: watch::Receiver<Arc<Folder>>,
     /// Time and chance.
     pub env: Arc<dyn Env>,
+    /// What outlives this process; none: nothing does.
+    pub keep: Option<Keep>,
 }
 
 /// One engine for one cluster.
@@ -61,12 +64,13 @@ pub struct Engine {
     configs: Arc<Configs>,
     wasm: Arc<Wasm>,
     folder: watch::Receiver<Arc<Folder>>,
+    keep: Option<Arc<Keep>>,
 }
 
 impl Engine {
     /// Joined, not started.
     pub fn new(parts: Parts) -> Arc<Self> {
-        let Parts { settings, client, wasm, folder, env } = parts;
+        let Parts { settings, client, wasm, folder, env, keep } = parts;
         let settings = Arc::new(settings);
         let metrics = Metrics::new(settings.workers);
         let queue = Arc::new(Queue::new(metrics.clone()));
@@ -99,7 +103,8 @@ impl Engine {
             holders,
             calls,
         });
-        Arc::new(Self { client, workshop, watches, configs, wasm, folder })
+        let keep = keep.map(Arc::new);
+        Arc::new(Self { client, workshop, watches, configs, wasm, folder, keep })
     }
 
     /// Serves until `stop`, then stops in order. Give it a limit in time from outside.
@@ -138,6 +143,7 @@ impl Engine {
             memory: shop.memory.clone(),
             leading: shop.leading.clone(),
             metrics: shop.metrics.clone(),
+            keep: self.keep.clone(),
         };
         let slots = Slots::new(rooms, self.folder.clone(), shop.published.clone());
         let (discovery, watches) = (self.workshop.discovery.clone(), self.watches.clone());

@@ -28,6 +28,8 @@ use crate::{first_use::FirstUses, folder::Source, needs::Needs, observed::Observ
 pub struct Loaded {
     /// Its place in the folder.
     pub slot: SlotId,
+    /// What it was loaded from.
+    pub source: Source,
     /// Whose version it is.
     pub lineage: Lineage,
     /// The hash of content, config and policy.
@@ -131,6 +133,7 @@ impl Loaded {
             observed: Observed::default(),
             logged: Mutex::default(),
             slot,
+            source: source.clone(),
             plugin,
             description,
             policy,

@@ -243,12 +243,11 @@ impl Lock for Leading {
 }
 
 impl Follow {
-    /// Lists all that an instance's generations watch: what was cached while
+    /// Lists all that an instance's generations watch, also one that is only kept at hand: what was cached while
     /// another led may be older than what that one wrote last.
     async fn relist(&self, id: &InstanceId) {
         let serving = self.published.serving.load_full();
-        let watched = serving.of_instance(id).flat_map(|generation| generation.watches()).collect::<BTreeSet<_>>();
-        let lists = watched.iter().map(|spec| self.watches.relist(spec));
+        let lists = serving.watches.get(id).into_iter().flatten().map(|spec| self.watches.relist(spec));
         // A watch that is no longer wanted needs no list.
         let _ = futures::future::join_all(lists).await;
     }

@@ -15,6 +15,7 @@ mod gather;
 mod generation;
 mod holders;
 mod holding;
+mod keep;
 mod leading;
 mod lookups;
 mod memory;
@@ -45,6 +46,7 @@ mod workshop;
 
 pub use calls::CallView;
 pub use engine::{Engine, Parts};
+pub use keep::Keep;
 pub use memory::Counts;
 pub use settings::{CALLS_BYTES, Settings};
 pub use tasks::TaskEnded;

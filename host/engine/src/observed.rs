@@ -2,15 +2,20 @@
 //! judges it by.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     sync::{Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
-use trimtab_core::{id::Place, promotion::gate::Tally};
+use trimtab_core::{
+    id::{Place, Uid},
+    promotion::gate::Tally,
+};
 
 /// Objects of which one generation is judged: far more than a sample has to be. Some 2 MB.
 const OBJECTS_MAX: usize = 10_000;
+/// Children of its that are known to be so: of more, a rollback is held as any deletion is.
+const MADE_MAX: usize = 100_000;
 /// Of how it failed, so much is shown.
 const WHY_CHARS_MAX: usize = 200;
 
@@ -52,6 +57,8 @@ struct Objects {
     seen: HashMap<Place, Seen>,
     /// When one was seen for the first time last.
     newest: Duration,
+    /// The children that it has made.
+    made: HashSet<Uid>,
 }
 
 #[derive(Debug, Default)]
@@ -90,7 +97,7 @@ impl Observed {
     /// last good generation.
     pub fn note(&self, place: &Place, fared: &Fared, now: Duration) {
         let mut guard = self.objects();
-        let Some(Objects { seen, newest }) = &mut *guard else { return };
+        let Some(Objects { seen, newest, .. }) = &mut *guard else { return };
         if !seen.contains_key(place) {
             if seen.len() == OBJECTS_MAX {
                 return;
@@ -109,6 +116,20 @@ impl Observed {
         }
     }
 
+    /// It has made a child.
+    pub fn made(&self, child: &Uid) {
+        if let Some(Objects { made, .. }) = &mut *self.objects()
+            && made.len() < MADE_MAX
+        {
+            made.insert(child.clone());
+        }
+    }
+
+    /// What it has made since it was watched.
+    pub fn take_made(&self) -> HashSet<Uid> {
+        self.objects().as_mut().map(|objects| std::mem::take(&mut objects.made)).unwrap_or_default()
+    }
+
     /// An object tells nothing any more: it is gone, or not this generation's.
     pub fn forget(&self, place: &Place) {
         if let Some(Objects { seen, .. }) = &mut *self.objects() {
@@ -119,7 +140,7 @@ impl Observed {
     /// What has come of all objects so far.
     pub fn tally(&self, now: Duration) -> Tally {
         let guard = self.objects();
-        let Some(Objects { seen, newest }) = &*guard else { return Tally::default() };
+        let Some(Objects { seen, newest, .. }) = &*guard else { return Tally::default() };
         let failing = || seen.iter().filter(|(_, seen)| seen.is_failing(now));
         // The same one, in whichever order they lie.
         let example = failing().min_by_key(|(place, _)| *place);

@@ -367,6 +367,9 @@ impl Run<'_> {
             self.memory.unseen.insert(write.place.clone(), live.clone());
         }
         let answer = answer.map_err(|error| Trouble::Write { place: write.place.clone(), error: Box::new(error) })?;
+        if let (Action::Create { .. }, Some(made)) = (&write.action, &answer) {
+            generation.loaded.observed.made(&made.meta.uid);
+        }
         if self.memory.fixed.learn(write, answer.as_deref()) {
             // No change wakes the key for the look that finds nothing to write any more.
             self.shop.queue.add(self.key.clone(), Priority::Normal);

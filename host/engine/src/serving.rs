@@ -1,8 +1,12 @@
 //! The one table that says which generation serves: immutable, swapped whole,
 //! so that a look reads one state of it from beginning to end.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
+use trimtab_cluster::spec::WatchSpec;
 use trimtab_core::{
     id::{Cluster, GroupKind, InstanceId, Key, Lineage, Place, SlotId},
     object::{Meta, Object},
@@ -21,6 +25,8 @@ pub struct Serving {
     pub generations: BTreeMap<u64, Arc<Generation>>,
     /// Slots that do not serve yet, by the lineage that they inherit from.
     pub heirs_to_come: Vec<(Lineage, SlotId)>,
+    /// All that is watched for each instance, also for what is on its way or kept at hand.
+    pub watches: BTreeMap<InstanceId, BTreeSet<WatchSpec>>,
     /// Second versions that wait for the marks of the first one's objects.
     pub settling: Vec<Settling>,
 }

@@ -2,6 +2,8 @@
 //! its kinds, syncing its watches, serving, draining. No step of it waits: what
 //! takes time is done by tasks of the slots' owner.
 
+mod back;
+
 use std::{
     collections::BTreeSet,
     sync::{Arc, Weak},
@@ -21,6 +23,7 @@ use trimtab_core::{
     promotion::{File, Observation, Promotion},
 };
 
+pub use self::back::Back;
 use crate::{
     configs::{Missing, Outside},
     first_use::FirstUses,
@@ -50,6 +53,10 @@ pub struct Slot {
     pub promotion: Promotion,
     /// Why the serving one's kinds were not found when the server was last asked.
     pub lacking: Option<String>,
+    /// While something is put back that served before: what the folder holds waits.
+    pub back: Option<Back>,
+    /// What was to be put back could not be.
+    pub back_in_vain: bool,
     /// Is on its way.
     pub candidate: Option<Candidate>,
     /// Why the source is not served, where it is not on its way any more.
@@ -111,6 +118,8 @@ impl Slot {
             last_good: None,
             promotion,
             lacking: None,
+            back: None,
+            back_in_vain: false,
             candidate,
             refused: None,
             alone_before,
@@ -121,6 +130,10 @@ impl Slot {
 
     /// Takes up what the folder holds now. The same content again changes nothing.
     pub fn take(&mut self, source: &Source) {
+        if let Some(back) = &mut self.back {
+            back.file = source.clone();
+            return;
+        }
         if self.source == *source {
             return;
         }
@@ -193,6 +206,7 @@ impl Slot {
         let next = self.syncing().expect("it was ready").clone();
         self.candidate = None;
         self.lacking = None;
+        self.back_in_vain = false;
         self.alone_before = None;
         let before = self.serving.replace(next.clone());
         if on_probation {

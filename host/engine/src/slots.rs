@@ -2,11 +2,12 @@
 //! the folder with what serves and moves each difference through its stages. A
 //! failure on the way leaves the last good generation serving.
 
+mod kept;
 mod loads;
 mod promote;
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     sync::Arc,
     time::Duration,
 };
@@ -22,6 +23,7 @@ use trimtab_core::{
     claim::{self, Claim, Claims},
     description::ObjectKind,
     env::Env,
+    hash::Hash,
     id::{Key, Lineage, SlotId},
     object::Object,
     promotion::Promotion,
@@ -34,6 +36,7 @@ use crate::{
     configs::Configs,
     folder::Folder,
     generation::{Generation, Loaded},
+    keep::{Keep, Record},
     leading::Leading,
     memory::Memory,
     metrics::Metrics,
@@ -59,6 +62,7 @@ pub struct Rooms {
     pub memory: Arc<Memory>,
     pub leading: Arc<Leading>,
     pub metrics: Arc<Metrics>,
+    pub keep: Option<Arc<Keep>>,
 }
 
 /// What came of looking for a generation's kinds.
@@ -75,6 +79,10 @@ pub struct Slots {
     slots: BTreeMap<SlotId, Slot>,
     /// What was found bad in slots whose file is gone. One for each such name, at most.
     gone: BTreeMap<SlotId, Promotion>,
+    /// What is kept of slots, as it was read or written last.
+    kept: BTreeMap<SlotId, Record>,
+    /// Modules of which a copy lies in the keep folder, or cannot.
+    staged: HashMap<Hash, bool>,
     /// When what is on probation is judged again (`Env::elapsed`).
     next_judgement: Duration,
     folder: watch::Receiver<Arc<Folder>>,
@@ -90,9 +98,22 @@ impl Slots {
     pub fn new(rooms: Rooms, folder: watch::Receiver<Arc<Folder>>, published: Arc<Published>) -> Self {
         let kinds = rooms.discovery.kinds();
         let (loads, finds) = (JoinSet::new(), JoinSet::new());
-        let (slots, gone) = (BTreeMap::new(), BTreeMap::new());
+        let (slots, gone, kept, staged) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new(), HashMap::new());
         let next_judgement = Duration::ZERO;
-        Self { rooms, slots, gone, next_judgement, folder, kinds, loads, finds, next_number: 0, published }
+        Self {
+            rooms,
+            slots,
+            gone,
+            kept,
+            staged,
+            next_judgement,
+            folder,
+            kinds,
+            loads,
+            finds,
+            next_number: 0,
+            published,
+        }
     }
 
     /// Follows the folder until `stop`.
@@ -119,7 +140,6 @@ impl Slots {
         let mut woken = self.take_folder();
         self.rooms.configs.take(&mut self.slots);
         woken.extend(self.promote());
-        self.start_loads();
         self.start_finds();
         self.rooms.watches.set(self.slots.values().flat_map(Slot::watches).collect());
         for id in self.slots.keys().cloned().collect::<Vec<_>>() {
@@ -129,6 +149,10 @@ impl Slots {
                 Some(_) => woken.extend(self.newly_settling(&id)),
             }
         }
+        self.put_back();
+        self.start_loads();
+        // Before anybody is told: what is found out is not forgotten with this process.
+        self.keep();
         woken.extend(self.publish());
         for generation in woken {
             // What a swap wakes may be all the cluster at once, and waits behind what people do.
@@ -150,12 +174,16 @@ impl Slots {
             let inherited = slot.serving.as_ref().is_some_and(|it| it.inherits().is_some());
             removed.push((id.clone(), slot.inherits.is_some() || inherited));
             self.remember(&id, slot);
+            self.keep_gone(&id);
         }
-        for (id, source) in folder.slots.iter().filter(|(id, _)| self.rooms.settings.serves(&id.instance)) {
-            let alone = self.alone(id);
-            let gone = &mut self.gone;
-            let new = || Slot::new(source.clone(), alone, gone.remove(id).unwrap_or_default());
-            self.slots.entry(id.clone()).or_insert_with(new).take(source);
+        let settings = self.rooms.settings.clone();
+        for (id, source) in folder.slots.iter().filter(|(id, _)| settings.serves(&id.instance)) {
+            if let Some(slot) = self.slots.get_mut(id) {
+                slot.take(source);
+            } else {
+                let slot = self.returning(&folder, id, source);
+                self.slots.insert(id.clone(), slot);
+            }
         }
         succession::beside(&self.slots, &removed)
     }
@@ -365,12 +393,16 @@ impl Slots {
         let generations = serving.map(|(_, generation)| (generation.number, generation.clone())).collect();
         let settling = self.slots.keys().filter_map(|id| self.settling(id)).collect();
         let heirs_to_come = succession::to_come(&self.slots);
+        let mut watches = BTreeMap::<_, BTreeSet<_>>::new();
+        for (id, slot) in &self.slots {
+            watches.entry(id.instance.clone()).or_default().extend(slot.watches());
+        }
         let before = self.published.serving.load_full();
         let gone = before.heirs_to_come.iter().filter(|heir| !heirs_to_come.contains(heir));
         let woken = gone.flat_map(|(_, heir)| succession::woken(&self.slots, &heir.instance, true));
         let left = table.awaits_no_more(&before.table).then(|| succession::marked_apart(&self.slots));
         let woken = woken.chain(left.into_iter().flatten()).collect();
-        self.published.serving.store(Arc::new(Serving { table, generations, heirs_to_come, settling }));
+        self.published.serving.store(Arc::new(Serving { table, generations, heirs_to_come, watches, settling }));
         self.rooms.queue.bound(self.bounds());
         let slots = self.slots.iter().map(|(id, slot)| (id.clone(), slot.promotion.rejected().cloned().collect()));
         self.rooms.leading.set(&slots.collect(), &self.claims().holders);

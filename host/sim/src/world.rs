@@ -5,6 +5,7 @@ mod happenings;
 
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
+    path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
 };
@@ -18,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 use trimtab_apiserver::{ApiServer, Config};
 use trimtab_cluster::connect;
 use trimtab_core::{id::InstanceId, instance::InstanceKey};
-use trimtab_engine::{CALLS_BYTES, Engine, Parts, Settings, SlotView, folder::Folder};
+use trimtab_engine::{CALLS_BYTES, Engine, Keep, Parts, Settings, SlotView, folder::Folder};
 use trimtab_wasm::Wasm;
 
 use crate::{
@@ -41,6 +42,8 @@ pub const SETTLED: Duration = Duration::from_secs(60);
 const SETTLE_MAX: Duration = Duration::from_secs(600);
 /// How long it takes until a process that died is started again.
 const RESTART: Duration = Duration::from_secs(2);
+/// Where the plugins folder lies, for those who keep what is good of it.
+const PLUGINS: &str = "/plugins";
 /// Workers of each host: enough that several objects are worked on at once.
 const WORKERS: usize = 4;
 
@@ -75,6 +78,7 @@ pub struct World {
     traffic: Arc<Traffic>,
     happenings: mpsc::UnboundedReceiver<Happening>,
     wasm: Arc<Wasm>,
+    keep: Option<PathBuf>,
     hosts: Vec<Host>,
     workloads: Option<Played>,
     started: u32,
@@ -130,6 +134,7 @@ impl World {
             traffic,
             happenings,
             wasm,
+            keep: None,
             hosts: Vec::new(),
             workloads: None,
             started: 0,
@@ -172,6 +177,12 @@ impl World {
     /// Puts files into the plugins folder, in place of what was there.
     pub fn put_folder(&self, folder: Folder) {
         self.traffic.folder.set(Arc::new(folder));
+    }
+
+    /// Hosts that start from now on keep what is good in this folder, and find there what
+    /// the last one has kept.
+    pub fn keep_in(&mut self, dir: &Path) {
+        self.keep = Some(dir.to_owned());
     }
 
     /// What each running host says of its slots.
@@ -224,6 +235,7 @@ impl World {
             wasm: self.wasm.clone(),
             folder: self.traffic.folder.subscribe(),
             env: self.env(process).clone(),
+            keep: self.keep.clone().map(|dir| Keep::open(&dir, Path::new(PLUGINS)).expect("the keep folder is ours")),
         });
         let stop = CancellationToken::new();
         let (running, stopping) = (engine.clone(), stop.clone());

@@ -77,6 +77,9 @@ pub struct ServeArgs {
     /// Where compiled code is kept; a local disk, readable by this user alone.
     #[arg(long, env = "TRIMTAB_CACHE", value_name = "DIR")]
     pub cache: Option<PathBuf>,
+    /// Where what is good and what was found bad is kept for the next process: as the folder of --cache, by default `kept` beside that. `dev` keeps nothing.
+    #[arg(long, env = "TRIMTAB_KEEP", value_name = "DIR")]
+    pub keep: Option<PathBuf>,
     /// Where /healthz, /readyz, /metrics, /plugins, /why and /calls are served; port 0 takes a free one and logs it. By default 127.0.0.1:8080, of `dev` a free port.
     #[arg(long, env = "TRIMTAB_ADMIN_ADDRESS", value_name = "ADDRESS")]
     pub admin_address: Option<SocketAddr>,

@@ -73,7 +73,7 @@ pub fn main(args: DevArgs, began: Instant, screen: Screen) -> anyhow::Result<()>
             let kubeconfig = Kubeconfig::write(&file, &api.kubeconfig)?;
             Local::new(api.client.clone()).apply_all(&manifests).await?;
             let settings = wiring::settings(&args.serve, "default".into(), false)?;
-            let host = Host::new(&args.serve, &plugins, 0, settings, api.client.clone(), wasm).await?;
+            let host = Host::new(&args.serve, &plugins, 0, settings, api.client.clone(), wasm, None).await?;
             anyhow::Ok((api, file, kubeconfig, host))
         };
         let started = tokio::select! {

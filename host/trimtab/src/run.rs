@@ -26,7 +26,8 @@ pub fn main(args: RunArgs) -> anyhow::Result<()> {
         tracing::info!(server = connection.server, "connected");
         let namespace = lease_namespace(&args, connection.pod_namespace.as_deref())?;
         let settings = wiring::settings(&args.serve, namespace, args.dry_run)?;
-        let host = Host::new(&args.serve, &args.plugins, ADMIN_PORT, settings, connection.client, wasm).await?;
+        let keep = (!args.dry_run).then(|| wiring::keep(&args.serve, &args.plugins)).transpose()?;
+        let host = Host::new(&args.serve, &args.plugins, ADMIN_PORT, settings, connection.client, wasm, keep).await?;
         let stop = CancellationToken::new();
         let signals = tokio::spawn(signals::watch(stop.clone()));
         let done = host.run(stop).await;

@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 use trimtab_cluster::Client;
 use trimtab_core::{env::Env, id::InstanceId, instance::InstanceKey};
 use trimtab_engine::{
-    CALLS_BYTES, Engine, Parts, Settings,
+    CALLS_BYTES, Engine, Keep, Parts, Settings,
     folder::{self, Follower},
 };
 use trimtab_wasm::{COMPILE_WALL, CompileCommand, Config, Mode, Serve, Wasm};
@@ -84,12 +84,13 @@ impl Host {
         settings: Settings,
         client: Client,
         wasm: Arc<Wasm>,
+        keep: Option<Keep>,
     ) -> anyhow::Result<Self> {
         let env: Arc<dyn Env> = Arc::new(OsEnv);
         let local = SocketAddr::from((Ipv4Addr::LOCALHOST, admin_port));
         let admin = Admin::bind(args.admin_address.unwrap_or(local), args.admin_token_file.as_deref()).await?;
         let (folder, follower) = folder::follow(plugins);
-        let engine = Engine::new(Parts { settings, client, wasm, folder, env });
+        let engine = Engine::new(Parts { settings, client, wasm, folder, env, keep });
         Ok(Self { engine, admin, follower, shutdown_grace: args.shutdown_grace })
     }
 
@@ -157,6 +158,14 @@ pub fn own_settings() -> Settings {
 fn identity() -> String {
     let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
     format!("{host}_{:016x}", OsEnv.random())
+}
+
+/// The folder of what outlives a process.
+pub fn keep(args: &ServeArgs, plugins: &Path) -> anyhow::Result<Keep> {
+    let beside = |cache: PathBuf| cache.with_file_name("kept");
+    let cache = || args.cache.clone().map_or_else(default_cache, Ok);
+    let dir = args.keep.clone().map_or_else(|| cache().map(beside), Ok)?;
+    Keep::open(&dir, plugins).context("--keep")
 }
 
 /// Where compiled code is kept, unless a flag says where.

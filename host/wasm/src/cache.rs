@@ -1,11 +1,14 @@
-//! Compiled code on disk. Mapping it means running it, so nothing is mapped
-//! that this user has not written, whole and unchanged: the folder is ours
-//! alone, a file is named once it is on the disk, and its name carries the
-//! checksum of its content (a changed byte is mapped without a complaint).
+//! What is made once and found again on disk: compiled code, above all. Mapping it
+//! means running it, so nothing is given out that this user has not written, whole and
+//! unchanged: the folder is ours alone, a file is named once it is on the disk, and its
+//! name carries the checksum of its content (a changed byte is mapped without a
+//! complaint).
 
 use std::{
+    cmp::Reverse,
+    collections::BTreeMap,
     fs::{self, DirBuilder, File},
-    io::{self, Read},
+    io::{self, Read, Write},
     os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt},
     path::{Path, PathBuf},
     time::{Duration, SystemTime},
@@ -16,21 +19,20 @@ use sha2::{Digest, Sha256};
 use tempfile::NamedTempFile;
 use trimtab_core::hash::Hash;
 
-/// Files beyond this are unlinked, the least recently used first. A compiled
-/// plugin is 0.1 MB (C) to 36 MB (Python): room for thirty of the large ones.
-const BYTES_MAX: u64 = 1 << 30;
+/// Compiled code. A plugin's is 0.1 MB (C) to 36 MB (Python): room for thirty of the
+/// large ones.
+pub(crate) const COMPILED: Holds = Holds { what: "compiled code", ending: ".cwasm", bytes_max: 1 << 30 };
 
 /// What a process that was killed leaves is older than any compilation lasts.
 const SCRATCH_AGE_MAX: Duration = Duration::from_secs(3600);
 
-const ENDING: &str = ".cwasm";
 const SCRATCH: &str = ".scratch-";
 
 /// Why the cache cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum CacheError {
     /// Others could have written what would be run.
-    #[error("the cache folder {path} {fault}; it must be a folder of this user that no one else may enter (mode 0700)")]
+    #[error("the folder {path} {fault}; it must be a folder of this user that no one else may enter (mode 0700)")]
     NotOurs {
         /// The folder.
         path: String,
@@ -38,7 +40,7 @@ pub enum CacheError {
         fault: String,
     },
     /// Reading or writing failed.
-    #[error("the cache folder {path} cannot be used: {error}")]
+    #[error("the folder {path} cannot be used: {error}")]
     Io {
         /// The folder.
         path: String,
@@ -47,17 +49,28 @@ pub enum CacheError {
     },
 }
 
-/// A folder of compiled code.
+/// What a folder holds.
+#[derive(Debug, Clone, Copy)]
+pub struct Holds {
+    /// For people.
+    pub what: &'static str,
+    /// What the files' names end with, the dot included.
+    pub ending: &'static str,
+    /// Files beyond this are unlinked, the least recently used first.
+    pub bytes_max: u64,
+}
+
+/// A folder of files that are found by their keys.
 #[derive(Debug)]
-pub(crate) struct Cache {
+pub struct Cache {
     dir: PathBuf,
-    bytes_max: u64,
+    holds: Holds,
 }
 
 impl Cache {
     /// The cache in `dir`, which is made if it is not there.
-    pub fn open(dir: &Path) -> Result<Self, CacheError> {
-        let cache = Self { dir: dir.to_owned(), bytes_max: BYTES_MAX };
+    pub fn open(dir: &Path, holds: Holds) -> Result<Self, CacheError> {
+        let cache = Self { dir: dir.to_owned(), holds };
         cache.check_owner()?;
         cache.sweep().map_err(|error| cache.failed(error))?;
         Ok(cache)
@@ -79,27 +92,35 @@ impl Cache {
         Err(CacheError::NotOurs { path: self.dir.display().to_string(), fault })
     }
 
+    /// What the system says, with the folder that it says it of.
     pub fn failed(&self, error: io::Error) -> CacheError {
         CacheError::Io { path: self.dir.display().to_string(), error }
     }
 
-    /// The file of that key, if there is one and it is as it was written.
+    /// The file of that key, if there is one and it is as it was written; of several,
+    /// the latest.
     pub fn find(&self, key: Hash) -> io::Result<Option<PathBuf>> {
-        let prefix = format!("{key}-");
-        for entry in self.entries()? {
-            let Some(sum) = entry.name.strip_prefix(&prefix).and_then(|rest| rest.strip_suffix(ENDING)) else {
-                continue;
-            };
+        let found = self.peek(key)?;
+        if let Some(path) = &found {
+            // Marks it as used; what was not used longest goes first.
+            File::open(path)?.set_modified(SystemTime::now())?;
+        }
+        Ok(found)
+    }
+
+    /// The same, which does not count as its use.
+    pub fn peek(&self, key: Hash) -> io::Result<Option<PathBuf>> {
+        for entry in self.of(key)? {
+            let Some((_, sum)) = self.key_and_sum(&entry.name) else { continue };
             let file = match File::open(&entry.path) {
                 Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
                 opened => opened?,
             };
             if checksum(&file)? == sum && is_ours(&file)? {
-                // Marks it as used; what was not used longest goes first.
-                file.set_modified(SystemTime::now())?;
                 return Ok(Some(entry.path));
             }
-            tracing::warn!(path = %entry.path.display(), "compiled code was changed on disk; it is made anew");
+            let (path, what) = (entry.path.display(), self.holds.what);
+            tracing::warn!(%path, what, "it was changed on disk, and is not used");
             remove_if_there(&entry.path)?;
         }
         Ok(None)
@@ -117,14 +138,50 @@ impl Cache {
         // Opened anew: the child has written through its own handle.
         let file = File::open(written.path())?;
         file.sync_all()?;
-        let path = self.dir.join(format!("{key}-{}{ENDING}", checksum(&file)?));
+        let path = self.dir.join(format!("{key}-{}{}", checksum(&file)?, self.holds.ending));
         written.persist(&path).map_err(|error| error.error)?;
         File::open(&self.dir)?.sync_all()?;
         self.evict(&path)?;
         Ok(path)
     }
 
-    /// Unlinks code that is of no use.
+    /// The same, in place of what the key had before: whoever dies on the way leaves
+    /// either.
+    pub fn replace(&self, key: Hash, content: &[u8]) -> io::Result<PathBuf> {
+        let mut scratch = self.scratch()?;
+        scratch.write_all(content)?;
+        let path = self.insert(key, scratch)?;
+        for entry in self.of(key)?.iter().filter(|entry| entry.path != path) {
+            remove_if_there(&entry.path)?;
+        }
+        Ok(path)
+    }
+
+    /// All keys that there are files of, each with when that was used last.
+    pub fn keys(&self) -> io::Result<BTreeMap<Hash, SystemTime>> {
+        let entries = self.entries()?;
+        Ok(entries.iter().filter_map(|entry| Some((self.key_and_sum(&entry.name)?.0, entry.used))).collect())
+    }
+
+    /// Unlinks what a key has.
+    pub fn remove_all(&self, key: Hash) -> io::Result<()> {
+        self.of(key)?.iter().try_for_each(|entry| remove_if_there(&entry.path))
+    }
+
+    /// The files of a key, the latest first.
+    fn of(&self, key: Hash) -> io::Result<Vec<Entry>> {
+        let mut entries = self.entries()?;
+        entries.retain(|entry| self.key_and_sum(&entry.name).is_some_and(|(its, _)| its == key));
+        entries.sort_by_key(|entry| Reverse(entry.used));
+        Ok(entries)
+    }
+
+    fn key_and_sum<'a>(&self, name: &'a str) -> Option<(Hash, &'a str)> {
+        let (key, sum) = name.strip_suffix(self.holds.ending)?.split_once('-')?;
+        Some((Hash::parse(key)?, sum))
+    }
+
+    /// Unlinks a file that is of no use.
     pub fn remove(&self, path: &Path) -> io::Result<()> {
         remove_if_there(path)
     }
@@ -136,7 +193,7 @@ impl Cache {
         let mut held: u64 = entries.iter().map(|entry| entry.bytes).sum();
         entries.sort_by_key(|entry| entry.used);
         for entry in entries.iter().filter(|entry| entry.path != newest) {
-            if held <= self.bytes_max {
+            if held <= self.holds.bytes_max {
                 break;
             }
             remove_if_there(&entry.path)?;
@@ -204,8 +261,6 @@ fn checksum(mut file: &File) -> io::Result<String> {
 
 #[cfg(test)]
 mod tests {
-    use std::io::Write;
-
     use super::*;
 
     fn insert(cache: &Cache, key: Hash, content: &[u8]) -> PathBuf {
@@ -226,16 +281,28 @@ mod tests {
     #[test]
     fn what_is_inserted_is_found_by_its_key_alone() {
         let dir = ours();
-        let cache = Cache::open(dir.path()).unwrap();
+        let cache = Cache::open(dir.path(), COMPILED).unwrap();
         let path = insert(&cache, key("a"), b"code");
         assert_eq!(cache.find(key("a")).unwrap(), Some(path));
         assert_eq!(cache.find(key("b")).unwrap(), None);
     }
 
     #[test]
+    fn what_is_replaced_is_found_no_more() {
+        let dir = ours();
+        let cache = Cache::open(dir.path(), COMPILED).unwrap();
+        insert(&cache, key("b"), b"other");
+        insert(&cache, key("a"), b"old");
+        let path = cache.replace(key("a"), b"new").unwrap();
+        assert_eq!((cache.find(key("a")).unwrap(), cache.entries().unwrap().len()), (Some(path), 2));
+        cache.remove_all(key("a")).unwrap();
+        assert_eq!(cache.keys().unwrap().into_keys().collect::<Vec<_>>(), [key("b")]);
+    }
+
+    #[test]
     fn a_changed_byte_is_never_served() {
         let dir = ours();
-        let cache = Cache::open(dir.path()).unwrap();
+        let cache = Cache::open(dir.path(), COMPILED).unwrap();
         let path = insert(&cache, key("a"), b"code");
         fs::write(&path, b"cade").unwrap();
         assert_eq!(cache.find(key("a")).unwrap(), None);
@@ -245,7 +312,7 @@ mod tests {
     #[test]
     fn a_file_that_others_may_write_is_never_served() {
         let dir = ours();
-        let cache = Cache::open(dir.path()).unwrap();
+        let cache = Cache::open(dir.path(), COMPILED).unwrap();
         let path = insert(&cache, key("a"), b"code");
         fs::set_permissions(&path, fs::Permissions::from_mode(0o666)).unwrap();
         assert_eq!(cache.find(key("a")).unwrap(), None);
@@ -255,7 +322,7 @@ mod tests {
     fn a_folder_that_others_may_enter_is_refused() {
         let dir = ours();
         fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o755)).unwrap();
-        let error = Cache::open(dir.path()).unwrap_err();
+        let error = Cache::open(dir.path(), COMPILED).unwrap_err();
         assert!(error.to_string().contains("has mode 0755"), "{error}");
     }
 
@@ -264,14 +331,14 @@ mod tests {
         let dir = ours();
         let link = dir.path().join("link");
         std::os::unix::fs::symlink(dir.path(), &link).unwrap();
-        let error = Cache::open(&link).unwrap_err();
+        let error = Cache::open(&link, COMPILED).unwrap_err();
         assert!(error.to_string().contains("is no folder"), "{error}");
     }
 
     #[test]
     fn the_least_recently_used_goes_first_when_room_is_short() {
         let dir = ours();
-        let cache = Cache { bytes_max: 10, ..Cache::open(dir.path()).unwrap() };
+        let cache = Cache::open(dir.path(), Holds { bytes_max: 10, ..COMPILED }).unwrap();
         let long_ago = SystemTime::UNIX_EPOCH;
         let a = insert(&cache, key("a"), b"aaaa");
         let b = insert(&cache, key("b"), b"bbbb");
@@ -285,11 +352,11 @@ mod tests {
     #[test]
     fn what_a_killed_process_left_is_swept_and_what_another_works_on_is_not() {
         let dir = ours();
-        let cache = Cache::open(dir.path()).unwrap();
+        let cache = Cache::open(dir.path(), COMPILED).unwrap();
         let (old, _) = cache.scratch().unwrap().keep().unwrap();
         old.set_modified(SystemTime::UNIX_EPOCH).unwrap();
         let young = cache.scratch().unwrap();
-        Cache::open(dir.path()).unwrap();
+        Cache::open(dir.path(), COMPILED).unwrap();
         let left: Vec<_> = cache.entries().unwrap().into_iter().map(|entry| entry.path).collect();
         assert_eq!(left, [young.path()]);
     }

@@ -33,7 +33,7 @@ mod time;
 mod turn;
 mod wasi;
 
-pub use cache::CacheError;
+pub use cache::{Cache, CacheError, Holds};
 pub use called::{CallError, Called, Cost, LookUp, Wanted};
 pub use compile::{CompileError, CompileLimits, compile};
 pub use config::{COMPILE_WALL, CompileCommand, Config, Mode, Serve};

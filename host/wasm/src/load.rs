@@ -13,7 +13,7 @@ use trimtab_core::hash::Hash;
 use wasmtime::{Engine, component::Linker};
 
 use crate::{
-    cache::{Cache, CacheError},
+    cache::{COMPILED, Cache, CacheError},
     compile::{CompileError, compile_bytes, compile_in_child},
     config::{CompileCommand, Config, Mode},
     engine::{self, Metering, Ticker},
@@ -82,7 +82,7 @@ impl Wasm {
             Mode::Serve(serve) => (Metering::Epochs, serve.running),
             Mode::Simulate => (Metering::Fuel, 1),
         };
-        let cache = Cache::open(&config.cache_dir)?;
+        let cache = Cache::open(&config.cache_dir, COMPILED)?;
         let failed = |error: wasmtime::Error| StartError::Engine(format!("{error:#}"));
         let engine = engine::serving(metering, config.in_flight).map_err(failed)?;
         let ticker = match metering {

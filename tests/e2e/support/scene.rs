@@ -25,6 +25,7 @@ pub const REPORTS: &str = "../deploy/crds/plugins.yaml";
 pub struct Scene {
     plane: Plane,
     folder: TempDir,
+    kept: TempDir,
     /// As the admin.
     pub api: Api,
     /// Its namespace, which holds its Leases too.
@@ -71,7 +72,8 @@ impl Scene {
         let installation = format!("e2e-{}", INSTALLATIONS.fetch_add(1, Ordering::Relaxed));
         let (api, namespace) = (Api::new(plane.client().await), plane.namespace().await);
         let folder = TempDir::with_prefix("trimtab-plugins-").expect("there is room for a folder");
-        Self { plane, folder, api, namespace, installation }
+        let kept = TempDir::with_prefix("trimtab-kept-").expect("there is room for a folder");
+        Self { plane, folder, kept, api, namespace, installation }
     }
 
     /// The control plane.
@@ -154,10 +156,13 @@ impl Scene {
         // One cache for all, so that a plugin is compiled once.
         let cache = text(&Path::new(env!("CARGO_TARGET_TMPDIR")).join("compiled"));
         let (plugins, kubeconfig) = (text(self.folder()), text(kubeconfig));
+        // The host makes its folder itself, as nobody else may enter it.
+        let keep = text(&self.kept.path().join("own"));
         let own = [
             ["--plugins", &plugins],
             ["--kubeconfig", &kubeconfig],
             ["--cache", &cache],
+            ["--keep", &keep],
             ["--installation", &self.installation],
             ["--lease-namespace", &self.namespace],
         ];

@@ -97,6 +97,8 @@ impl Slots {
             Action::RollBack => {
                 let bad = slot.roll_back();
                 slot.reject(id, &bad.loaded);
+                let serving = slot.serving.iter();
+                serving.for_each(|good| good.deletions().pardon(bad.loaded.observed.take_made()));
                 self.rooms.metrics.rolled_back(id);
             }
             Action::Stop => {

@@ -56,6 +56,7 @@ impl Stage {
             wasm: runtimes.wasm(None, wiring::WORKERS)?,
             folder: contents,
             env: Arc::new(OsEnv),
+            keep: None,
         });
         let stop = CancellationToken::new();
         let running = {

@@ -1,0 +1,132 @@
+//! What the slots keep for the next process, and what they take from the last one: the
+//! same at each step, written where it differs.
+
+use std::sync::Arc;
+
+use trimtab_core::{
+    id::SlotId,
+    promotion::{Observation, Promotion, Rejected, Serving},
+};
+
+use super::Slots;
+use crate::{
+    folder::{Folder, Source},
+    generation::Generation,
+    keep::{Keep, Kept, Record},
+    slot::Slot,
+};
+
+impl Slots {
+    /// A slot whose file has come. Where that is not what is known to be good, and this
+    /// is at hand, it is to serve first, so that what comes makes way for it if it does
+    /// worse.
+    pub(super) fn returning(&mut self, folder: &Folder, id: &SlotId, source: &Source) -> Slot {
+        let (alone, mut promotion) = (self.alone(id), self.gone.remove(id).unwrap_or_default());
+        let Some(keep) = self.rooms.keep.clone() else { return Slot::new(source.clone(), alone, promotion) };
+        let known = self.kept.remove(id).unwrap_or_else(|| keep.read(id));
+        let record = known.clone().returns(self.rooms.env.wall());
+        for rejected in record.rejected() {
+            promotion.observe(&Observation::Told(&rejected));
+        }
+        let mut slot = Slot::new(source.clone(), alone, promotion);
+        let good = record.good.iter().find(|good| slot.promotion.why_rejected(good.generation()).is_none()).cloned();
+        if record != known {
+            self.write(&keep, id, record);
+        } else {
+            self.kept.insert(id.clone(), known);
+        }
+        // What has been moved to another file is to serve there.
+        let has_moved = |good: &Kept| {
+            let mut others = folder.slots.iter().filter(|(other, file)| {
+                *other != id
+                    && other.instance == id.instance
+                    && other.stem.lineage() == id.stem.lineage()
+                    && good.is_module(file)
+            });
+            others.any(|(other, _)| keep.read(other).good.is_empty())
+        };
+        let good = good.filter(|good| !good.is_from(source) && !slot.needs_no_way_back() && !has_moved(good));
+        if let Some(good) = good.and_then(|good| keep.source(&good)) {
+            tracing::info!(slot = %id, "what served last and was good is put back, then the file is tried");
+            slot.go_back(good, self.rooms.env.elapsed());
+        }
+        slot
+    }
+
+    /// Ends what is put back, and begins where what serves was found bad and nothing is at
+    /// hand but what is kept.
+    pub(super) fn put_back(&mut self) {
+        let Some(keep) = self.rooms.keep.clone() else { return };
+        let now = self.rooms.env.elapsed();
+        for (id, slot) in &mut self.slots {
+            slot.end_of_back(&self.rooms.store, now);
+            if !slot.is_left_with_nothing() {
+                continue;
+            }
+            let bad = |generation| slot.promotion.why_rejected(generation).is_some();
+            let good = self.kept.get(id).and_then(|it| it.good.iter().find(|good| !bad(good.generation())));
+            match good.and_then(|good| keep.source(good)) {
+                Some(good) => slot.go_back(good, now),
+                None => slot.back_in_vain = true,
+            }
+        }
+    }
+
+    /// Keeps what is known of each slot.
+    pub(super) fn keep(&mut self) {
+        let Some(keep) = self.rooms.keep.clone() else { return };
+        for id in self.slots.keys().cloned().collect::<Vec<_>>() {
+            let good = good(&self.slots[&id]).filter(|good| self.stage(&keep, &id, good));
+            // What may make way is copied while it lies in the folder.
+            if let Some(serving) = self.slots[&id].serving.clone() {
+                self.stage(&keep, &id, &serving);
+            }
+            let rejected = rejected(&self.slots[&id].promotion);
+            let known = self.kept.get(&id).cloned().unwrap_or_else(|| keep.read(&id));
+            let record = known.becomes(good.as_ref().map(|good| &*good.loaded), &rejected);
+            if self.kept.get(&id) != Some(&record) {
+                self.write(&keep, &id, record);
+            }
+        }
+    }
+
+    /// Keeps that a file is gone: nothing else changes, as it may only be away.
+    pub(super) fn keep_gone(&mut self, id: &SlotId) {
+        let Some(keep) = self.rooms.keep.clone() else { return };
+        let known = self.kept.remove(id).unwrap_or_else(|| keep.read(id));
+        self.write(&keep, id, known.goes(self.rooms.env.wall()));
+    }
+
+    fn write(&mut self, keep: &Keep, id: &SlotId, record: Record) {
+        if let Err(error) = keep.write(id, &record) {
+            tracing::warn!(slot = %id, %error, "the keep folder cannot be written: a restart forgets what is good");
+        }
+        // Also where it failed: it is told once, and tried again with the next change.
+        self.kept.insert(id.clone(), record);
+    }
+
+    /// Whether a generation's module lies in the keep folder. It is copied once.
+    fn stage(&mut self, keep: &Keep, id: &SlotId, generation: &Generation) -> bool {
+        let source = &generation.loaded.source;
+        *self.staged.entry(source.content).or_insert_with(|| {
+            let staged = keep.stage(source);
+            if let Err(error) = &staged {
+                tracing::warn!(slot = %id, %error, "its module cannot be kept: a restart would not find it");
+            }
+            staged.is_ok()
+        })
+    }
+}
+
+/// What the machine calls good.
+fn good(slot: &Slot) -> Option<Arc<Generation>> {
+    match slot.promotion.serving() {
+        Serving::Nothing => None,
+        Serving::Good(_) => slot.serving.clone(),
+        Serving::Probation { .. } => slot.last_good.clone(),
+    }
+}
+
+fn rejected(promotion: &Promotion) -> Vec<Rejected> {
+    promotion.rejected().cloned().collect()
+}
