@@ -10,6 +10,8 @@
 //! object and lineage, both of which are in memory anyhow. How many looks are
 //! made at once is bounded by the number of workers that ask for keys.
 
+#[cfg(test)]
+mod fairness;
 mod lane;
 mod state;
 
@@ -202,7 +204,7 @@ mod tests {
     use super::*;
 
     #[derive(Default)]
-    struct Counts {
+    pub struct Counts {
         added: AtomicUsize,
         waited_ms: Mutex<Vec<u128>>,
         worked_ms: Mutex<Vec<u128>>,
