@@ -58,16 +58,27 @@ async fn the_last_host_leaves_its_lease_released() {
 }
 
 #[tokio::test]
-async fn a_host_whose_lease_was_taken_stops_writing_and_another_lease_starts_it_again() {
+async fn a_host_that_loses_one_instance_goes_on_with_the_others_until_it_has_that_one_again() {
     let scene = Scene::new().await;
-    let host = scene.serving_anna().await;
+    scene.set_up_anna().await;
+    scene.copy("raw", "blue/raw.wasm");
+    scene.create_site("ben", "one").await;
+    let mark = serde_json::json!({ "metadata": { "labels": { "trimtab.dev/instance-id": "blue" } } });
+    scene.api.merge(&scene.site("ben"), &mark).await;
+    let host = scene.host().await;
+    for name in ["anna", "ben"] {
+        scene.page_is(name, "one").await;
+    }
 
     let path = lease_path(&scene);
     let someone = serde_json::json!({ "spec": { "holderIdentity": "someone-else", "leaseDurationSeconds": 3600 } });
     scene.api.merge(&path, &someone).await;
     let stands_by = "no longer leading, standing by";
     eventually("it stands by", SOON, async || host.logged(stands_by).pop()).await;
-    scene.edit_page("anna", "two").await;
+    for name in ["anna", "ben"] {
+        scene.edit_page(name, "two").await;
+    }
+    scene.page_is("ben", "two").await;
     let skipped = async || (host.metric("trimtab_skipped_total", &[("result", "standby")]).await > 0.0).then_some(());
     eventually("the edit is seen and not served", SOON, skipped).await;
     assert_eq!(scene.api.fetch(&scene.config_map("anna")).await["data"]["index.html"], "one");

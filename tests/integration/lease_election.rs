@@ -84,6 +84,24 @@ async fn standby_that_knows(control_plane: &ControlPlane, namespace: &str, first
     (second, site)
 }
 
+#[tokio::test]
+async fn a_lease_that_a_newer_release_has_taken_is_left_to_it_until_its_mark_is_taken_off() {
+    let control_plane = ControlPlane::shared().await;
+    let (namespace, mut first) = leader(control_plane).await;
+    let name = first.candidate.name().to_owned();
+    let newer = r#"{"metadata":{"annotations":{"trimtab.dev/format":"2"}},"spec":{"holderIdentity":"newer"}}"#;
+    control_plane.kubectl(&["patch", "lease", &name, "-n", &namespace, "--type=merge", "-p", newer]);
+    first.standing_by("newer").await;
+    tokio::time::sleep(TIMINGS.lease * 2).await;
+    assert!(!first.leads(), "it would misread what that one has marked");
+
+    control_plane.kubectl(&["annotate", "lease", &name, "-n", &namespace, "trimtab.dev/format-"]);
+    first.leading().await;
+    assert_eq!(lease(control_plane, &namespace, &name)["metadata"]["annotations"]["trimtab.dev/format"], "1");
+    first.stop.cancel();
+    first.task.await.unwrap();
+}
+
 fn lease(control_plane: &ControlPlane, namespace: &str, name: &str) -> Value {
     let text = control_plane.kubectl(&["get", "lease", name, "-n", namespace, "-o", "json"]);
     serde_json::from_str(&text).unwrap()

@@ -228,7 +228,15 @@ impl Candidate {
     }
 
     fn saw(&self, elector: &mut Elector, now: Duration, lease: Lease) {
-        elector.seen(now, lease.record());
+        let record = lease.record();
+        if record.is_newer && self.last().as_ref().is_none_or(|last| !last.record().is_newer) {
+            tracing::warn!(
+                lease = self.name,
+                "a newer release has led here, whose marks this one cannot read: it stands by; \
+                 to go back to this release for good, take the annotation trimtab.dev/format off the Lease",
+            );
+        }
+        elector.seen(now, record);
         self.keep(lease);
     }
 

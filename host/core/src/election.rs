@@ -62,6 +62,9 @@ pub struct Record {
     pub holder: String,
     /// How often the holder has changed.
     pub transitions: u32,
+    /// A newer release has written it, whose marks this one would misread: it is left to
+    /// that one.
+    pub is_newer: bool,
 }
 
 /// What the elector wants to be done next.
@@ -191,6 +194,7 @@ impl Elector {
             // Slept in: it may have been made and deleted again meanwhile.
             Known::Vanished(since) if now > self.expiry(*since) + self.timings.retry => return self.read(),
             Known::Vanished(since) => (self.expiry(*since), self.create()),
+            Known::Held(record, _) if record.is_newer => return Step::Wait(Duration::MAX),
             Known::Held(record, _) if record.holder == self.identity => {
                 (if self.leads(now) { self.renew_at } else { now }, self.replace(record))
             }
@@ -210,7 +214,7 @@ impl Elector {
         if record.resource_version < self.newest || same {
             return;
         }
-        if record.holder != self.identity {
+        if record.holder != self.identity || record.is_newer {
             self.leading_until = None;
         }
         self.newest = record.resource_version;

@@ -16,6 +16,12 @@ use trimtab_core::{
 
 use crate::time::micro_time;
 
+/// The version of all that this release writes as marks: labels, annotations, and what
+/// Leases say. It grows where an older release would misread them.
+const FORMAT: u32 = 1;
+/// With which of them a Lease was written: a release that knows only older ones must not
+/// take it. Who wants it to, takes this away.
+const FORMAT_ANNOTATION: &str = "trimtab.dev/format";
 /// The id of the instance: a name has no room for each of them.
 const INSTANCE: &str = "trimtab.dev/instance-id";
 /// Which lineage has which kind: JSON, `{"Site.demo.dev": "site"}`.
@@ -59,10 +65,12 @@ impl Lease {
     pub fn of(object: Value) -> Option<Self> {
         let resource_version = object["metadata"]["resourceVersion"].as_str()?.parse().ok()?;
         let spec = &object["spec"];
+        let format = object["metadata"]["annotations"][FORMAT_ANNOTATION].as_str();
         let record = Record {
             resource_version,
             holder: spec["holderIdentity"].as_str().unwrap_or_default().to_owned(),
             transitions: spec["leaseTransitions"].as_u64().and_then(|count| count.try_into().ok()).unwrap_or_default(),
+            is_newer: format.is_some_and(|format| !format.parse().is_ok_and(|format: u32| format <= FORMAT)),
         };
         Some(Self { object, record })
     }
@@ -88,7 +96,8 @@ impl Lease {
     /// recorded, that cannot be denied.
     pub fn may_have(&self, lineage: &Lineage) -> bool {
         let recorded = read_lineages(self.object["metadata"]["annotations"].get(LINEAGES));
-        recorded.is_none_or(|lineages| lineages.iter().any(|recorded| recorded == lineage.as_str()))
+        self.record.is_newer
+            || recorded.is_none_or(|lineages| lineages.iter().any(|recorded| recorded == lineage.as_str()))
     }
 
     /// What was found bad in a slot.
@@ -180,6 +189,7 @@ impl Change<'_> {
 
     fn annotate(&self, metadata: &mut Value) {
         let annotations = fields(&mut metadata["annotations"]);
+        annotations.insert(FORMAT_ANNOTATION.into(), json!(FORMAT.to_string()));
         annotations.insert(INSTANCE.into(), json!(self.instance.as_str()));
         let Some(Recorded { incumbents, lineages, rejected }) = self.recorded else { return };
         let lineages = lineages.iter().map(Lineage::as_str);
@@ -255,16 +265,37 @@ mod tests {
     fn a_write_keeps_what_others_have_put_there() {
         let text = br#"{"metadata":{"resourceVersion":"7","annotations":{"a":"b"},"labels":{"c":"d"}},"spec":{"strategy":"x","holderIdentity":"old"}}"#;
         let last = Lease::parse(text).expect("a Lease");
-        assert_eq!(last.record(), Record { resource_version: 7, holder: "old".into(), transitions: 0 });
+        let record = Record { resource_version: 7, holder: "old".into(), transitions: 0, is_newer: false };
+        assert_eq!(last.record(), record);
         let written = change_of(&proposal(Some(7), "new"), None, Some(&last));
         assert_eq!(written["metadata"]["labels"]["c"], "d");
-        assert_eq!(written["metadata"]["annotations"], json!({"a": "b", "trimtab.dev/instance-id": "canary"}));
+        assert_eq!(
+            written["metadata"]["annotations"],
+            json!({"a": "b", "trimtab.dev/format": "1", "trimtab.dev/instance-id": "canary"})
+        );
         assert_eq!(written["spec"]["strategy"], "x");
         assert_eq!(written["spec"]["holderIdentity"], "new");
         assert_eq!(written["spec"]["renewTime"], "2001-09-09T01:46:40.007000Z");
         assert_eq!(written["spec"]["acquireTime"], Value::Null);
         let released = change_of(&proposal(Some(7), ""), None, Some(&last));
         assert!(released["spec"].get("holderIdentity").is_none(), "an absent holder is none");
+    }
+
+    #[test]
+    fn a_lease_says_with_which_marks_it_was_written_and_a_later_version_is_newer() {
+        let is_newer = |format: Value| {
+            let object =
+                json!({ "metadata": { "resourceVersion": "7", "annotations": { FORMAT_ANNOTATION: format } } });
+            Lease::of(object).expect("a Lease").record.is_newer
+        };
+        let mut own = change_of(&proposal(None, "me"), Some(&Recorded::default()), None);
+        own["metadata"]["resourceVersion"] = json!("7");
+        assert!(!Lease::of(own).expect("a Lease").record.is_newer);
+        assert!(!is_newer(Value::Null) && !is_newer(json!(FORMAT.to_string())));
+        assert!(
+            is_newer(json!((FORMAT + 1).to_string())) && is_newer(json!("2.0")),
+            "what it cannot read is newer, too"
+        );
     }
 
     #[test]

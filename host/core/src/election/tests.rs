@@ -12,7 +12,7 @@ fn elector() -> Elector {
 }
 
 fn record(resource_version: u64, holder: &str) -> Record {
-    Record { resource_version, holder: holder.into(), transitions: 3 }
+    Record { resource_version, holder: holder.into(), transitions: 3, is_newer: false }
 }
 
 fn written(step: Step) -> Proposal {
@@ -101,6 +101,20 @@ fn a_released_lease_is_taken_at_once() {
     elector.seen(SECOND, record(1, "other"));
     elector.seen(SECOND * 2, record(2, ""));
     assert_eq!(written(elector.step(SECOND * 2)).on, Some(2));
+}
+
+#[test]
+fn a_lease_that_a_newer_release_has_written_is_left_to_it_until_somebody_says_otherwise() {
+    let newer = |resource_version, holder| Record { is_newer: true, ..record(resource_version, holder) };
+    let mut leader = leader();
+    leader.seen(SECOND * 4, newer(3, "other"));
+    leader.seen(SECOND * 5, newer(4, ""));
+    assert!(!leader.leads(SECOND * 5));
+    assert_eq!(leader.step(SECOND * 1000), Step::Wait(Duration::MAX), "neither released nor run out is it taken");
+    leader.seen(SECOND * 1001, record(5, ""));
+    assert_eq!(written(leader.step(SECOND * 1001)).on, Some(5));
+    leader.seen(SECOND * 1002, newer(6, "me"));
+    assert!(!leader.leads(SECOND * 1002), "not even its own");
 }
 
 #[test]

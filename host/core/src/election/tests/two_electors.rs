@@ -80,7 +80,7 @@ type News = (u64, Option<(String, u32)>);
 
 fn record((resource_version, lease): &News) -> Option<Record> {
     let (holder, transitions) = lease.clone()?;
-    Some(Record { resource_version: *resource_version, holder, transitions })
+    Some(Record { resource_version: *resource_version, holder, transitions, is_newer: false })
 }
 
 struct Candidate {
