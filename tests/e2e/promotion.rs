@@ -1,7 +1,10 @@
 //! A build that fails where the one before served makes way for it by itself, also for
 //! the process that comes next, until it is mended.
 
+use std::process::Command;
+
 use serde_json::json;
+use trimtab_harness::eventually;
 
 use crate::support::{SOON, Scene};
 
@@ -53,4 +56,14 @@ async fn a_bad_build_is_rolled_back_and_a_restart_keeps_it_so_until_it_is_mended
     host.becomes("mirror", "Serving").await;
     create("carl").await;
     scene.sees("it is mended", &scene.config_map("carl"), |_| Some(())).await;
+
+    scene.write("mirror.toml", format!("{GOOD}[config.other]\n"));
+    eventually("it is on probation", SOON, async || (host.slot("mirror").await?["probation"] == true).then_some(()))
+        .await;
+    let mut command = Command::new(env!("CARGO_BIN_EXE_trimtab"));
+    let output = command.args(["rollback", "mirror", "--admin", &host.admin().to_string()]).output();
+    let output = output.expect("cargo has built it");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let why = host.becomes("mirror", "RolledBack").await;
+    assert!(why.contains("rolled back by hand"), "{why}");
 }

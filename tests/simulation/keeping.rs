@@ -116,6 +116,54 @@ fn what_is_kept_and_cannot_be_served_any_more_makes_way_for_what_the_folder_hold
 }
 
 #[test]
+fn a_person_goes_back_during_a_probation_and_after_it_and_is_told_where_nothing_is_left() {
+    in_world(async |mut world| {
+        let before = slot(&world).generation;
+        assert!(world.roll_back("mine").await.unwrap_err().contains("nothing that served here before"));
+        assert!(world.roll_back("other").await.unwrap_err().contains("there is no slot"));
+
+        put(&mut world, build("other = 1")).await;
+        world.roll_back("mine").await.unwrap();
+        world.settle().await.unwrap();
+        let view = slot(&world);
+        assert_eq!((view.state, view.generation), (SlotState::RolledBack, before));
+        assert!(view.reason.unwrap().contains("rolled back by hand"));
+        assert!(world.roll_back("mine").await.unwrap_err().contains("rolled back already"));
+
+        put(&mut world, build("other = 2")).await;
+        world.pass(Duration::from_secs(400)).await.unwrap();
+        assert!(!slot(&world).probation);
+        world.roll_back("mine").await.unwrap();
+        world.settle().await.unwrap();
+        let view = slot(&world);
+        assert_eq!((view.state, view.probation), (SlotState::RolledBack, false), "{view:?}");
+        assert!(is_served(&mut world, 1).await);
+        restart(&mut world).await;
+        assert_eq!(slot(&world).state, SlotState::RolledBack, "and so it stays");
+        put(&mut world, build("other = 3")).await;
+        assert!(slot(&world).probation, "what comes next is tried");
+    });
+}
+
+#[test]
+fn another_process_follows_a_rollback_by_hand_to_what_it_has_kept_itself() {
+    in_world(async |mut world| {
+        let own = folder();
+        world.keep_in(own.path());
+        world.start_host();
+        world.settle().await.unwrap();
+        put(&mut world, build("other = 1")).await;
+        world.pass(Duration::from_secs(400)).await.unwrap();
+        world.roll_back("mine").await.unwrap();
+        world.settle().await.unwrap();
+        world.stop_host().await;
+        world.settle().await.unwrap();
+        assert_eq!(slot(&world).state, SlotState::RolledBack, "{:?}", slot(&world));
+        assert!(is_served(&mut world, 1).await);
+    });
+}
+
+#[test]
 fn whatever_goes_wrong_meanwhile_the_last_good_one_serves_in_the_end() {
     let play = |fault: Option<Fault>, kept: &Path| {
         let wasm = STAGE.wasm();

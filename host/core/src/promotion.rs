@@ -101,6 +101,8 @@ pub enum Observation<'a> {
     },
     /// Another process has found a generation bad.
     Told(&'a Rejected),
+    /// A person wants what serves to go, whatever the gate says, in these words.
+    Disowned(&'a str),
     /// Another file is to serve what the last good one served, which makes way for it.
     Replaced,
 }
@@ -140,6 +142,7 @@ impl Promotion {
             }
             Observation::Watched { verdict, counts, terms, now } => self.watched(verdict, counts, terms, now),
             Observation::Told(rejected) => self.told(rejected),
+            Observation::Disowned(why) => self.disowned(why),
             Observation::Replaced => self.replaced(),
         }
     }
@@ -192,6 +195,23 @@ impl Promotion {
                 Some(Action::DropLastGood)
             }
             _ => None,
+        }
+    }
+
+    /// Where there is something to go back to, that is done; what is good is only known to
+    /// be bad from now on, as nothing better is at hand yet.
+    fn disowned(&mut self, why: &str) -> Option<Action> {
+        let rejected = |generation| Rejected { generation, why: why.to_owned() };
+        match self.serving {
+            Serving::Nothing => None,
+            Serving::Good(generation) => {
+                self.reject(rejected(generation));
+                None
+            }
+            Serving::Probation { generation, last_good, .. } => {
+                self.reject(rejected(generation));
+                Some(self.roll_back(last_good))
+            }
         }
     }
 

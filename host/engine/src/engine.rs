@@ -244,6 +244,13 @@ impl Engine {
         self.workshop.why(kind, namespace, name)
     }
 
+    /// Has a slot go back to what served there last and was good. What is begun, or why
+    /// nothing is, for people.
+    pub async fn roll_back(&self, slot: &str) -> Result<String, String> {
+        let answer = self.workshop.published.roll_back(slot).await;
+        answer.unwrap_or_else(|_| Err("this host is stopping".into()))
+    }
+
     /// The latest calls, the latest of them first.
     pub fn calls(&self) -> Vec<CallView> {
         self.workshop.calls.list()

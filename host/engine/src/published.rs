@@ -7,7 +7,7 @@ use std::{
 };
 
 use arc_swap::ArcSwap;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, oneshot};
 use trimtab_core::id::Key;
 
 use crate::{serving::Serving, view::SlotView};
@@ -24,6 +24,16 @@ pub struct Published {
     /// Keys that were looked at while a watch was not synced. At most one entry
     /// for each object and lineage.
     turned_away: Mutex<BTreeSet<Key>>,
+    /// Slots that people want to be rolled back: as many as ask at once.
+    rollbacks: Mutex<Vec<Rollback>>,
+}
+
+/// A wish to roll a slot back, and who waits for what comes of it.
+pub struct Rollback {
+    /// The slot's path.
+    pub slot: String,
+    /// What was begun, or why not.
+    pub answer: oneshot::Sender<Result<String, String>>,
 }
 
 impl Published {
@@ -37,6 +47,23 @@ impl Published {
     /// Takes out the keys that may come in now.
     pub fn let_in(&self, may: impl Fn(&Key) -> bool) -> Vec<Key> {
         self.turned_away().extract_if(.., |key| may(key)).collect()
+    }
+
+    /// Asks for a rollback.
+    pub fn roll_back(&self, slot: &str) -> oneshot::Receiver<Result<String, String>> {
+        let (answer, answered) = oneshot::channel();
+        self.rollbacks().push(Rollback { slot: slot.to_owned(), answer });
+        self.changed.notify_one();
+        answered
+    }
+
+    /// Takes out what was asked for.
+    pub fn take_rollbacks(&self) -> Vec<Rollback> {
+        std::mem::take(&mut self.rollbacks())
+    }
+
+    fn rollbacks(&self) -> MutexGuard<'_, Vec<Rollback>> {
+        self.rollbacks.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn turned_away(&self) -> MutexGuard<'_, BTreeSet<Key>> {

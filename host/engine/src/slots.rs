@@ -2,6 +2,7 @@
 //! the folder with what serves and moves each difference through its stages. A
 //! failure on the way leaves the last good generation serving.
 
+mod by_hand;
 mod kept;
 mod loads;
 mod promote;
@@ -140,6 +141,7 @@ impl Slots {
         let mut woken = self.take_folder();
         self.rooms.configs.take(&mut self.slots);
         woken.extend(self.promote());
+        woken.extend(self.roll_back_by_hand());
         self.start_finds();
         self.rooms.watches.set(self.slots.values().flat_map(Slot::watches).collect());
         for id in self.slots.keys().cloned().collect::<Vec<_>>() {

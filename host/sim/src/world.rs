@@ -185,6 +185,12 @@ impl World {
         self.keep = Some(dir.to_owned());
     }
 
+    /// Has a slot of the oldest host rolled back by hand, and says what came of it.
+    pub async fn roll_back(&self, slot: &str) -> Result<String, String> {
+        let oldest = self.hosts.first().ok_or("no host runs")?;
+        oldest.engine.roll_back(slot).await
+    }
+
     /// What each running host says of its slots.
     pub fn slots(&self) -> Vec<Arc<Vec<SlotView>>> {
         self.hosts.iter().map(|host| host.engine.slots()).collect()

@@ -14,10 +14,10 @@ use anyhow::Context;
 use axum::{
     Json, Router,
     extract::{Query, Request, State},
-    http::{StatusCode, header, uri::Authority},
+    http::{HeaderMap, StatusCode, header, uri::Authority},
     middleware::{self, Next},
     response::{IntoResponse, Response},
-    routing::get,
+    routing::{get, post},
 };
 use serde::Deserialize;
 use subtle::ConstantTimeEq;
@@ -68,6 +68,7 @@ impl Admin {
         let guarded = Router::new()
             .route("/plugins", get(plugins))
             .route("/why", get(why))
+            .route("/rollback", post(roll_back))
             .merge(calls::router(is_local))
             .route_layer(middleware::from_fn_with_state(self.access, guard));
         let router = Router::new()
@@ -147,6 +148,25 @@ struct Asked {
 async fn why(State(engine): State<Arc<Engine>>, Query(asked): Query<Asked>) -> Result<Json<Why>, (StatusCode, String)> {
     let why = engine.why(&asked.kind, asked.namespace.as_deref(), &asked.name);
     why.map(Json).map_err(|error| (StatusCode::NOT_FOUND, format!("{error}\n")))
+}
+
+/// Which slot is to be rolled back.
+#[derive(Deserialize)]
+struct Slot {
+    slot: String,
+}
+
+async fn roll_back(
+    State(engine): State<Arc<Engine>>,
+    Query(Slot { slot }): Query<Slot>,
+    headers: HeaderMap,
+) -> Result<String, (StatusCode, String)> {
+    // A browser says so where a page of another site asks, which needs no name of its own for that.
+    if headers.contains_key(header::ORIGIN) {
+        return Err((StatusCode::FORBIDDEN, "no page may ask for this\n".into()));
+    }
+    let begun = engine.roll_back(&slot).await;
+    begun.map(|said| format!("{said}\n")).map_err(|why| (StatusCode::CONFLICT, format!("{slot}: {why}\n")))
 }
 
 async fn metrics(State(engine): State<Arc<Engine>>) -> impl IntoResponse {

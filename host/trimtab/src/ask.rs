@@ -1,7 +1,8 @@
-//! `trimtab plugins` and `trimtab why`: what a running host says at its admin interface.
+//! `trimtab plugins`, `trimtab why` and `trimtab rollback`: what a running host says at its
+//! admin interface.
 
 use anyhow::{Context, bail};
-use http::{Request, StatusCode, header};
+use http::{Method, Request, StatusCode, header};
 use http_body_util::{BodyExt, Empty};
 use hyper::{body::Bytes, client::conn::http1};
 use hyper_util::rt::TokioIo;
@@ -10,13 +11,13 @@ use tokio::net::TcpStream;
 
 use crate::{
     admin,
-    cli::{AskArgs, PluginsArgs, WhyArgs},
+    cli::{AskArgs, PluginsArgs, RollbackArgs, WhyArgs},
     screen::one_line,
 };
 
 /// Prints the slots as a table.
 pub fn plugins(args: &PluginsArgs) -> anyhow::Result<()> {
-    let answer = ask(&args.ask, "/plugins")?;
+    let answer = ask(&args.ask, Method::GET, "/plugins")?;
     print!("{}", if args.ask.json { answer } else { table(&serde_json::from_str::<Vec<Value>>(&answer)?) });
     Ok(())
 }
@@ -28,15 +29,23 @@ pub fn why(args: &WhyArgs) -> anyhow::Result<()> {
     };
     let mut query = form_urlencoded::Serializer::new("/why?".to_owned());
     query.append_pair("kind", kind).append_pair("namespace", &args.namespace).append_pair("name", name);
-    let answer = ask(&args.ask, &query.finish())?;
+    let answer = ask(&args.ask, Method::GET, &query.finish())?;
     print!("{}", if args.ask.json { answer } else { told(&serde_json::from_str(&answer)?) });
     Ok(())
 }
 
-/// What a host answers to a GET. The error is what it says instead.
-fn ask(args: &AskArgs, path: &str) -> anyhow::Result<String> {
+/// Has a slot go back to what served there before, and prints what was begun.
+pub fn roll_back(args: &RollbackArgs) -> anyhow::Result<()> {
+    let mut query = form_urlencoded::Serializer::new("/rollback?".to_owned());
+    query.append_pair("slot", &args.slot);
+    print!("{}", ask(&args.ask, Method::POST, &query.finish())?);
+    Ok(())
+}
+
+/// What a host answers to a request. The error is what it says instead.
+fn ask(args: &AskArgs, method: Method, path: &str) -> anyhow::Result<String> {
     let AskArgs { address, token_file, .. } = args;
-    let mut request = Request::get(path).header(header::HOST, address);
+    let mut request = Request::builder().method(method).uri(path).header(header::HOST, address);
     if let Some(file) = token_file {
         request = request.header(header::AUTHORIZATION, format!("Bearer {}", admin::token(file)?));
     }

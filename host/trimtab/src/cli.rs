@@ -44,6 +44,8 @@ pub enum Command {
     Plugins(PluginsArgs),
     /// Say of an object which plugin of a running host serves it, how its last run went, or why none does.
     Why(WhyArgs),
+    /// Have a plugin of a running host go back to the build, config and policy that served before and were good.
+    Rollback(RollbackArgs),
     /// Take away the finalizers of plugins that no host serves any more.
     Release(ReleaseArgs),
     /// Say whether a file is a plugin, what it says of itself and what it would be allowed.
@@ -80,10 +82,10 @@ pub struct ServeArgs {
     /// Where what is good and what was found bad is kept for the next process: as the folder of --cache, by default `kept` beside that. `dev` keeps nothing.
     #[arg(long, env = "TRIMTAB_KEEP", value_name = "DIR")]
     pub keep: Option<PathBuf>,
-    /// Where /healthz, /readyz, /metrics, /plugins, /why and /calls are served; port 0 takes a free one and logs it. By default 127.0.0.1:8080, of `dev` a free port.
+    /// Where /healthz, /readyz, /metrics, /plugins, /why, /calls and /rollback are served; port 0 takes a free one and logs it. By default 127.0.0.1:8080, of `dev` a free port.
     #[arg(long, env = "TRIMTAB_ADMIN_ADDRESS", value_name = "ADDRESS")]
     pub admin_address: Option<SocketAddr>,
-    /// A file with the token that /plugins, /why and /calls ask for; without it they answer on loopback alone.
+    /// A file with the token that /plugins, /why, /calls and /rollback ask for; without it they answer on loopback alone.
     #[arg(long, env = "TRIMTAB_ADMIN_TOKEN_FILE", value_name = "FILE")]
     pub admin_token_file: Option<PathBuf>,
     /// How long a SIGTERM may take: work in flight is finished and the Leases are released within it.
@@ -252,6 +254,17 @@ pub struct WhyArgs {
     #[arg(long, short, default_value = "default", value_name = "NAMESPACE")]
     pub namespace: String,
     /// Which host.
+    #[command(flatten)]
+    pub ask: AskArgs,
+}
+
+/// Flags of `trimtab rollback`.
+#[derive(Args, Debug)]
+pub struct RollbackArgs {
+    /// The slot, as its file lies in the plugins folder, without its ending: `site`, `canary/site`.
+    #[arg(value_name = "SLOT")]
+    pub slot: String,
+    /// Which host: the one that leads the plugin's instance.
     #[command(flatten)]
     pub ask: AskArgs,
 }

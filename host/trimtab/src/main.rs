@@ -51,6 +51,7 @@ fn main() -> ExitCode {
         cli::Command::Replay(args) => return replay::main(&args),
         cli::Command::Plugins(args) => ask::plugins(&args),
         cli::Command::Why(args) => ask::why(&args),
+        cli::Command::Rollback(args) => ask::roll_back(&args),
         cli::Command::Release(args) => release::main(args),
         cli::Command::Check(args) => check::main(args),
         cli::Command::Compile(args) => {

@@ -29,10 +29,11 @@ enum Event {
     WellNotCounted,
     Worse,
     Told(u8),
+    Disowned,
     Replaced,
 }
 
-const EVENTS: [Event; 17] = [
+const EVENTS: [Event; 18] = [
     Event::Changed(1),
     Event::Changed(2),
     Event::Changed(3),
@@ -49,6 +50,7 @@ const EVENTS: [Event; 17] = [
     Event::Told(1),
     Event::Told(2),
     Event::Told(3),
+    Event::Disowned,
     Event::Replaced,
 ];
 
@@ -93,6 +95,7 @@ fn step(machine: &Promotion, slot: &Slot, event: Event) -> Option<(Promotion, Sl
             None
         }
         Event::Told(of) => machine.observe(&Observation::Told(&Rejected { generation: hash(of), why: "told".into() })),
+        Event::Disowned => machine.observe(&Observation::Disowned("by hand")),
         Event::Replaced => machine.observe(&Observation::Replaced),
         Event::Well | Event::WellNotCounted | Event::Worse => {
             let (verdict, counts, terms) = match event {
@@ -186,7 +189,8 @@ fn in_every_state_that_can_be_reached_what_must_hold_does() {
 fn every_state_but_that_of_a_file_at_rest_is_left_by_something_else_than_a_change_of_the_file() {
     for (state, ways) in explore() {
         let moves = |(event, _, to): &&(Event, Option<Action>, (String, Slot))| {
-            !matches!(event, Event::Changed(_) | Event::Gone | Event::Told(_) | Event::Replaced) && *to != state
+            !matches!(event, Event::Changed(_) | Event::Gone | Event::Told(_) | Event::Disowned | Event::Replaced)
+                && *to != state
         };
         let rests = state.1.coming.is_none() && state.1.last_good.is_none();
         assert_eq!(ways.iter().filter(moves).count() == 0, rests, "{state:?}: {ways:?}");

@@ -18,6 +18,8 @@ const GIVEN_UP_AFTER: Duration = Duration::from_secs(60);
 pub struct Back {
     /// What the folder holds.
     pub file: Source,
+    /// A person wants it: in place of what serves, and for good.
+    pub by_hand: bool,
     /// What served when it began.
     before: Option<u64>,
     /// When it began (`Env::elapsed`).
@@ -26,14 +28,14 @@ pub struct Back {
 
 impl Slot {
     /// Begins to put back what was kept.
-    pub fn go_back(&mut self, kept: Source, now: Duration) {
+    pub fn go_back(&mut self, kept: Source, by_hand: bool, now: Duration) {
         let file = std::mem::replace(&mut self.source, kept);
         let policy = policy_of(&self.source);
         self.outside = Outside::of(&policy);
         self.inherits = policy.inherit.lineage;
         self.instance_key = policy.instance_key;
         let before = self.serving.as_ref().map(|serving| serving.number);
-        self.back = Some(Back { file, before, since: now });
+        self.back = Some(Back { file, by_hand, before, since: now });
         self.renew();
     }
 

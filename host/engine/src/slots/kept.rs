@@ -48,7 +48,7 @@ impl Slots {
         let good = good.filter(|good| !good.is_from(source) && !slot.needs_no_way_back() && !has_moved(good));
         if let Some(good) = good.and_then(|good| keep.source(&good)) {
             tracing::info!(slot = %id, "what served last and was good is put back, then the file is tried");
-            slot.go_back(good, self.rooms.env.elapsed());
+            slot.go_back(good, false, self.rooms.env.elapsed());
         }
         slot
     }
@@ -66,7 +66,7 @@ impl Slots {
             let bad = |generation| slot.promotion.why_rejected(generation).is_some();
             let good = self.kept.get(id).and_then(|it| it.good.iter().find(|good| !bad(good.generation())));
             match good.and_then(|good| keep.source(good)) {
-                Some(good) => slot.go_back(good, now),
+                Some(good) => slot.go_back(good, false, now),
                 None => slot.back_in_vain = true,
             }
         }

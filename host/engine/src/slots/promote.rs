@@ -16,13 +16,24 @@ use crate::{
     succession,
 };
 
+/// What is found of a generation that a person wants to go.
+pub(super) const BY_HAND: &str = "rolled back by hand";
+
 impl Slots {
     /// Lets the candidate serve, if there is one that may; whose objects are to be
     /// looked at.
     pub(super) fn swap(&mut self, id: &SlotId) -> Vec<Arc<Generation>> {
         let now = self.rooms.env.elapsed();
         let Some(next) = self.slots[id].syncing().map(|next| next.loaded.clone()) else { return Vec::new() };
-        self.observe(id, &Observation::Ready(next.unconfirmed, &next.policy.rollout, now))
+        let mut terms = next.policy.rollout.clone();
+        let slot = &self.slots[id];
+        let by_hand = slot.back.as_ref().is_some_and(|back| back.by_hand);
+        if by_hand && slot.promotion.why_rejected(next.unconfirmed).is_none() {
+            // Only now, when it can be replaced: nobody is told of it before.
+            self.observe(id, &Observation::Disowned(BY_HAND));
+            terms.accepted = Some(next.unconfirmed);
+        }
+        self.observe(id, &Observation::Ready(next.unconfirmed, &terms, now))
     }
 
     /// Judges what is on probation, and takes up what other processes have found bad.
