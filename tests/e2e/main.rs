@@ -35,6 +35,7 @@ mod restart;
 mod retiring;
 mod rolling;
 mod selecting;
+mod shadow;
 mod soak;
 mod story;
 mod succession;

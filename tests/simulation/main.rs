@@ -29,6 +29,7 @@ mod retiring;
 mod rolling;
 mod seeds;
 mod selecting;
+mod shadow;
 mod site;
 mod stage;
 mod succession;

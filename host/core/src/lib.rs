@@ -14,6 +14,7 @@ pub mod covers;
 pub mod decorate;
 pub mod deletions;
 pub mod description;
+pub mod difference;
 pub mod election;
 pub mod env;
 pub mod exclusive;

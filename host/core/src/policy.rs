@@ -12,10 +12,10 @@ use std::{
 use toml::{Table, Value};
 
 use self::values::{
-    KIND, group_kind, instance_key, json, kinds, lineage, list, module_name, namespaces, retire, selector,
-    selector_field, service_account, sub_table, verbs,
+    KIND, instance_key, json, kinds, lineage, list, module_name, namespaces, retire, selector, selector_field,
+    service_account, sub_table, verbs,
 };
-pub(crate) use self::values::{flag, known_only, whole_number, wrong};
+pub(crate) use self::values::{flag, group_kind, known_only, whole_number, wrong};
 use crate::{
     account::Account,
     adoption::SelectorField,

@@ -1,12 +1,14 @@
 //! How a generation of a slot comes to serve, and goes again: one machine of values. A
 //! new one serves all objects on probation, with the last good one kept at hand; where
 //! the [gate] finds it worse, the last good one serves again, and what was found bad
-//! is not tried again until it changes or a person says so.
+//! is not tried again until it changes or a person says so. Where its terms say so, it
+//! only shadows what serves before that: it is asked the same, and writes nothing.
 //!
 //! A generation is known here by its hash without what a person says of it
 //! (`Policy::unconfirmed`). Who carries out the [`Action`]s keeps what can be called.
 
 pub mod gate;
+pub mod shadow;
 mod terms;
 
 use std::{collections::VecDeque, time::Duration};
@@ -37,6 +39,13 @@ pub enum File {
     Absent,
     /// It is being loaded, or waits for something.
     Coming,
+    /// It is asked what what serves is asked, and writes nothing.
+    Shadows {
+        /// Which one.
+        generation: Hash,
+        /// Since when that has told something of it without a break.
+        since: Duration,
+    },
     /// It cannot be served as it is.
     Refused,
     /// It was found bad.
@@ -87,6 +96,17 @@ pub enum Observation<'a> {
     Loaded(Hash, &'a Terms),
     /// It could serve from this moment on.
     Ready(Hash, &'a Terms, Duration),
+    /// What shadows was judged. Where nobody was asked, its time begins anew.
+    Shadowed {
+        /// What the differences say.
+        verdict: &'a Verdict,
+        /// Whether the time counts.
+        counts: bool,
+        /// What was agreed.
+        terms: &'a Terms,
+        /// When that was.
+        now: Duration,
+    },
     /// What serves on probation was judged. Where it could not show what it is good for,
     /// as nobody leads or it is held, its probation begins anew.
     Watched {
@@ -110,6 +130,8 @@ pub enum Observation<'a> {
 /// What is to be done.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Action {
+    /// What is coming shadows what serves from now on.
+    Shadow,
     /// What is coming serves from now on.
     Swap {
         /// What served last and was good stays at hand.
@@ -119,7 +141,7 @@ pub enum Action {
     RollBack,
     /// The last good one is not needed any more.
     DropLastGood,
-    /// What is coming is dropped: it was found bad before.
+    /// What is coming is dropped: it was found bad, now or before.
     DropCandidate,
     /// What serves is bad, and nothing else is at hand.
     Stop,
@@ -138,8 +160,9 @@ impl Promotion {
             }
             Observation::Loaded(generation, terms) => self.drops(generation, terms),
             Observation::Ready(generation, terms, now) => {
-                self.drops(generation, terms).or_else(|| Some(self.swap(generation, terms, now)))
+                self.drops(generation, terms).or_else(|| self.ready(generation, terms, now))
             }
+            Observation::Shadowed { verdict, counts, terms, now } => self.shadowed(verdict, counts, terms, now),
             Observation::Watched { verdict, counts, terms, now } => self.watched(verdict, counts, terms, now),
             Observation::Told(rejected) => self.told(rejected),
             Observation::Disowned(why) => self.disowned(why),
@@ -160,6 +183,44 @@ impl Promotion {
         self.why_rejected(generation)?;
         self.file = File::Rejected;
         Some(Action::DropCandidate)
+    }
+
+    fn ready(&mut self, generation: Hash, terms: &Terms, now: Duration) -> Option<Action> {
+        let known = match self.serving {
+            Serving::Nothing => None,
+            Serving::Good(good) => Some([good; 2]),
+            Serving::Probation { generation, last_good, .. } => Some([generation, last_good]),
+        };
+        // What serves and was found bad is nothing to be compared with.
+        let is_new = |known: [Hash; 2]| !known.contains(&generation) && self.why_rejected(known[0]).is_none();
+        let has_to_shadow = known.is_some_and(is_new) && terms.shadow.is_some() && !terms.is_accepted(generation);
+        match self.file {
+            _ if !has_to_shadow => Some(self.swap(generation, terms, now)),
+            File::Shadows { generation: shadows, .. } if shadows == generation => None,
+            _ => {
+                self.file = File::Shadows { generation, since: now };
+                Some(Action::Shadow)
+            }
+        }
+    }
+
+    fn shadowed(&mut self, verdict: &Verdict, counts: bool, terms: &Terms, now: Duration) -> Option<Action> {
+        let (File::Shadows { generation, since }, Some(shadow)) = (self.file, &terms.shadow) else { return None };
+        match verdict {
+            _ if !counts => {
+                self.file = File::Shadows { generation, since: now };
+                None
+            }
+            Verdict::Worse(why) => {
+                self.reject(Rejected { generation, why: why.clone() });
+                self.file = File::Rejected;
+                Some(Action::DropCandidate)
+            }
+            Verdict::Well if !shadow.until_accepted && now.saturating_sub(since) >= shadow.lasts => {
+                Some(self.swap(generation, terms, now))
+            }
+            Verdict::Well => None,
+        }
     }
 
     fn swap(&mut self, generation: Hash, terms: &Terms, now: Duration) -> Action {
@@ -226,6 +287,10 @@ impl Promotion {
             return None;
         }
         self.reject(rejected.clone());
+        if matches!(self.file, File::Shadows { generation, .. } if generation == rejected.generation) {
+            self.file = File::Rejected;
+            return Some(Action::DropCandidate);
+        }
         match self.serving {
             Serving::Probation { generation, last_good, .. } if generation == rejected.generation => {
                 Some(self.roll_back(last_good))
@@ -245,7 +310,12 @@ impl Promotion {
 
     fn roll_back(&mut self, last_good: Hash) -> Action {
         self.serving = Serving::Good(last_good);
-        self.file = if self.file == File::Serves { File::Rejected } else { self.file };
+        self.file = match self.file {
+            File::Serves => File::Rejected,
+            // It was compared with what is gone.
+            File::Shadows { .. } => File::Coming,
+            file => file,
+        };
         Action::RollBack
     }
 

@@ -58,7 +58,7 @@ impl Run<'_> {
             let asked = LookUp { of: of.clone(), namespace: namespace.clone(), wanted };
             let found = lookups::find(&self.shop.store, &asked);
             selected.extend(found.iter().cloned());
-            self.memory.looked_up.extend(lookups::looked_up([(asked, Some(found))].into()));
+            self.memory.looked_up.extend(lookups::looked_up(&[(asked, Some(found))].into()));
         }
         selected
     }

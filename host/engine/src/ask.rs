@@ -1,9 +1,12 @@
 //! Asking the plugin: what it is given, and whether what it says may be acted on.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
-use trimtab_core::answer::{self, Answer, AnswerError, Given, Terms};
-use trimtab_wasm::{Called, Group, Request, Response};
+use trimtab_core::{
+    answer::{self, Answer, AnswerError, Given, Terms},
+    object::Object,
+};
+use trimtab_wasm::{Called, Cost, Group, LookUp, Record, Request, Response};
 
 use crate::{
     gather::Job,
@@ -12,50 +15,71 @@ use crate::{
     trouble::Trouble,
 };
 
+/// A call that came to an answer, as another generation can be asked it again.
+pub struct Recorded {
+    /// The call.
+    pub record: Arc<Record>,
+    /// What it was told of the cache.
+    pub looked_up: BTreeMap<LookUp, Option<Vec<Arc<Object>>>>,
+    /// What it has cost.
+    pub cost: Cost,
+}
+
 impl Run<'_> {
     /// Calls the plugin, with the object as it is or was, and checks what it says.
-    pub async fn ask(&mut self, object: Arc<str>) -> Result<Answer, Trouble> {
-        let called = tokio::select! {
+    pub async fn ask(&mut self, object: Arc<str>) -> Result<(Answer, Recorded), Trouble> {
+        let (called, record) = tokio::select! {
             biased;
             called = self.call(object) => called,
             () = self.lost() => return Err(self.deposed()),
         };
         self.shop.called(self.key, self.job, &called);
-        self.memory.looked_up.extend(lookups::looked_up(called.looked_up));
-        self.check(called.outcome?)
+        self.memory.looked_up.extend(lookups::looked_up(&called.looked_up));
+        let answer = self.check(called.outcome?)?;
+        Ok((answer, Recorded { record, looked_up: called.looked_up, cost: called.cost }))
     }
 
-    async fn call(&self, object: Arc<str>) -> Called<Response> {
+    async fn call(&self, object: Arc<str>) -> (Called<Response>, Arc<Record>) {
+        let loaded = &self.job.generation.loaded;
+        let request = self.request(object, self.shop.now_text().into());
+        let mut called = loaded.plugin.reconcile(request.clone(), self.lookup(), &loaded.policy.limits).await;
+        let record = self.shop.calls.keep(self.key, self.job, request, &mut called);
+        (called, record)
+    }
+
+    /// What the plugin is given.
+    pub fn request(&self, object: Arc<str>, now: Arc<str>) -> Request {
         let Job { generation, instance, children, finalizing, .. } = self.job;
         let groups = generation.needs.children.iter().zip(&generation.needs.child_refs).map(|(spec, of)| {
             let mut objects = children.iter().filter(|child| child.meta.place.kind == spec.kind.id).collect::<Vec<_>>();
             objects.sort_by(|a, b| a.meta.place.cmp(&b.meta.place));
             Group { of: of.clone(), objects: objects.into_iter().map(|child| child.text.clone()).collect() }
         });
-        let request = Request {
+        Request {
             cluster: self.key.cluster.as_str().into(),
             instance_id: (!instance.is_default()).then(|| instance.as_str().into()),
-            now: self.shop.now_text().into(),
+            now,
             config: generation.loaded.config.clone(),
             object,
             children: groups.collect(),
             finalizing: *finalizing,
             extra: "{}".into(),
-        };
-        let lookup = Arc::new(StoreLookup {
+        }
+    }
+
+    /// What it may look up.
+    pub fn lookup(&self) -> Arc<StoreLookup> {
+        Arc::new(StoreLookup {
             store: self.shop.store.clone(),
-            generation: generation.clone(),
+            generation: self.job.generation.clone(),
             discovery: self.shop.discovery.clone(),
             settings: self.shop.settings.clone(),
             published: self.shop.published.clone(),
-        });
-        let loaded = &generation.loaded;
-        let mut called = loaded.plugin.reconcile(request.clone(), lookup, &loaded.policy.limits).await;
-        self.shop.calls.keep(self.key, self.job, request, &mut called);
-        called
+        })
     }
 
-    fn check(&self, response: Response) -> Result<Answer, Trouble> {
+    /// Whether an answer may be acted on.
+    pub fn check(&self, response: Response) -> Result<Answer, Trouble> {
         let given = Given {
             children: &response.children,
             status: response.status.as_deref(),

@@ -42,7 +42,7 @@ struct Half {
 /// One call.
 struct Kept {
     key: Key,
-    record: Record,
+    record: Arc<Record>,
     config_is_secret: bool,
     bytes: usize,
 }
@@ -86,14 +86,20 @@ impl Calls {
     }
 
     /// Keeps a call, of which it takes the tape.
-    pub fn keep(&self, key: &Key, job: &Job, request: Request, called: &mut Called<Response>) {
+    pub fn keep(&self, key: &Key, job: &Job, request: Request, called: &mut Called<Response>) -> Arc<Record> {
         let loaded = &job.generation.loaded;
         let record = Record::new(loaded.slot.stem.as_str(), loaded.identity.to_string(), request, called);
-        let config_is_secret = loaded.policy.config_from.as_ref().is_some_and(|from| from.secret);
-        self.put(key, record, config_is_secret);
+        let record = Arc::new(record);
+        self.put(key, record.clone(), loaded.has_secret_config());
+        record
     }
 
-    fn put(&self, key: &Key, record: Record, config_is_secret: bool) {
+    /// The same call without the values of secrets, as all others here are told.
+    pub fn redacted(&self, record: &Record, config_is_secret: bool) -> Record {
+        record.redacted(&self.redaction, config_is_secret)
+    }
+
+    fn put(&self, key: &Key, record: Arc<Record>, config_is_secret: bool) {
         let bytes = record.bytes();
         let failed = is_failure(&record.ending);
         let kept = Arc::new(Kept { key: key.clone(), record, config_is_secret, bytes });
@@ -204,7 +210,7 @@ mod tests {
         Key { cluster: Cluster::local(), place, lineage: Lineage::new("x").unwrap() }
     }
 
-    fn record(text: &str, outcome: Result<Response, CallError>) -> Record {
+    fn record(text: &str, outcome: Result<Response, CallError>) -> Arc<Record> {
         let request = Request {
             cluster: "".into(),
             instance_id: None,
@@ -217,10 +223,10 @@ mod tests {
         };
         let (tape, log, cost) = (Tape::default(), Log::default(), Cost::default());
         let mut called = Called { outcome, looked_up: BTreeMap::new(), tape, log, connections_denied: 0, cost };
-        Record::new("x", "1".into(), request, &mut called)
+        Record::new("x", "1".into(), request, &mut called).into()
     }
 
-    fn good(text: &str) -> Record {
+    fn good(text: &str) -> Arc<Record> {
         record(text, Ok(Response::default()))
     }
 

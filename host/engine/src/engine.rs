@@ -30,6 +30,8 @@ use crate::{
     queue::Queue,
     reporting::Reporting,
     settings::Settings,
+    shadow::Shadows,
+    shadowed::ShadowReport,
     slots::{Rooms, Slots},
     tasks::{TaskEnded, Tasks},
     triggers::Triggers,
@@ -102,6 +104,7 @@ impl Engine {
             metrics,
             holders,
             calls,
+            shadows: Shadows::default(),
         });
         let keep = keep.map(Arc::new);
         Arc::new(Self { client, workshop, watches, configs, wasm, folder, keep })
@@ -174,6 +177,8 @@ impl Engine {
         tasks.start("slots", async move { slots.run(ended).await });
         let ended = stop.clone();
         tasks.start("leases", async move { leading.run(follow, ended).await });
+        let (shop, ended) = (self.workshop.clone(), stop.clone());
+        tasks.start("shadows", async move { shop.shadow(ended).await });
         let ended = stop.clone();
         tasks.start("events", async move { events.run(ended).await });
         tasks
@@ -249,6 +254,13 @@ impl Engine {
     pub async fn roll_back(&self, slot: &str) -> Result<String, String> {
         let answer = self.workshop.published.roll_back(slot).await;
         answer.unwrap_or_else(|_| Err("this host is stopping".into()))
+    }
+
+    /// What a new generation of a slot would do otherwise than the one that serves, or, of
+    /// one that shadows no more, would have done: for all objects or for one, by kind,
+    /// namespace and name as for `why`. The error says what is wrong with the question.
+    pub fn shadow(&self, slot: &str, object: Option<(&str, Option<&str>, &str)>) -> Result<ShadowReport, String> {
+        self.workshop.shadow_report(slot, object)
     }
 
     /// The latest calls, the latest of them first.

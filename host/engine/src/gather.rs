@@ -9,7 +9,7 @@ use trimtab_core::{
     description::Role,
     fingerprint::{Fingerprint, Look, fingerprint},
     hash::Hash,
-    id::{InstanceId, Key},
+    id::{InstanceId, Key, Place},
     inherit::Inherit,
     marks,
     object::Object,
@@ -19,13 +19,14 @@ use trimtab_core::{
 };
 
 use crate::{
-    generation::Generation,
+    generation::{Generation, Loaded},
     leading::Leading,
     serving::{Found, Serving},
     slot::unhealthy,
 };
 
 /// All that a run is decided on.
+#[derive(Clone)]
 pub struct Job {
     /// Who serves the object.
     pub generation: Arc<Generation>,
@@ -168,6 +169,28 @@ impl Sources<'_> {
         })
     }
 
+    /// The generation that is to be asked what the job's is asked, if there is one and it
+    /// can be: not for what goes, as only one can say when it may.
+    pub fn shadow(&self, job: &Job) -> Option<&Arc<Generation>> {
+        let shadow = self.serving.shadows.get(&job.generation.loaded.slot)?;
+        let ends = job.leaving || job.object.meta.deleting;
+        (!ends && unhealthy(self.store, &shadow.needs.watches).is_none()).then_some(shadow)
+    }
+
+    /// The same job as it would be that generation's.
+    pub fn beside(&self, job: &Job, shadow: &Arc<Generation>) -> Option<Job> {
+        let Place { kind, namespace, name } = &job.object.meta.place;
+        let version =
+            shadow.loaded.description.object(kind).map_or(&*job.object.meta.version, |object| &object.version);
+        let object = match version == &*job.object.meta.version {
+            true => job.object.clone(),
+            false => self.store.get(kind, version, namespace, name)?,
+        };
+        let inherit = if job.inherits { &shadow.loaded.policy.inherit } else { Inherit::nothing() };
+        let children = self.children(shadow, inherit, &object);
+        Some(Job { generation: shadow.clone(), object, children, mark: None, finalizing: false, ..job.clone() })
+    }
+
     /// The object in whichever version is the newest: a mark that was written
     /// through one version is seen there first.
     pub fn newest(&self, key: &Key) -> Option<Arc<Object>> {
@@ -197,6 +220,13 @@ impl Sources<'_> {
 }
 
 impl Job {
+    /// Whether its generation's plugin wants the object at all.
+    pub fn is_selected(&self) -> bool {
+        let Loaded { policy, description, .. } = &*self.generation.loaded;
+        let kind = description.object(&self.object.meta.place.kind);
+        policy.retire.is_none() && kind.is_some_and(|kind| kind.selects(&self.object))
+    }
+
     /// What of others it may take.
     pub fn inherit(&self) -> &Inherit {
         if self.inherits { &self.generation.loaded.policy.inherit } else { Inherit::nothing() }

@@ -22,7 +22,9 @@ use trimtab_core::{
 };
 use trimtab_wasm::{Plugin, Wasm};
 
-use crate::{first_use::FirstUses, folder::Source, needs::Needs, observed::Observed, triggers::owner_key};
+use crate::{
+    first_use::FirstUses, folder::Source, needs::Needs, observed::Observed, shadowed::Shadowed, triggers::owner_key,
+};
 
 /// A file that passed every check that needs no cluster.
 pub struct Loaded {
@@ -53,6 +55,8 @@ pub struct Loaded {
     pub observed: Observed,
     /// What it has put into the log of late.
     pub logged: Mutex<Pace>,
+    /// What was seen of it, while it only shadows.
+    pub shadowed: Arc<Shadowed>,
     /// What its slot has looked up without having declared it.
     pub first_uses: Arc<FirstUses>,
 }
@@ -132,6 +136,7 @@ impl Loaded {
             deletions: Mutex::new(Deletions::new(policy.deletions.clone(), unconfirmed)),
             observed: Observed::default(),
             logged: Mutex::default(),
+            shadowed: Arc::new(Shadowed::new(unconfirmed)),
             slot,
             source: source.clone(),
             plugin,
@@ -141,6 +146,13 @@ impl Loaded {
             grants,
             first_uses,
         })
+    }
+}
+
+impl Loaded {
+    /// Whether its config comes from a Secret.
+    pub fn has_secret_config(&self) -> bool {
+        self.policy.config_from.as_ref().is_some_and(|from| from.secret)
     }
 }
 

@@ -98,8 +98,8 @@ pub fn find(store: &Store, asked: &LookUp) -> Vec<Arc<Object>> {
 pub type LookedUp = BTreeMap<LookUp, Option<Hash>>;
 
 /// The same with hashes in place of the objects.
-pub fn looked_up(answers: BTreeMap<LookUp, Option<Vec<Arc<Object>>>>) -> LookedUp {
-    answers.into_iter().map(|(asked, answer)| (asked, answer.as_deref().map(hash))).collect()
+pub fn looked_up(answers: &BTreeMap<LookUp, Option<Vec<Arc<Object>>>>) -> LookedUp {
+    answers.iter().map(|(asked, answer)| (asked.clone(), answer.as_deref().map(hash))).collect()
 }
 
 /// What a run was told, for the fingerprint of what it rests on.
@@ -187,7 +187,7 @@ mod tests {
 
     /// What a run would have been told at this moment.
     fn told_by(store: &Store, asked: &LookUp) -> LookedUp {
-        looked_up([(asked.clone(), Some(find(store, asked)))].into())
+        looked_up(&[(asked.clone(), Some(find(store, asked)))].into())
     }
 
     #[test]

@@ -105,6 +105,11 @@ pub struct Counts {
 }
 
 impl Remembered {
+    /// What a plan is made from, and nothing else.
+    pub fn for_a_plan(&self) -> Self {
+        Self { unseen: self.unseen.clone(), fixed: self.fixed.clone(), ..Self::default() }
+    }
+
     /// Lets a run be tried again that was ended by a look-up without an answer; whether
     /// it was one.
     fn hold_back_no_longer(&mut self) -> bool {
@@ -199,6 +204,11 @@ impl Memory {
     /// What is remembered of a key, for people; nothing while a worker holds it.
     pub fn peek(&self, key: &Key) -> Option<Remembered> {
         self.inner().keys.get(key).cloned()
+    }
+
+    /// Whether a key's last run failed, or waits for something.
+    pub fn has_failed(&self, key: &Key) -> bool {
+        self.inner().keys.get(key).is_some_and(|remembered| remembered.failed.is_some())
     }
 
     /// The key's object is gone or is no longer ours.

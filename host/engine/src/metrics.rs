@@ -101,6 +101,7 @@ pub struct Metrics {
     unlogged: Count,
     writes: CountBy,
     loads: CountBy,
+    shadows: CountBy,
     swaps: Count,
     rollbacks: Count,
     slots: Family<State, Gauge>,
@@ -173,6 +174,11 @@ impl Metrics {
             unlogged: count(r, "trimtab_log_lines_dropped", "Lines that plugins logged and nobody was told"),
             writes: by(r, "trimtab_writes", "What the gate was asked to write: Written, or the class of why not"),
             loads: by(r, "trimtab_plugin_loads", "Files that were loaded: accepted or refused"),
+            shadows: by(
+                r,
+                "trimtab_shadow_calls",
+                "Calls of generations that only shadow: same, differs, fails, waits, or dropped as the host was busy",
+            ),
             swaps: count(r, "trimtab_plugin_swaps", "Generations that began to serve"),
             rollbacks: count(
                 r,
@@ -261,6 +267,11 @@ impl Metrics {
             CallError::CpuExceeded { .. } | CallError::WallExceeded { .. } => self.timeouts.get_or_create(who).inc(),
             _ => 0,
         };
+    }
+
+    /// A generation that only shadows was asked, or was not.
+    pub fn shadowed(&self, who: &Who, result: &str) {
+        self.shadows.get_or_create(&who.with(result)).inc();
     }
 
     /// A write came back.

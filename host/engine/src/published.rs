@@ -2,15 +2,15 @@
 //! rest wakes it.
 
 use std::{
-    collections::BTreeSet,
-    sync::{Mutex, MutexGuard, PoisonError},
+    collections::{BTreeMap, BTreeSet},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use arc_swap::ArcSwap;
 use tokio::sync::{Notify, oneshot};
-use trimtab_core::id::Key;
+use trimtab_core::id::{Key, SlotId};
 
-use crate::{serving::Serving, view::SlotView};
+use crate::{serving::Serving, shadowed::Shadowed, view::SlotView};
 
 /// What others may see of the slots, and how they wake their owner.
 #[derive(Default)]
@@ -19,6 +19,8 @@ pub struct Published {
     pub serving: ArcSwap<Serving>,
     /// What people are shown.
     pub view: ArcSwap<Vec<SlotView>>,
+    /// What was seen of the generation that shadows in each slot, or did last.
+    pub shadowed: ArcSwap<BTreeMap<SlotId, Arc<Shadowed>>>,
     /// To be poked when the health of a watch, or who leads, has changed.
     pub changed: Notify,
     /// Keys that were looked at while a watch was not synced. At most one entry

@@ -52,6 +52,8 @@ pub struct Run<'a> {
     pub shop: &'a Workshop,
     pub key: &'a Key,
     pub job: &'a Job,
+    /// What a generation that shadows is given in its place.
+    pub shadow: Option<Job>,
     pub memory: &'a mut Remembered,
     /// When it began (`Env::elapsed`).
     pub began: Duration,
@@ -102,7 +104,11 @@ impl Run<'_> {
         let mut answer = if ending && !self.job.finalizing {
             Answer::finalized()
         } else {
-            self.ask(self.job.object.text.clone()).await?
+            let (answer, recorded) = self.ask(self.job.object.text.clone()).await?;
+            if let Some(shadow) = self.shadow.take() {
+                self.offer(shadow, recorded);
+            }
+            answer
         };
         if ending && answer.finalized {
             // The finalizer holds what the host collects, too: that goes first.

@@ -51,7 +51,7 @@ impl Run<'_> {
     /// earlier revision must not hold up the one that mends it.
     async fn wanted_by(&mut self, revision: &Revision, object: &str) -> BTreeMap<Place, Desired> {
         match self.ask(object.into()).await {
-            Ok(answer) => {
+            Ok((answer, _)) => {
                 let marked = |desired| Desired { revision: Some(revision.name.as_str().into()), ..desired };
                 answer.children.into_iter().map(marked).map(|desired| (desired.place.clone(), desired)).collect()
             }

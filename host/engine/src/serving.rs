@@ -23,6 +23,8 @@ pub struct Serving {
     pub table: Table,
     /// The generations that the table names, by number.
     pub generations: BTreeMap<u64, Arc<Generation>>,
+    /// What only shadows the generation that serves in its slot.
+    pub shadows: BTreeMap<SlotId, Arc<Generation>>,
     /// Slots that do not serve yet, by the lineage that they inherit from.
     pub heirs_to_come: Vec<(Lineage, SlotId)>,
     /// All that is watched for each instance, also for what is on its way or kept at hand.

@@ -29,6 +29,7 @@ use crate::{
     first_use::FirstUses,
     folder::Source,
     generation::{Generation, Loaded},
+    shadowed::{ShadowView, Shadowed},
     view::{SlotState, SlotView},
 };
 
@@ -51,6 +52,8 @@ pub struct Slot {
     pub last_good: Option<Arc<Generation>>,
     /// Which of these serves, and why.
     pub promotion: Promotion,
+    /// What was seen of the generation that shadows, or did last.
+    pub shadowed: Option<Arc<Shadowed>>,
     /// Why the serving one's kinds were not found when the server was last asked.
     pub lacking: Option<String>,
     /// While something is put back that served before: what the folder holds waits.
@@ -117,6 +120,7 @@ impl Slot {
             serving: None,
             last_good: None,
             promotion,
+            shadowed: None,
             lacking: None,
             back: None,
             back_in_vain: false,
@@ -184,6 +188,21 @@ impl Slot {
             Stage::Syncing(generation) => Some(generation),
             _ => None,
         }
+    }
+
+    /// The candidate, where it only shadows what serves.
+    pub fn shadow(&self) -> Option<&Arc<Generation>> {
+        let File::Shadows { generation, .. } = self.promotion.file() else { return None };
+        self.syncing().filter(|syncing| syncing.loaded.unconfirmed == generation)
+    }
+
+    /// What is ready shadows what serves from now on, and what was seen before is forgotten.
+    pub fn start_shadow(&mut self) -> Option<Hash> {
+        let shadowed = self.syncing()?.loaded.shadowed.clone();
+        shadowed.start();
+        let generation = shadowed.generation;
+        self.shadowed = Some(shadowed);
+        Some(generation)
     }
 
     /// The candidate, once it is known what it claims.
@@ -314,11 +333,13 @@ impl Slot {
         self.draining.retain(|generation| generation.strong_count() > 0);
         let unhealthy = self.serving.as_ref().and_then(|serving| unhealthy(store, &serving.needs.watches));
         let blocked = self.lacking.clone().or(unhealthy);
+        let shadow = self.shadow().map(|shadow| shadow.loaded.shadowed.view());
         let (pending, refused) = match self.candidate.as_ref().map(|candidate| candidate.waits_for.clone()) {
             Some(Wait::For(why)) => (Some(why), None),
             Some(Wait::Refused(why)) => (None, Some(why)),
             None => (self.lacks_config().map(|missing| missing.why.clone()), self.refused.clone()),
         };
+        let pending = shadow.as_ref().map(ShadowView::summary).or(pending);
         let refuses = refused.is_some();
         let (state, reason) = match (&self.serving, blocked, pending) {
             (Some(_), Some(why), _) => (SlotState::Pending, Some(why)),
@@ -344,6 +365,7 @@ impl Slot {
             version: self.serving.as_ref().map(|serving| joined(serving, |object| object.version.clone())),
             starting: self.serving.is_none() && starting,
             candidate: self.candidate.is_some(),
+            shadow,
             probation: self.last_good.is_some(),
             draining: self.draining.len(),
         }

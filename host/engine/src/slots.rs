@@ -6,6 +6,7 @@ mod by_hand;
 mod kept;
 mod loads;
 mod promote;
+mod shadow;
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
@@ -404,7 +405,17 @@ impl Slots {
         let woken = gone.flat_map(|(_, heir)| succession::woken(&self.slots, &heir.instance, true));
         let left = table.awaits_no_more(&before.table).then(|| succession::marked_apart(&self.slots));
         let woken = woken.chain(left.into_iter().flatten()).collect();
-        self.published.serving.store(Arc::new(Serving { table, generations, heirs_to_come, watches, settling }));
+        let shadows = self.slots.iter().filter_map(|(id, slot)| Some((id.clone(), slot.shadow()?.clone()))).collect();
+        let shadowed = self.slots.iter().filter_map(|(id, slot)| Some((id.clone(), slot.shadowed.clone()?)));
+        self.published.shadowed.store(Arc::new(shadowed.collect()));
+        self.published.serving.store(Arc::new(Serving {
+            table,
+            generations,
+            shadows,
+            heirs_to_come,
+            watches,
+            settling,
+        }));
         self.rooms.queue.bound(self.bounds());
         let slots = self.slots.iter().map(|(id, slot)| (id.clone(), slot.promotion.rejected().cloned().collect()));
         self.rooms.leading.set(&slots.collect(), &self.claims().holders);

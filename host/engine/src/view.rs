@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use crate::memory::Counts;
+use crate::{memory::Counts, shadowed::ShadowView};
 
 /// The state of a slot in one word.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -61,6 +61,9 @@ pub struct SlotView {
     pub starting: bool,
     /// Another generation is on its way.
     pub candidate: bool,
+    /// That one only shadows what serves: what it would do otherwise.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub shadow: Option<ShadowView>,
     /// What serves is new, and makes way for the one before it if it does worse.
     pub probation: bool,
     /// Generations that still finish calls.

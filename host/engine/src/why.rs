@@ -77,8 +77,8 @@ impl Workshop {
     /// is wrong with that.
     pub fn why(&self, kind: &str, namespace: Option<&str>, name: &str) -> Result<Why, String> {
         let kind = self.kind(kind)?;
-        let namespace = if kind.namespaced { namespace.unwrap_or("default") } else { "" };
-        let place = Place { kind: kind.id.clone(), namespace: namespace.into(), name: name.into() };
+        let place = place(&kind, namespace, name);
+        let namespace = &*place.namespace;
         let shown =
             kind.versions.iter().filter_map(|version| self.store.get(&place.kind, &version.name, namespace, name));
         let child = shown.map(|shown| shown.meta.clone()).find(|meta| !ownership::is_unmarked(meta));
@@ -87,6 +87,11 @@ impl Workshop {
         let key = |lineage| Key { cluster: Cluster::local(), place: place.clone(), lineage };
         let plugins = lineages.into_iter().map(|lineage| self.looked(&key(lineage))).collect();
         Ok(Why { object: place.to_string(), child, plugins })
+    }
+
+    /// The place of an object that is asked about so.
+    pub fn place(&self, kind: &str, namespace: Option<&str>, name: &str) -> Result<Place, String> {
+        self.kind(kind).map(|kind| place(&kind, namespace, name))
     }
 
     /// How many objects each file serves, by its place in the folder, and how they are.
@@ -182,6 +187,11 @@ impl Workshop {
             ..Looked::default()
         }
     }
+}
+
+fn place(kind: &Kind, namespace: Option<&str>, name: &str) -> Place {
+    let namespace = if kind.namespaced { namespace.unwrap_or("default") } else { "" };
+    Place { kind: kind.id.clone(), namespace: namespace.into(), name: name.into() }
 }
 
 fn found(job: &Job) -> Looked {

@@ -23,7 +23,7 @@ use trimtab_wasm::{Called, Response};
 use crate::{
     calls::Calls,
     gather::{Idle, Job, Sources},
-    generation::Loaded,
+    generation::{Generation, Loaded},
     holders::Holders,
     leading::Leading,
     lookups::{self, LookedUp},
@@ -35,6 +35,7 @@ use crate::{
     reconcile::{Ended, Run},
     serving::Serving,
     settings::Settings,
+    shadow::Shadows,
     trouble::{Again, Trouble},
 };
 
@@ -56,6 +57,7 @@ pub struct Workshop {
     pub metrics: Arc<Metrics>,
     pub holders: Holders,
     pub calls: Calls,
+    pub shadows: Shadows,
 }
 
 impl Workshop {
@@ -86,7 +88,11 @@ impl Workshop {
         // Where the fingerprint leaves it out, the status may have changed, and nothing else.
         let status_changed = memory.object.replace(job.object.content) != Some(job.object.content);
         let skips = settled && (status_changed || job.generation.rests_on_inputs());
-        if !due && job.mark.is_none() && skips {
+        let shadow = sources.shadow(&job);
+        let wants = |shadow: &&Arc<Generation>| shadow.loaded.shadowed.wants(&job.object.meta.place, began);
+        // Where there is no room, it is wanted again in the next round.
+        let is_wanted = shadow.filter(wants).is_some() && self.shadows.has_room();
+        if !due && job.mark.is_none() && skips && !is_wanted {
             self.metrics.skipped(&who, "settled");
             return self.rest(key, memory, began);
         }
@@ -103,7 +109,8 @@ impl Workshop {
 
         // What a run that does not come to its call rests on is no look-up.
         memory.looked_up = LookedUp::new();
-        let ended = Run { shop: self, key, job: &job, memory: &mut memory, began }.run().await;
+        let shadow = shadow.and_then(|shadow| sources.beside(&job, shadow));
+        let ended = Run { shop: self, key, job: &job, shadow, memory: &mut memory, began }.run().await;
         let took = self.env.elapsed().saturating_sub(began);
         self.judge(&job, &mut memory, &ended);
         memory.settled = None;
@@ -185,6 +192,7 @@ impl Workshop {
                 for generation in serving.of_lineage(&key.lineage) {
                     generation.loaded.observed.forget(&key.place);
                 }
+                serving.shadows.values().for_each(|shadow| shadow.loaded.shadowed.forget(&key.place));
                 self.memory.forget(key);
             }
             Idle::Unsynced(_) => {

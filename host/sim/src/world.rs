@@ -19,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 use trimtab_apiserver::{ApiServer, Config};
 use trimtab_cluster::connect;
 use trimtab_core::{id::InstanceId, instance::InstanceKey};
-use trimtab_engine::{CALLS_BYTES, Engine, Keep, Parts, Settings, SlotView, folder::Folder};
+use trimtab_engine::{CALLS_BYTES, Engine, Keep, Parts, Settings, ShadowReport, SlotView, folder::Folder};
 use trimtab_wasm::Wasm;
 
 use crate::{
@@ -194,6 +194,11 @@ impl World {
     /// What each running host says of its slots.
     pub fn slots(&self) -> Vec<Arc<Vec<SlotView>>> {
         self.hosts.iter().map(|host| host.engine.slots()).collect()
+    }
+
+    /// What each host says of what shadows in a slot; nothing of those that know of none.
+    pub fn shadows(&self, slot: &str) -> Vec<ShadowReport> {
+        self.hosts.iter().filter_map(|host| host.engine.shadow(slot, None).ok()).collect()
     }
 
     /// What each running host counts, as its `/metrics` show it.

@@ -23,7 +23,7 @@ use serde::Deserialize;
 use subtle::ConstantTimeEq;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
-use trimtab_engine::{Engine, PluginView, Why};
+use trimtab_engine::{Engine, PluginView, ShadowReport, Why};
 
 /// The media type of OpenMetrics, which Prometheus asks for.
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -69,6 +69,7 @@ impl Admin {
             .route("/plugins", get(plugins))
             .route("/why", get(why))
             .route("/rollback", post(roll_back))
+            .route("/shadow", get(shadow))
             .merge(calls::router(is_local))
             .route_layer(middleware::from_fn_with_state(self.access, guard));
         let router = Router::new()
@@ -167,6 +168,24 @@ async fn roll_back(
     }
     let begun = engine.roll_back(&slot).await;
     begun.map(|said| format!("{said}\n")).map_err(|why| (StatusCode::CONFLICT, format!("{slot}: {why}\n")))
+}
+
+/// Which slot's shadow is asked about, and for which object, if for one.
+#[derive(Deserialize)]
+struct Shadowed {
+    slot: String,
+    kind: Option<String>,
+    namespace: Option<String>,
+    name: Option<String>,
+}
+
+async fn shadow(
+    State(engine): State<Arc<Engine>>,
+    Query(asked): Query<Shadowed>,
+) -> Result<Json<ShadowReport>, (StatusCode, String)> {
+    let object = asked.kind.as_deref().zip(asked.name.as_deref());
+    let object = object.map(|(kind, name)| (kind, asked.namespace.as_deref(), name));
+    engine.shadow(&asked.slot, object).map(Json).map_err(|error| (StatusCode::NOT_FOUND, format!("{error}\n")))
 }
 
 async fn metrics(State(engine): State<Arc<Engine>>) -> impl IntoResponse {

@@ -1,5 +1,7 @@
-//! `trimtab plugins`, `trimtab why` and `trimtab rollback`: what a running host says at its
-//! admin interface.
+//! `trimtab plugins`, `trimtab why`, `trimtab shadow` and `trimtab rollback`: what a running
+//! host says at its admin interface.
+
+mod shadow;
 
 use anyhow::{Context, bail};
 use http::{Method, Request, StatusCode, header};
@@ -11,7 +13,7 @@ use tokio::net::TcpStream;
 
 use crate::{
     admin,
-    cli::{AskArgs, PluginsArgs, RollbackArgs, WhyArgs},
+    cli::{AskArgs, PluginsArgs, RollbackArgs, ShadowArgs, WhyArgs},
     screen::one_line,
 };
 
@@ -24,14 +26,29 @@ pub fn plugins(args: &PluginsArgs) -> anyhow::Result<()> {
 
 /// Prints what there is to say of an object.
 pub fn why(args: &WhyArgs) -> anyhow::Result<()> {
-    let Some((kind, name)) = args.object.split_once('/') else {
-        bail!("{:?} is no object: KIND/NAME is wanted, such as Site/anna", args.object);
-    };
+    let (kind, name) = kind_and_name(&args.object)?;
     let mut query = form_urlencoded::Serializer::new("/why?".to_owned());
     query.append_pair("kind", kind).append_pair("namespace", &args.namespace).append_pair("name", name);
     let answer = ask(&args.ask, Method::GET, &query.finish())?;
     print!("{}", if args.ask.json { answer } else { told(&serde_json::from_str(&answer)?) });
     Ok(())
+}
+
+/// Prints what a new generation that shadows would do otherwise.
+pub fn shadow(args: &ShadowArgs) -> anyhow::Result<()> {
+    let mut query = form_urlencoded::Serializer::new("/shadow?".to_owned());
+    query.append_pair("slot", &args.slot);
+    if let Some(object) = &args.object {
+        let (kind, name) = kind_and_name(object)?;
+        query.append_pair("kind", kind).append_pair("namespace", &args.namespace).append_pair("name", name);
+    }
+    let answer = ask(&args.ask, Method::GET, &query.finish())?;
+    print!("{}", if args.ask.json { answer } else { shadow::told(&args.slot, &serde_json::from_str(&answer)?) });
+    Ok(())
+}
+
+fn kind_and_name(object: &str) -> anyhow::Result<(&str, &str)> {
+    object.split_once('/').with_context(|| format!("{object:?} is no object: KIND/NAME is wanted, such as Site/anna"))
 }
 
 /// Has a slot go back to what served there before, and prints what was begun.

@@ -46,6 +46,8 @@ pub enum Command {
     Why(WhyArgs),
     /// Have a plugin of a running host go back to the build, config and policy that served before and were good.
     Rollback(RollbackArgs),
+    /// Say what a new generation that shadows would do otherwise than the one that serves, with its diffs.
+    Shadow(ShadowArgs),
     /// Take away the finalizers of plugins that no host serves any more.
     Release(ReleaseArgs),
     /// Say whether a file is a plugin, what it says of itself and what it would be allowed.
@@ -82,10 +84,10 @@ pub struct ServeArgs {
     /// Where what is good and what was found bad is kept for the next process: as the folder of --cache, by default `kept` beside that. `dev` keeps nothing.
     #[arg(long, env = "TRIMTAB_KEEP", value_name = "DIR")]
     pub keep: Option<PathBuf>,
-    /// Where /healthz, /readyz, /metrics, /plugins, /why, /calls and /rollback are served; port 0 takes a free one and logs it. By default 127.0.0.1:8080, of `dev` a free port.
+    /// Where /healthz, /readyz, /metrics, /plugins, /why, /shadow, /calls and /rollback are served; port 0 takes a free one and logs it. By default 127.0.0.1:8080, of `dev` a free port.
     #[arg(long, env = "TRIMTAB_ADMIN_ADDRESS", value_name = "ADDRESS")]
     pub admin_address: Option<SocketAddr>,
-    /// A file with the token that /plugins, /why, /calls and /rollback ask for; without it they answer on loopback alone.
+    /// A file with the token that /plugins, /why, /shadow, /calls and /rollback ask for; without it they answer on loopback alone.
     #[arg(long, env = "TRIMTAB_ADMIN_TOKEN_FILE", value_name = "FILE")]
     pub admin_token_file: Option<PathBuf>,
     /// How long a SIGTERM may take: work in flight is finished and the Leases are released within it.
@@ -265,6 +267,22 @@ pub struct RollbackArgs {
     #[arg(value_name = "SLOT")]
     pub slot: String,
     /// Which host: the one that leads the plugin's instance.
+    #[command(flatten)]
+    pub ask: AskArgs,
+}
+
+/// Flags of `trimtab shadow`.
+#[derive(Args, Debug)]
+pub struct ShadowArgs {
+    /// The file's place in the plugins folder, without its ending: `site`, `canary/site`.
+    pub slot: String,
+    /// Only this object: `Site/anna`.
+    #[arg(value_name = "KIND/NAME")]
+    pub object: Option<String>,
+    /// Its namespace.
+    #[arg(long, short, default_value = "default", value_name = "NAMESPACE")]
+    pub namespace: String,
+    /// Which host.
     #[command(flatten)]
     pub ask: AskArgs,
 }

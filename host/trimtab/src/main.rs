@@ -52,6 +52,7 @@ fn main() -> ExitCode {
         cli::Command::Plugins(args) => ask::plugins(&args),
         cli::Command::Why(args) => ask::why(&args),
         cli::Command::Rollback(args) => ask::roll_back(&args),
+        cli::Command::Shadow(args) => ask::shadow(&args),
         cli::Command::Release(args) => release::main(args),
         cli::Command::Check(args) => check::main(args),
         cli::Command::Compile(args) => {

@@ -10,7 +10,7 @@ use std::{
     time::Instant,
 };
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::OwnedSemaphorePermit;
 use trimtab_core::limits::Limits;
 use wasmtime::{
     Engine, FrameInfo, Store, Trap, UpdateDeadline, WasmBacktrace,
@@ -27,7 +27,7 @@ use crate::{
     stop::Stop,
     tape::{Seed, SharedTape, Tape},
     time::Time,
-    turn::{Meter, Turns},
+    turn::{Line, Meter, Turns},
     wasi::{SharedLog, Wasi},
 };
 
@@ -66,7 +66,7 @@ pub(crate) struct World {
 /// Who bounds the call.
 pub(crate) enum Bounds {
     /// Clocks. The guests take turns by permits, and hold one for their first.
-    Clocks { permits: Arc<Semaphore>, first: OwnedSemaphorePermit },
+    Clocks { line: Line, first: OwnedSemaphorePermit },
     /// Fuel, and no clock at all.
     Fuel,
 }
@@ -107,8 +107,8 @@ where
             Ok(answer)
         };
         let ended = match bounds {
-            Bounds::Clocks { permits, first } => {
-                let turns = Turns::new(work, permits, first, meter.clone());
+            Bounds::Clocks { line, first } => {
+                let turns = Turns::new(work, line, first, meter.clone());
                 tokio::time::timeout(limits.wall, turns).await.map_err(|_| Ended::WallExceeded)
             }
             // Only a replay waits for what never comes.

@@ -1,7 +1,7 @@
 //! A loaded plugin: its code, mapped and checked, and the two things that can
 //! be asked of it.
 
-use std::{collections::BTreeSet, fmt, io, path::Path, sync::Arc, time::Instant};
+use std::{collections::BTreeSet, fmt, future::poll_fn, io, path::Path, sync::Arc, time::Instant};
 
 use tokio_util::task::AbortOnDropHandle;
 use trimtab_core::{limits::Limits, origin::Origin};
@@ -23,7 +23,8 @@ use crate::{
     lookup::{Lookup, NoLookups},
     record::Record,
     replay::{Player, Replayed},
-    tape::Seed,
+    tape::{Seed, Tape},
+    turn::{Line, Rank},
 };
 
 /// The time for a plugin that describes itself: the same for ever, as its
@@ -89,7 +90,7 @@ impl Plugin {
             now: DESCRIBE_NOW.into(),
             seed: self.seed(|| DESCRIBE_SEED),
         };
-        let called = self.call::<_, Described>(self.describe, (config,), world, limits).await;
+        let called = self.call::<_, Described>(self.describe, (config,), world, limits, Rank::Serves).await;
         let terminal = |message| Failure { outcome: Outcome::Terminal, message, retry_after_ms: None };
         called.and_then(|described| described.map_err(terminal))
     }
@@ -99,7 +100,7 @@ impl Plugin {
     pub async fn reconcile(&self, request: Request, lookup: Arc<dyn Lookup>, limits: &Limits) -> Called<Response> {
         let (now, seed) = (request.now.clone(), self.seed(|| request.seed()));
         let world = World { lookup, network: self.network.clone(), now, seed };
-        self.ask(request, world, limits).await
+        self.ask(request, world, limits, Rank::Serves).await
     }
 
     /// Makes a recorded call again: all that it is told comes from the record.
@@ -111,16 +112,30 @@ impl Plugin {
             now: record.request.now.clone(),
             seed: record.tape.seed,
         };
-        let called = self.ask(record.request.clone(), world, limits).await;
+        let called = self.ask(record.request.clone(), world, limits, Rank::Serves).await;
         Replayed { called, differences: player.finish().await }
     }
 
-    async fn ask(&self, request: Request, world: World, limits: &Limits) -> Called<Response> {
+    /// Asks what another generation was asked, and tells it the same: of chance, of time
+    /// and of the network, from which nothing is asked again. It runs only while at least
+    /// one core is left for who serves, and waits otherwise.
+    pub async fn shadow(&self, request: Request, tape: &Tape, lookup: Arc<dyn Lookup>, limits: &Limits) -> Replayed {
+        let player = Arc::new(Player::new(tape));
+        let network = match &self.network {
+            Network::None => Network::None,
+            _ => Network::Played(player.clone()),
+        };
+        let world = World { lookup, network, now: request.now.clone(), seed: tape.seed };
+        let called = self.ask(request, world, limits, Rank::Shadows).await;
+        Replayed { called, differences: player.finish().await }
+    }
+
+    async fn ask(&self, request: Request, world: World, limits: &Limits, rank: Rank) -> Called<Response> {
         let (bytes, limit_bytes) = (request.bytes(), limits.request_bytes);
         if bytes > limit_bytes {
             return Called::never(CallError::RequestTooLarge { bytes, limit_bytes });
         }
-        let called = self.call::<_, Reconciled>(self.reconcile, (request,), world, limits).await;
+        let called = self.call::<_, Reconciled>(self.reconcile, (request,), world, limits, rank).await;
         called.and_then(|answer| answer)
     }
 
@@ -132,7 +147,14 @@ impl Plugin {
         }
     }
 
-    async fn call<P, R>(&self, export: ComponentExportIndex, params: P, world: World, limits: &Limits) -> Called<R>
+    async fn call<P, R>(
+        &self,
+        export: ComponentExportIndex,
+        params: P,
+        world: World,
+        limits: &Limits,
+        rank: Rank,
+    ) -> Called<R>
     where
         P: ComponentNamedList + Lower + Send + Sync + 'static,
         R: Send + Sync + 'static,
@@ -151,11 +173,11 @@ impl Plugin {
         };
         let Mode::Serve(serve) = &self.wasm.mode else { return call.run(Bounds::Fuel).await };
 
-        let permits = self.wasm.running.clone();
-        let first = permits.clone().acquire_owned().await.expect("nobody closes it");
+        let mut line = Line::new(self.wasm.running.clone(), serve.running, rank);
+        let first = poll_fn(|cx| line.poll(cx)).await;
         let (queued, ticked) = (wished.elapsed(), self.wasm.ticker.as_ref().map(Ticker::call));
         let run = async move {
-            let called = call.run(Bounds::Clocks { permits, first }).await;
+            let called = call.run(Bounds::Clocks { line, first }).await;
             drop((room, ticked));
             called
         };

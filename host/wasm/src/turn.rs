@@ -2,7 +2,8 @@
 //!
 //! As many calls run as there are permits, which is as many as there are cores.
 //! A call that is interrupted by a tick goes to the end of the line: ten endless
-//! guests delay a short one by a few ticks, not by their whole budgets.
+//! guests delay a short one by a few ticks, not by their whole budgets. A call that
+//! nobody waits for stands in no line: it takes what is free, if one core more is.
 
 use std::{
     pin::Pin,
@@ -15,8 +16,13 @@ use std::{
 };
 
 use rustix::time::{ClockId, clock_gettime};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore},
+    time::Sleep,
+};
 use tokio_util::sync::PollSemaphore;
+
+use crate::engine::TICK;
 
 /// What one call has used of a core, by the thread's own clock: time that the
 /// machine took away from the thread is not the guest's.
@@ -63,10 +69,61 @@ fn thread_cpu_ns() -> u64 {
     time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64
 }
 
+/// Who waits for a call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Rank {
+    /// An object.
+    Serves,
+    /// Nobody: what it says is only compared.
+    Shadows,
+}
+
+/// Where a call waits for a turn.
+pub(crate) struct Line {
+    permits: Arc<Semaphore>,
+    kind: LineKind,
+}
+
+enum LineKind {
+    /// Behind those who came before.
+    Queue(PollSemaphore),
+    /// Until so many permits are free, looked for again after a tick.
+    Spare { free: usize, tick: Option<Pin<Box<Sleep>>> },
+}
+
+impl Line {
+    /// A line for permits, of which there are `all`.
+    pub fn new(permits: Arc<Semaphore>, all: usize, rank: Rank) -> Self {
+        let kind = match rank {
+            Rank::Serves => LineKind::Queue(PollSemaphore::new(permits.clone())),
+            // One to take and one to leave, where there are two.
+            Rank::Shadows => LineKind::Spare { free: all.min(2), tick: None },
+        };
+        Self { permits, kind }
+    }
+
+    /// The permit for the next turn.
+    pub fn poll(&mut self, cx: &mut Context<'_>) -> Poll<OwnedSemaphorePermit> {
+        match &mut self.kind {
+            LineKind::Queue(queue) => queue.poll_acquire(cx).map(|permit| permit.expect("nobody closes it")),
+            LineKind::Spare { free, tick } => loop {
+                if self.permits.available_permits() >= *free
+                    && let Ok(permit) = self.permits.clone().try_acquire_owned()
+                {
+                    *tick = None;
+                    return Poll::Ready(permit);
+                }
+                ready!(tick.get_or_insert_with(|| Box::pin(tokio::time::sleep(TICK))).as_mut().poll(cx));
+                *tick = None;
+            },
+        }
+    }
+}
+
 /// A call that runs only while it holds a permit.
 pub(crate) struct Turns<F> {
     call: Pin<Box<F>>,
-    line: PollSemaphore,
+    line: Line,
     permit: Option<OwnedSemaphorePermit>,
     meter: Arc<Meter>,
 }
@@ -75,8 +132,8 @@ impl<F: Future> Turns<F> {
     /// A call whose first turn has come: `permit` is one of `permits`. It was
     /// waited for elsewhere, as a new call that had to be polled by the guests'
     /// own threads to get in line would lose a tick before it stands there.
-    pub fn new(call: F, permits: Arc<Semaphore>, permit: OwnedSemaphorePermit, meter: Arc<Meter>) -> Self {
-        Self { call: Box::pin(call), line: PollSemaphore::new(permits), permit: Some(permit), meter }
+    pub fn new(call: F, line: Line, permit: OwnedSemaphorePermit, meter: Arc<Meter>) -> Self {
+        Self { call: Box::pin(call), line, permit: Some(permit), meter }
     }
 }
 
@@ -86,7 +143,7 @@ impl<F: Future> Future for Turns<F> {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
         let this = &mut *self;
         if this.permit.is_none() {
-            this.permit = ready!(this.line.poll_acquire(cx));
+            this.permit = Some(ready!(this.line.poll(cx)));
         }
         this.meter.begin_turn();
         let polled = this.call.as_mut().poll(cx);
@@ -96,8 +153,8 @@ impl<F: Future> Future for Turns<F> {
             // Ticked, it wants to go on and gets in line now: by the time it is
             // polled again, calls that came later would stand before it.
             // Otherwise it waits for something else and lets others run.
-            if ticked && let Poll::Ready(permit) = this.line.poll_acquire(cx) {
-                this.permit = permit;
+            if ticked && let Poll::Ready(permit) = this.line.poll(cx) {
+                this.permit = Some(permit);
             }
         }
         polled
@@ -106,7 +163,7 @@ impl<F: Future> Future for Turns<F> {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Mutex;
+    use std::{future::poll_fn, sync::Mutex};
 
     use super::*;
 
@@ -121,8 +178,38 @@ mod tests {
 
     /// Waits for its first turn, then runs.
     async fn in_turn<F: Future>(call: F, permits: &Arc<Semaphore>, meter: Arc<Meter>) -> F::Output {
-        let permit = permits.clone().acquire_owned().await.unwrap();
-        Turns::new(call, permits.clone(), permit, meter).await
+        let mut line = Line::new(permits.clone(), permits.available_permits(), Rank::Serves);
+        let permit = poll_fn(|cx| line.poll(cx)).await;
+        Turns::new(call, line, permit, meter).await
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_nobody_waits_for_takes_a_turn_only_while_another_is_free_and_gives_way_at_each_tick() {
+        let permits = Arc::new(Semaphore::new(2));
+        let seen = Arc::new(Mutex::new(String::new()));
+        let serves = permits.clone().acquire_owned().await.unwrap();
+        let (meter, mut line) = (Arc::new(Meter::default()), Line::new(permits.clone(), 2, Rank::Shadows));
+        let shadow = async {
+            let permit = poll_fn(|cx| line.poll(cx)).await;
+            Turns::new(endless('s', 3, meter.clone(), seen.clone()), line, permit, meter).await;
+        };
+        let mut shadow = Box::pin(shadow);
+        let a_while = 10 * TICK;
+        assert!(tokio::time::timeout(a_while, &mut shadow).await.is_err() && seen.lock().unwrap().is_empty());
+        assert_eq!(permits.available_permits(), 1, "it holds nothing while it waits");
+        drop(serves);
+        let comes = async {
+            while seen.lock().unwrap().is_empty() {
+                tokio::task::yield_now().await;
+            }
+            // It has the permit for its second turn already, and none is left besides.
+            let serves = permits.clone().acquire_owned().await.unwrap();
+            tokio::time::sleep(a_while).await;
+            assert_eq!(*seen.lock().unwrap(), "ss", "its third turn does not come while others serve");
+            drop(serves);
+        };
+        tokio::join!(biased; &mut shadow, comes);
+        assert_eq!(*seen.lock().unwrap(), "sss");
     }
 
     #[tokio::test]

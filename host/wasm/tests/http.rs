@@ -19,7 +19,7 @@ use tokio::{
 };
 use tokio_util::task::AbortOnDropHandle;
 use trimtab_core::{limits::Limits, origin::Origin};
-use trimtab_wasm::{CallError, Called, Ending, Plugin, Record, Request, Response};
+use trimtab_wasm::{CallError, Called, Ending, Plugin, Record, Request, Response, Tape};
 
 /// A server on this machine: what it answers is in the path.
 async fn server() -> SocketAddr {
@@ -307,6 +307,29 @@ async fn a_replay_that_asks_for_something_else_says_what() {
     let replayed = plugin.replay(&other, &Limits::DEFAULT).await;
     let told = format!("sent another body with {asked} than the record has");
     assert!(replayed.differences.contains(&told), "{:?}", replayed.differences);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_shadow_is_answered_from_the_tape_and_sends_nothing_that_is_not_on_it() {
+    let guests = Guests::new(2);
+    let (plugin, record) = exchanges(&guests).await;
+    let shadow =
+        async |tape: &Tape| plugin.shadow(record.request.clone(), tape, Arc::new(Absent), &Limits::DEFAULT).await;
+    let same = shadow(&record.tape).await;
+    assert_eq!((Ending::of(&same.called.outcome), &same.differences[..]), (record.ending.clone(), &[][..]));
+
+    let mut empty = record.tape.clone();
+    empty.http.clear();
+    let other = shadow(&empty).await;
+    let answers = answers(&other.called);
+    assert!(
+        answers[0].contains("where the record has no more requests"),
+        "the server would have answered: {answers:?}"
+    );
+    assert_eq!(other.differences.len(), record.tape.http.len(), "{:?}", other.differences);
+    let denied = fetcher(&guests, &[]).await;
+    let denied = denied.shadow(record.request.clone(), &record.tape, Arc::new(Absent), &Limits::DEFAULT).await;
+    assert!(denied.called.connections_denied > 0, "what its own policy does not grant it is not told");
 }
 
 #[tokio::test(start_paused = true)]

@@ -105,7 +105,10 @@ fn every_key_is_read() {
     let confirmed = Hash::parse("0123456789abcdef0123456789abcdef");
     assert_eq!(policy.deletions, Allowance { least: 5, percent: 50, confirmed });
     let probation = Duration::from_secs(60);
-    assert_eq!(policy.rollout, Terms { rollback: false, probation, tolerated_percent: 5, accepted: confirmed });
+    assert_eq!(
+        policy.rollout,
+        Terms { shadow: None, rollback: false, probation, tolerated_percent: 5, accepted: confirmed }
+    );
     assert_eq!(policy.reads, [GroupKind::new("v1", "Secret")].into());
     let role = GroupKind::new("rbac.authorization.k8s.io/v1", "Role");
     assert_eq!(policy.writes, [role, GroupKind::new("v1", "Secret")].into());
@@ -204,7 +207,7 @@ fn each_error_names_the_key_what_was_found_and_what_is_accepted() {
         ),
         (
             "[rollout]\nsteps = 1",
-            "rollout.steps: unknown key, known are rollback, probation_seconds, tolerated_percent, accepted",
+            "rollout.steps: unknown key, known are rollback, probation_seconds, tolerated_percent, accepted, shadow_seconds, shadow_until_accepted, shadow_changes_max, shadow_fields",
         ),
         ("[deletions]\nmost = 1", "deletions.most: unknown key, known are least, percent, confirmed"),
         ("[grants]\nread = []", "grants.read: unknown key, known are reads, writes, verbs, elsewhere, http"),

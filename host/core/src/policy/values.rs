@@ -24,7 +24,7 @@ use crate::{
 pub(super) const KIND: &str = "a kind as \"Kind\" (core group) or \"Kind.group\", such as \"Deployment.apps\"";
 
 /// A group and kind as policies write it: `Secret`, `Role.rbac.authorization.k8s.io`.
-pub(super) fn group_kind(text: &str) -> Option<GroupKind> {
+pub(crate) fn group_kind(text: &str) -> Option<GroupKind> {
     let (kind, group) = text.split_once('.').unwrap_or((text, ""));
     let group_fits = is_subdomain(group) || !text.contains('.');
     (is_kind(kind) && group_fits).then(|| GroupKind { group: group.into(), kind: kind.into() })

@@ -1,10 +1,11 @@
-//! What a policy says of a new generation: how long it is on probation, how many
-//! objects it may break, and whether a person has taken its part.
+//! What a policy says of a new generation: whether it has to shadow first, how long it is
+//! on probation, how many objects it may break, and whether a person has taken its part.
 
 use std::time::Duration;
 
 use toml::Table;
 
+use super::shadow::Shadow;
 use crate::{
     hash::Hash,
     policy::{PolicyError, flag, whole_number, wrong},
@@ -13,6 +14,8 @@ use crate::{
 /// The table `[rollout]` of a policy.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Terms {
+    /// What it has to show before it serves, if anything.
+    pub shadow: Option<Shadow>,
     /// Whether a generation that does worse than the last good one makes way for it.
     pub rollback: bool,
     /// How long the last good one is kept at hand.
@@ -26,18 +29,20 @@ pub struct Terms {
 
 /// A day: who needs longer wants two versions side by side.
 const PROBATION_SECONDS_MAX: u64 = 86_400;
-const KNOWN: &str = "rollback, probation_seconds, tolerated_percent, accepted";
+const KNOWN: &str = "rollback, probation_seconds, tolerated_percent, accepted, shadow_seconds, \
+                     shadow_until_accepted, shadow_changes_max, shadow_fields";
 
 impl Default for Terms {
     fn default() -> Self {
-        Self { rollback: true, probation: Duration::from_secs(300), tolerated_percent: 1, accepted: None }
+        let probation = Duration::from_secs(300);
+        Self { shadow: None, rollback: true, probation, tolerated_percent: 1, accepted: None }
     }
 }
 
 impl Terms {
     /// Reads the table.
     pub(crate) fn read(table: &Table) -> Result<Self, PolicyError> {
-        let mut terms = Self::default();
+        let mut terms = Self { shadow: Shadow::read(table)?, ..Self::default() };
         for (name, value) in table {
             let key = format!("rollout.{name}");
             match name.as_str() {
@@ -57,8 +62,16 @@ impl Terms {
                         return wrong(&key, value, accepted);
                     }
                 },
+                _ if Shadow::KEYS.contains(&name.as_str()) => {}
                 _ => return Err(PolicyError::UnknownKey { key, known: KNOWN.into() }),
             }
+        }
+        if let Some(rollback) = table.get("rollback").filter(|_| terms.shadow.is_some() && !terms.rollback) {
+            return wrong(
+                "rollout.rollback",
+                rollback,
+                "true beside a shadow, of which nothing would follow otherwise",
+            );
         }
         Ok(terms)
     }

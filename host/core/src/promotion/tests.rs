@@ -3,7 +3,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::*;
+use super::{shadow::Shadow, *};
 
 /// The clock stands still; what passes is the age of a probation.
 const NOW: Duration = Duration::from_secs(100);
@@ -23,7 +23,8 @@ enum Event {
     Gone,
     Refused,
     Loaded { accepted: bool },
-    Ready { accepted: bool },
+    Ready { accepted: bool, shadow: bool },
+    Shadowed { well: bool, counts: bool },
     SecondPasses,
     Well,
     WellNotCounted,
@@ -33,7 +34,7 @@ enum Event {
     Replaced,
 }
 
-const EVENTS: [Event; 18] = [
+const EVENTS: [Event; 23] = [
     Event::Changed(1),
     Event::Changed(2),
     Event::Changed(3),
@@ -41,8 +42,13 @@ const EVENTS: [Event; 18] = [
     Event::Refused,
     Event::Loaded { accepted: false },
     Event::Loaded { accepted: true },
-    Event::Ready { accepted: false },
-    Event::Ready { accepted: true },
+    Event::Ready { accepted: false, shadow: false },
+    Event::Ready { accepted: true, shadow: false },
+    Event::Ready { accepted: false, shadow: true },
+    Event::Ready { accepted: true, shadow: true },
+    Event::Shadowed { well: true, counts: true },
+    Event::Shadowed { well: true, counts: false },
+    Event::Shadowed { well: false, counts: true },
     Event::SecondPasses,
     Event::Well,
     Event::WellNotCounted,
@@ -56,6 +62,10 @@ const EVENTS: [Event; 18] = [
 
 fn hash(of: u8) -> Hash {
     Hash::of([&[of][..]])
+}
+
+fn shadow_terms() -> Shadow {
+    Shadow { lasts: PROBATION, ..Shadow::default() }
 }
 
 fn terms(accepted: Option<u8>) -> Terms {
@@ -85,13 +95,27 @@ fn step(machine: &Promotion, slot: &Slot, event: Event) -> Option<(Promotion, Sl
             let (generation, terms) = of(accepted)?;
             machine.observe(&Observation::Loaded(generation, &terms))
         }
-        Event::Ready { accepted } => {
-            let (generation, terms) = of(accepted)?;
+        Event::Ready { accepted, shadow } => {
+            let (generation, mut terms) = of(accepted)?;
+            terms.shadow = shadow.then(shadow_terms);
             machine.observe(&Observation::Ready(generation, &terms, NOW))
         }
+        Event::Shadowed { well, counts } => {
+            let terms = Terms { shadow: Some(shadow_terms()), ..terms(None) };
+            let verdict = if well { &Verdict::Well } else { &worse };
+            machine.observe(&Observation::Shadowed { verdict, counts, terms: &terms, now: NOW })
+        }
         Event::SecondPasses => {
-            let Serving::Probation { since, .. } = &mut machine.serving else { return None };
-            *since = since.saturating_sub(Duration::from_secs(1)).max(NOW - PROBATION);
+            let earlier =
+                |since: &mut Duration| *since = since.saturating_sub(Duration::from_secs(1)).max(NOW - PROBATION);
+            let before = machine.clone();
+            if let Serving::Probation { since, .. } = &mut machine.serving {
+                earlier(since);
+            }
+            if let File::Shadows { since, .. } = &mut machine.file {
+                earlier(since);
+            }
+            (machine != before).then_some(())?;
             None
         }
         Event::Told(of) => machine.observe(&Observation::Told(&Rejected { generation: hash(of), why: "told".into() })),
@@ -107,6 +131,7 @@ fn step(machine: &Promotion, slot: &Slot, event: Event) -> Option<(Promotion, Sl
         }
     };
     match &action {
+        Some(Action::Shadow) => assert!(slot.coming.is_some() && slot.serving.is_some(), "one is beside the other"),
         Some(Action::Swap { on_probation }) => {
             let before = std::mem::replace(&mut slot.serving, slot.coming.take());
             slot.last_good = slot.last_good.or(before).filter(|_| *on_probation);
@@ -161,7 +186,8 @@ fn holds(before: (&Promotion, &Slot), event: Event, after: (&Promotion, &Slot), 
     };
     assert_eq!(serving, (slot.serving.map(hash), slot.last_good.map(hash)), "it says what serves\n{context}");
     assert!(serving.0 != serving.1 || serving.0.is_none(), "none makes way for itself\n{context}");
-    if let (Some(Action::Swap { .. }), Event::Ready { accepted: false }) = (action, event) {
+    if let (Some(Action::Swap { .. }), Event::Ready { accepted: false, .. } | Event::Shadowed { .. }) = (action, event)
+    {
         let coming = before.1.coming.map(hash).expect("it has come");
         assert_eq!(before.0.why_rejected(coming), None, "what is bad is not served unasked\n{context}");
     }
@@ -176,7 +202,19 @@ fn holds(before: (&Promotion, &Slot), event: Event, after: (&Promotion, &Slot), 
         assert!(machine.why_rejected(rejected.generation).is_some(), "what was found is remembered\n{context}");
     }
     let waits = slot.coming.is_some();
-    assert_eq!(machine.file == File::Coming, waits, "what is coming is known to be\n{context}");
+    let shadows = if let File::Shadows { generation, .. } = machine.file { Some(generation) } else { None };
+    assert_eq!(machine.file == File::Coming || shadows.is_some(), waits, "what is coming is known to be\n{context}");
+    if let Some(shadows) = shadows {
+        assert_eq!(Some(shadows), slot.coming.map(hash), "none shadows but what is coming\n{context}");
+    }
+    if matches!((action, event), (Some(Action::Swap { .. }), Event::Shadowed { .. })) {
+        let File::Shadows { since, .. } = before.0.file else { panic!("it did not shadow\n{context}") };
+        assert!(NOW - since >= PROBATION, "it shadows as long as it has to\n{context}");
+    }
+    if let (Some(Action::Swap { on_probation }), Event::Ready { shadow: true, .. }) = (action, event) {
+        let is_bad = before.1.serving.is_some_and(|it| before.0.why_rejected(hash(it)).is_some());
+        assert!(!on_probation || is_bad || before.1.coming == before.1.serving, "what has to shadow does\n{context}");
+    }
 }
 
 #[test]
@@ -219,6 +257,31 @@ fn every_probation_ends_either_way() {
     for state in states.keys().filter(|(_, slot)| slot.last_good.is_some()) {
         assert!(leads(state, &Action::DropLastGood) && leads(state, &Action::RollBack), "{state:?}");
     }
+}
+
+#[test]
+fn every_shadow_ends_either_way() {
+    for (state, ways) in explore().iter().filter(|((name, _), _)| name.starts_with("Shadows")) {
+        let leads =
+            |wanted: &dyn Fn(&Action) -> bool| ways.iter().any(|(_, action, _)| action.as_ref().is_some_and(wanted));
+        assert!(leads(&|action| *action == Action::DropCandidate), "{state:?}");
+        assert!(leads(&|action| matches!(action, Action::Swap { .. })), "{state:?}: a person may accept it");
+    }
+}
+
+#[test]
+fn what_serves_before_is_what_a_shadow_is_compared_with_and_a_rollback_begins_it_anew() {
+    let mut machine = Promotion::default();
+    let (good, on_probation) = (hash(1), hash(2));
+    machine.observe(&Observation::Ready(good, &terms(None), NOW));
+    machine.observe(&Observation::Ready(on_probation, &terms(None), NOW));
+    let shadow = Terms { shadow: Some(shadow_terms()), ..terms(None) };
+    machine.observe(&Observation::Changed);
+    assert_eq!(machine.observe(&Observation::Ready(hash(3), &shadow, NOW)), Some(Action::Shadow));
+    let worse = Verdict::Worse("it traps".into());
+    let watched = Observation::Watched { verdict: &worse, counts: true, terms: &terms(None), now: NOW };
+    assert_eq!(machine.observe(&watched), Some(Action::RollBack));
+    assert_eq!(machine.observe(&Observation::Ready(hash(3), &shadow, NOW)), Some(Action::Shadow));
 }
 
 #[test]

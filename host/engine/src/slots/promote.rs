@@ -54,6 +54,7 @@ impl Slots {
                 }
             }
             if judges {
+                woken.extend(self.watch_shadow(&id, now));
                 woken.extend(self.watch(&id, now));
             }
         }
@@ -94,6 +95,11 @@ impl Slots {
         let Some(action) = slot.promotion.observe(observation) else { return Vec::new() };
         let inherited = slot.serving.as_ref().is_some_and(|it| it.inherits().is_some());
         match action {
+            Action::Shadow => {
+                let generation = slot.start_shadow();
+                tracing::info!(slot = %id, ?generation, "shadows what serves");
+                return Vec::new();
+            }
             Action::Swap { on_probation } => {
                 let next = slot.swap(on_probation);
                 let (generation, identity) = (next.number, next.loaded.identity);

@@ -157,6 +157,7 @@ mod tests {
             version: generation.map(|_| "v1".into()),
             starting: false,
             candidate: false,
+            shadow: None,
             probation: false,
             draining: 0,
         }
