@@ -34,6 +34,7 @@ mod reporting;
 mod restart;
 mod retiring;
 mod rolling;
+mod secrets;
 mod selecting;
 mod shadow;
 mod soak;

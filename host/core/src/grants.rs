@@ -12,7 +12,12 @@ use crate::{
     id::{GroupKind, Place},
     policy::Policy,
     rollout,
+    selector::is_subdomain,
 };
+
+const SECRET: &str = "Secret";
+/// The one version that it has.
+pub const SECRET_VERSION: &str = "v1";
 
 /// In a policy's `elsewhere`: all namespaces.
 pub(crate) const EVERYWHERE: &str = "*";
@@ -27,6 +32,36 @@ pub struct Grants {
     granted_writes: BTreeSet<GroupKind>,
     elsewhere: BTreeSet<String>,
     verbs: BTreeMap<GroupKind, BTreeSet<Verb>>,
+    secrets: BTreeSet<SecretName>,
+}
+
+/// One Secret.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct SecretName {
+    /// Where it lies.
+    pub namespace: String,
+    /// Its name.
+    pub name: String,
+}
+
+impl SecretName {
+    /// Its kind.
+    pub fn kind() -> GroupKind {
+        GroupKind::new(SECRET_VERSION, SECRET)
+    }
+
+    /// Reads `namespace/name`.
+    pub fn parse(text: &str) -> Option<Self> {
+        let (namespace, name) = text.split_once('/')?;
+        let fits = is_subdomain(namespace) && !namespace.contains('.') && is_subdomain(name);
+        fits.then(|| Self { namespace: namespace.into(), name: name.into() })
+    }
+}
+
+impl fmt::Display for SecretName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.namespace, self.name)
+    }
 }
 
 /// What may be done to a child.
@@ -76,6 +111,9 @@ pub enum Denied {
         /// `reads` or `writes`.
         key: &'static str,
     },
+    /// Of Secrets some may be read, and this is none of them.
+    #[error("Secret {0} is not granted: add \"{0}\" to secrets under [grants] in the plugin's policy")]
+    NotGrantedSecret(SecretName),
     /// The policy says what may be done to children of the kind, and this is not in it.
     #[error(
         "to {verb} a {kind} is not granted: name \"{verb}\" beside the kind under [grants.verbs] in the plugin's policy"
@@ -104,7 +142,24 @@ impl Grants {
             granted_writes: policy.writes.clone(),
             elsewhere: policy.elsewhere.clone(),
             verbs: policy.verbs.clone(),
+            secrets: policy.secrets.clone(),
         }
+    }
+
+    /// Whether a look-up may name one object: as [`Grants::may_read`] says, or as a
+    /// Secret that is granted by its name.
+    pub fn may_get(&self, kind: &GroupKind, version: &str, namespace: Option<&str>, name: &str) -> Result<(), Denied> {
+        let granted = self.may_read(kind, version, namespace);
+        if self.secrets.is_empty() || !is_secret(kind) || version != SECRET_VERSION || granted.is_ok() {
+            return granted;
+        }
+        let one = SecretName { namespace: namespace.unwrap_or_default().into(), name: name.into() };
+        if self.secrets.contains(&one) { Ok(()) } else { Err(Denied::NotGrantedSecret(one)) }
+    }
+
+    /// The Secrets that are granted by name.
+    pub fn secrets(&self) -> impl Iterator<Item = &SecretName> {
+        self.secrets.iter()
     }
 
     /// Whether a look-up may name this kind in this namespace (none for what
@@ -197,7 +252,7 @@ impl Grants {
 
 /// The kind whose content is secret.
 fn is_secret(kind: &GroupKind) -> bool {
-    kind.group.is_empty() && &*kind.kind == "Secret"
+    kind.group.is_empty() && &*kind.kind == SECRET
 }
 
 /// The kinds through which whoever writes them gets more than he was given:
@@ -288,6 +343,19 @@ mod tests {
         assert_eq!(grants("[grants]\nreads = [\"Secret\"]").may_read(&secret, "v1", Some("a")), Ok(()));
         let written_only = grants("[grants]\nwrites = [\"Secret\"]");
         assert!(written_only.may_read(&secret, "v1", Some("a")).is_err(), "a grant to write is none to read");
+    }
+
+    #[test]
+    fn a_secret_is_granted_by_its_name_and_no_other_and_none_is_selected() {
+        let secret = SecretName::kind();
+        let grants = grants("[grants]\nsecrets = [\"a/one\"]");
+        let may = |namespace: &str, name: &str| grants.may_get(&secret, "v1", Some(namespace), name);
+        assert_eq!(may("a", "one"), Ok(()));
+        assert!(may("b", "one").is_err());
+        let said = may("a", "two").unwrap_err().to_string();
+        assert_eq!(said, "Secret a/two is not granted: add \"a/two\" to secrets under [grants] in the plugin's policy");
+        assert!(grants.may_read(&secret, "v1", Some("a")).is_err());
+        assert!(grants.may_reconcile().is_ok() && grants.may_adopt(&secret).is_err());
     }
 
     #[test]

@@ -22,7 +22,7 @@ use crate::{
     config::ConfigFrom,
     deletions::Allowance,
     description::{ChildKind, Update},
-    grants::Verb,
+    grants::{SecretName, Verb},
     hash::Hash,
     id::{GroupKind, Lineage},
     inherit::Inherit,
@@ -62,6 +62,8 @@ pub struct Policy {
     pub reads: BTreeSet<GroupKind>,
     /// Kinds that the plugin may write besides those that anyone may.
     pub writes: BTreeSet<GroupKind>,
+    /// Secrets that the plugin may read, though not all of them.
+    pub secrets: BTreeSet<SecretName>,
     /// What may be done to children of a kind; all, where it is not here.
     pub verbs: BTreeMap<GroupKind, BTreeSet<Verb>>,
     /// Namespaces in which children may lie besides that of their object.
@@ -146,6 +148,7 @@ const KEYS: &[&str] = &[
     "update",
 ];
 const FINALIZER: &str = "another controller's finalizer, such as \"metacontroller.io/compositecontroller-site\"";
+const SECRET: &str = "a Secret as \"namespace/name\"";
 const ORIGIN: &str = "\"http://host:port\" or \"https://host:port\"";
 
 impl Default for Policy {
@@ -162,6 +165,7 @@ impl Default for Policy {
             rollout: Terms::default(),
             reads: BTreeSet::new(),
             writes: BTreeSet::new(),
+            secrets: BTreeSet::new(),
             verbs: BTreeMap::new(),
             elsewhere: BTreeSet::new(),
             http: BTreeSet::new(),
@@ -204,9 +208,10 @@ impl Policy {
         }
         if let Some(grants) = table.get("grants") {
             let grants = sub_table("grants", grants)?;
-            known_only("grants", grants, &["reads", "writes", "verbs", "elsewhere", "http"])?;
+            known_only("grants", grants, &["reads", "secrets", "writes", "verbs", "elsewhere", "http"])?;
             policy.reads = kinds("grants.reads", grants.get("reads"))?;
             policy.writes = kinds("grants.writes", grants.get("writes"))?;
+            policy.secrets = list("grants.secrets", grants.get("secrets"), SecretName::parse, "Secrets", SECRET)?;
             policy.verbs = verbs("grants.verbs", grants.get("verbs"))?;
             policy.elsewhere = namespaces("grants.elsewhere", grants.get("elsewhere"))?;
             policy.http = list("grants.http", grants.get("http"), Origin::parse, "origins", ORIGIN)?;

@@ -37,7 +37,11 @@ impl StoreLookup {
         let all_served = asked.namespace.is_none() && matches!(asked.wanted, Wanted::Selected { .. });
         let shows = |spec: &WatchSpec| {
             let covers = spec.namespace.is_none() || spec.namespace == asked.namespace || all_served;
-            spec.kind == *kind && &*spec.version == version && spec.labels.is_none() && covers
+            let names = match &asked.wanted {
+                Wanted::Named(name) => spec.name.as_ref().is_none_or(|only| only == name),
+                Wanted::Selected { .. } => spec.name.is_none(),
+            };
+            spec.kind == *kind && &*spec.version == version && spec.labels.is_none() && covers && names
         };
         let Generation { loaded, needs, .. } = &*self.generation;
         if !loaded.grants.is_granted_undeclared(kind) {
@@ -55,7 +59,11 @@ impl Lookup for StoreLookup {
     fn find(&self, asked: &LookUp) -> Result<Vec<Arc<Object>>, Refusal> {
         let (kind, version) = of(asked);
         let namespace = asked.namespace.as_deref();
-        let granted = self.generation.loaded.grants.may_read(&kind, version, namespace);
+        let grants = &self.generation.loaded.grants;
+        let granted = match &asked.wanted {
+            Wanted::Named(name) => grants.may_get(&kind, version, namespace, name),
+            Wanted::Selected { .. } => grants.may_read(&kind, version, namespace),
+        };
         granted.map_err(|denied| Refusal::Denied(denied.to_string()))?;
         let watches = self.watches(&kind, version, asked)?;
         if watches.is_empty() {

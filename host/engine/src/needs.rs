@@ -10,6 +10,7 @@ use trimtab_cluster::{
 use trimtab_core::{
     description::{ObjectKind, ReadKind, Role, Update},
     exclusive,
+    grants::{SECRET_VERSION, SecretName},
     id::{GroupKind, split_api_version},
     instance::InstanceKey,
     kind::Kind,
@@ -104,6 +105,11 @@ impl Needs {
         for read in loaded.description.reads.iter().filter(|read| may_read(read).is_ok()) {
             let kind = finder.kind(&read.kind, &read.version)?;
             watches.extend(finder.watches(&kind, &read.version, None, read.namespace.as_deref())?);
+        }
+        for SecretName { namespace, name } in loaded.grants.secrets() {
+            let kind = finder.kind(&SecretName::kind(), SECRET_VERSION)?;
+            let one = |spec| WatchSpec { name: Some((&**name).into()), ..spec };
+            watches.extend(finder.watches(&kind, SECRET_VERSION, None, Some(namespace))?.into_iter().map(one));
         }
         Ok(Self { instance_key: instance_key.clone(), child_refs, rolls, objects, children, watches })
     }

@@ -61,6 +61,7 @@ fn every_key_is_read() {
         writes = ["Role.rbac.authorization.k8s.io", "Secret"]
         elsewhere = ["shared"]
         http = ["http://hooks.kubeflow:80", "https://10.0.0.1:8443"]
+        secrets = ["team/db", "team/tls.key"]
         verbs = { PersistentVolumeClaim = ["create", "update"] }
         [inherit]
         children = ["Service"]
@@ -113,6 +114,7 @@ fn every_key_is_read() {
     let role = GroupKind::new("rbac.authorization.k8s.io/v1", "Role");
     assert_eq!(policy.writes, [role, GroupKind::new("v1", "Secret")].into());
     assert_eq!(policy.elsewhere, ["shared".to_owned()].into());
+    assert_eq!(policy.secrets.iter().map(ToString::to_string).collect::<Vec<_>>(), ["team/db", "team/tls.key"]);
     let claim = GroupKind::new("v1", "PersistentVolumeClaim");
     assert_eq!(policy.verbs, [(claim, [Verb::Create, Verb::Update].into())].into());
     let origins = ["http://hooks.kubeflow:80", "https://10.0.0.1:8443"];
@@ -187,6 +189,7 @@ fn each_error_names_the_key_what_was_found_and_what_is_accepted() {
             "[work]\nworkers = 1",
             "work.workers: unknown key, known are concurrency, calls_per_second, cpu_ms_per_second, log_lines_per_second, resync_seconds, ignore_status_changes, backoff_first_ms, backoff_longest_seconds",
         ),
+        ("[grants]\nsecrets = [\"db\"]", "grants.secrets: found \"db\", accepted: a Secret as \"namespace/name\""),
         (
             "[grants.verbs]\nPod = [\"patch\"]",
             "grants.verbs.\"Pod\": found \"patch\", accepted: \"create\", \"update\" or \"delete\"",
@@ -210,7 +213,7 @@ fn each_error_names_the_key_what_was_found_and_what_is_accepted() {
             "rollout.steps: unknown key, known are rollback, probation_seconds, tolerated_percent, accepted, shadow_seconds, shadow_until_accepted, shadow_changes_max, shadow_fields",
         ),
         ("[deletions]\nmost = 1", "deletions.most: unknown key, known are least, percent, confirmed"),
-        ("[grants]\nread = []", "grants.read: unknown key, known are reads, writes, verbs, elsewhere, http"),
+        ("[grants]\nread = []", "grants.read: unknown key, known are reads, secrets, writes, verbs, elsewhere, http"),
         (
             "[grants]\nelsewhere = [\"Shared\"]",
             "grants.elsewhere: found \"Shared\", accepted: the name of a namespace, or \"*\" for all",

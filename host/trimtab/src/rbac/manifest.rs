@@ -27,7 +27,7 @@ impl fmt::Display for Manifests<'_> {
         }
         service_account(f, account)?;
         self.leases(f)?;
-        self.configs(f)?;
+        self.by_name(f)?;
         allowed(f, account, &rights.host)?;
         self.impersonation(f)?;
         for (account, writes) in &rights.accounts {
@@ -60,13 +60,13 @@ impl Manifests<'_> {
         role.binding(f, self.account)
     }
 
-    fn configs(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (namespace, configs) in &self.rights.configs {
-            writeln!(f, "---\n# What holds plugins' configs, by name.")?;
+    fn by_name(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (namespace, resources) in &self.rights.by_name {
+            writeln!(f, "---\n# What plugins' configs rest on, and the Secrets that they may read, by name.")?;
             let role =
-                Role { kind: "Role", name: &format!("{}-configs", self.account.name), namespace: Some(namespace) };
+                Role { kind: "Role", name: &format!("{}-by-name", self.account.name), namespace: Some(namespace) };
             role.head(f)?;
-            for (plural, names) in configs {
+            for (plural, names) in resources {
                 let names = names.iter().map(String::as_str).collect::<Vec<_>>();
                 rule(f, "", &[plural], &["list", "watch"], &names)?;
             }

@@ -8,7 +8,7 @@ use trimtab_cluster::lease;
 use trimtab_core::{
     account::Account,
     description::Description,
-    grants::{Grants, Verb},
+    grants::{Grants, SecretName, Verb},
     id::{GroupKind, InstanceId, Lineage},
     rollout,
 };
@@ -88,7 +88,7 @@ pub struct Rights {
     /// What is written as plugins' own accounts, which it impersonates.
     pub accounts: BTreeMap<Account, Allowed>,
     /// Single objects that are watched, by namespace and resource.
-    pub configs: BTreeMap<String, BTreeMap<&'static str, BTreeSet<String>>>,
+    pub by_name: BTreeMap<String, BTreeMap<&'static str, BTreeSet<String>>>,
     /// Kinds whose plurals were guessed.
     pub guessed: BTreeSet<String>,
     instances: BTreeSet<InstanceId>,
@@ -123,8 +123,12 @@ impl Rights {
     fn add_plugin(&mut self, plugin: &Plugin, namespaces: &[String]) -> anyhow::Result<()> {
         let Description { objects, children, reads, .. } = &plugin.description;
         if let Some(Named { namespace, plural, name }) = &plugin.config {
-            let configs = self.configs.entry(namespace.clone()).or_default();
+            let configs = self.by_name.entry(namespace.clone()).or_default();
             configs.entry(plural).or_default().insert(name.clone());
+        }
+        for SecretName { namespace, name } in plugin.grants.secrets() {
+            let secrets = self.by_name.entry(namespace.clone()).or_default();
+            secrets.entry("secrets").or_default().insert(name.clone());
         }
         let served = scope(namespaces);
         for object in objects {
@@ -378,7 +382,7 @@ mod tests {
         let rights = Rights::of(&plugins, &[]).unwrap();
         let names = |names: &[&str]| names.iter().map(|&name| name.to_owned()).collect::<BTreeSet<_>>();
         let configs = [("configmaps", names(&["one", "two"])), ("secrets", names(&["one"]))].into();
-        assert_eq!(rights.configs, [("a".to_owned(), configs)].into());
+        assert_eq!(rights.by_name, [("a".to_owned(), configs)].into());
         assert!(verbs(&rights, "", "secrets").is_empty());
     }
 
