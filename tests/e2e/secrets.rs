@@ -12,7 +12,7 @@ async fn a_secret_is_looked_up_with_a_right_to_that_one_alone() {
     let scene = Scene::new().await;
     scene.define("examples/page/crd.yaml");
     scene.copy("page", "page.wasm");
-    scene.write("page.toml", &format!("[grants]\nsecrets = [\"{}/cert\"]\n", scene.namespace));
+    scene.write("page.toml", format!("[grants]\nsecrets = [\"{}/cert\"]\n", scene.namespace));
     let rights = printed(&scene, &["--namespaces", &scene.namespace]);
     assert!(rights.contains("resourceNames: [\"cert\"]"), "{rights}");
     let host = host_with_rights(&scene, &rights, &["--namespaces", &scene.namespace]).await;
