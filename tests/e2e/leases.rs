@@ -104,6 +104,7 @@ async fn page_within(scene: &Scene, page: &str, since: Instant, limit: Duration)
     })
     .await;
     let took = since.elapsed();
+    println!("the page was served after {took:.1?}");
     assert!(took <= limit, "the page was served after {took:?}, not within {limit:?}");
 }
 

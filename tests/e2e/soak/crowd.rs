@@ -7,7 +7,8 @@ use serde_json::json;
 
 use super::{INSTANCES, NOTE, Soak, locked, pause};
 
-const PEOPLE: usize = 8;
+/// How many there are.
+pub const PEOPLE: usize = 8;
 
 /// Edits until it is over.
 pub async fn edit(soak: &Soak, rng: &mut Rng) {

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use trimtab_harness::eventually;
 
 use super::{INSTANCES, Kind, NOTE, Soak, Wanted, builds, collection, locked, probe};
-use crate::support::Scene;
+use crate::support::{SOON, Scene};
 
 /// For so long nothing may be written in the end.
 const QUIET: Duration = Duration::from_secs(3);
@@ -76,13 +76,14 @@ impl Oracle {
         wrong
     }
 
-    /// Whether nobody writes any more. The error is what was written.
-    pub async fn is_quiet(&self, soak: &Soak) -> Result<(), String> {
-        let before = versions(soak).await;
-        tokio::time::sleep(QUIET).await;
-        let after = versions(soak).await;
-        let moved = before.iter().filter(|(path, version)| after.get(*path) != Some(version)).collect::<Vec<_>>();
-        if moved.is_empty() { Ok(()) } else { Err(format!("still written: {moved:?}")) }
+    /// Waits until nobody writes any more.
+    pub async fn rests(&self, soak: &Soak) {
+        let same = async || {
+            let before = versions(soak).await;
+            tokio::time::sleep(QUIET).await;
+            (before == versions(soak).await).then_some(())
+        };
+        eventually("nobody writes any more", 4 * SOON, same).await;
     }
 }
 

@@ -78,16 +78,18 @@ impl Api {
     /// As every client does, it gives the server the pause that it asks for: for a kind
     /// that was defined just now, say, it is still making room.
     async fn send(&self, method: Method, path: &str, content: &str, body: Option<&Value>) -> (StatusCode, Bytes) {
-        let mut pauses = 0;
+        let mut pauses = if self.waits { OUTAGE_PAUSES_MAX } else { PAUSES_MAX };
         loop {
-            match self.send_once(method.clone(), path, content, body).await {
-                Ok((StatusCode::TOO_MANY_REQUESTS, _)) if pauses < PAUSES_MAX => {}
-                Ok((status, _)) if self.waits && (status.is_server_error() || status == StatusCode::CONFLICT) => {}
-                Err(_) if self.waits => {}
-                answer => return answer.unwrap_or_else(|error| panic!("{path}: {error}")),
+            let answer = self.send_once(method.clone(), path, content, body).await;
+            let again = match &answer {
+                Ok((StatusCode::TOO_MANY_REQUESTS, _)) => true,
+                Ok((status, _)) => self.waits && (status.is_server_error() || *status == StatusCode::CONFLICT),
+                Err(_) => self.waits,
+            };
+            if !again || pauses == 0 {
+                return answer.unwrap_or_else(|error| panic!("{path}: {error}"));
             }
-            assert!(pauses < OUTAGE_PAUSES_MAX, "{path}: the API server stays away");
-            pauses += 1;
+            pauses -= 1;
             tokio::time::sleep(PAUSE).await;
         }
     }
