@@ -15,7 +15,7 @@ use crate::support::Scene;
 
 /// A host that is stopped for longer than a Lease, then an API server that has to start
 /// on a busy machine, then a Lease that runs out, and a fresh list of all.
-const STARVED_AFTER: Duration = Duration::from_secs(180);
+const STARVED_AFTER: Duration = Duration::from_secs(300);
 const POLICY: &str = r#"
 [config.describe]
 role = "composite"

@@ -12,7 +12,7 @@ use trimtab_cluster::Client;
 const PAUSE: Duration = Duration::from_secs(1);
 const PAUSES_MAX: usize = 20;
 /// Longer than a server takes to start on a machine that builds beside it.
-const OUTAGE_PAUSES_MAX: usize = 180;
+const OUTAGE_PAUSES_MAX: usize = 360;
 
 /// Asks the API server. What it does not expect fails the test.
 #[derive(Clone)]

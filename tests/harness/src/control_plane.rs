@@ -23,8 +23,9 @@ use trimtab_guard::{Group, Process};
 
 use crate::{eventually, kubeconfig::Access};
 
-/// Generous: a start takes 3 s on an idle machine, but tests build beside it.
-const START: Duration = Duration::from_secs(120);
+/// Generous: a start takes 3 s on an idle machine, but tests build beside it, and a server
+/// that comes back reconciles its roles among the requests of all who have waited.
+const START: Duration = Duration::from_secs(300);
 /// Grants all: its group is system:masters.
 const TOKEN: &str = "trimtab-test";
 
