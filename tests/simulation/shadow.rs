@@ -2,7 +2,7 @@
 //! otherwise is told, and nothing of that is written. Then it serves, or it does not.
 #![allow(clippy::unwrap_used, reason = "in a test a panic is the message")]
 
-use std::time::Duration;
+use std::{fs, os::unix::fs::PermissionsExt, time::Duration};
 
 use serde_json::{Value, json};
 use trimtab_engine::{ShadowReport, SlotState, SlotView, folder::Folder};
@@ -237,10 +237,44 @@ fn another_file_a_restart_and_another_leader_begin_the_shadow_anew() {
         world.pass(2 * A_WHILE).await.unwrap();
         assert_eq!((report(&world).shadow.tried, report(&world).shadow.changing), (OBJECTS, OBJECTS));
 
-        // A process that starts knows nothing that served before: what lies there is good.
+        // A process that starts with nothing kept knows nothing that served before: what lies there is good.
         world.stop_host().await;
         world.start_host();
         world.settle().await.unwrap();
+        assert_eq!((slot(&world).state, slot(&world).shadow), (SlotState::Serving, None));
+    });
+}
+
+#[test]
+fn a_process_that_finds_what_was_good_goes_on_with_it_and_begins_the_shadow_anew() {
+    let kept = tempfile::Builder::new().permissions(fs::Permissions::from_mode(0o700)).tempdir().unwrap();
+    in_world(0, async |mut world| {
+        world.keep_in(kept.path());
+        world.start_host();
+        world.settle().await.unwrap();
+        world.put_folder(build(UNTIL_ACCEPTED, LESS));
+        world.pass(A_WHILE).await.unwrap();
+        let from = world.clock().elapsed();
+        world.stop_host().await;
+        world.start_host();
+        world.pass(A_WHILE).await.unwrap();
+        assert_eq!((report(&world).shadow.tried, counts(&report(&world), "deletes")), (OBJECTS, OBJECTS));
+        assert_eq!(world.log().writes_since(from), [], "what was good serves");
+    });
+}
+
+#[test]
+fn objects_that_trouble_the_serving_one_hold_up_no_shadow() {
+    in_world(1, async |mut world| {
+        let broken = json!({ "spec": { "children": [{ "apiVersion": "v1", "metadata": { "name": "kindless" } }] } });
+        world.api.merge(&format!("{MIRRORS}/m1"), &broken).await.unwrap();
+        let paused = json!({ "metadata": { "annotations": { "trimtab.dev/paused": "true" } } });
+        world.api.merge(&format!("{MIRRORS}/m2"), &paused).await.unwrap();
+        world.settle().await.unwrap();
+        world.put_folder(build(FOR_A_WHILE, SAME));
+        world.pass(A_WHILE / 2).await.unwrap();
+        assert_eq!(slot(&world).shadow.unwrap().tried, OBJECTS - 2);
+        world.pass(A_WHILE).await.unwrap();
         assert_eq!((slot(&world).state, slot(&world).shadow), (SlotState::Serving, None));
     });
 }
