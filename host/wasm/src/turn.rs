@@ -22,8 +22,6 @@ use tokio::{
 };
 use tokio_util::sync::PollSemaphore;
 
-use crate::engine::TICK;
-
 /// What one call has used of a core, by the thread's own clock: time that the
 /// machine took away from the thread is not the guest's.
 ///
@@ -78,6 +76,9 @@ pub(crate) enum Rank {
     Shadows,
 }
 
+/// Between two looks for a free core: as short as timers are.
+const AGAIN: Duration = Duration::from_millis(1);
+
 /// Where a call waits for a turn.
 pub(crate) struct Line {
     permits: Arc<Semaphore>,
@@ -87,8 +88,8 @@ pub(crate) struct Line {
 enum LineKind {
     /// Behind those who came before.
     Queue(PollSemaphore),
-    /// Until so many permits are free, looked for again after a tick.
-    Spare { free: usize, tick: Option<Pin<Box<Sleep>>> },
+    /// Until so many permits are free, looked for again and again.
+    Spare { free: usize, again: Option<Pin<Box<Sleep>>> },
 }
 
 impl Line {
@@ -97,7 +98,7 @@ impl Line {
         let kind = match rank {
             Rank::Serves => LineKind::Queue(PollSemaphore::new(permits.clone())),
             // One to take and one to leave, where there are two.
-            Rank::Shadows => LineKind::Spare { free: all.min(2), tick: None },
+            Rank::Shadows => LineKind::Spare { free: all.min(2), again: None },
         };
         Self { permits, kind }
     }
@@ -106,15 +107,15 @@ impl Line {
     pub fn poll(&mut self, cx: &mut Context<'_>) -> Poll<OwnedSemaphorePermit> {
         match &mut self.kind {
             LineKind::Queue(queue) => queue.poll_acquire(cx).map(|permit| permit.expect("nobody closes it")),
-            LineKind::Spare { free, tick } => loop {
+            LineKind::Spare { free, again } => loop {
                 if self.permits.available_permits() >= *free
                     && let Ok(permit) = self.permits.clone().try_acquire_owned()
                 {
-                    *tick = None;
+                    *again = None;
                     return Poll::Ready(permit);
                 }
-                ready!(tick.get_or_insert_with(|| Box::pin(tokio::time::sleep(TICK))).as_mut().poll(cx));
-                *tick = None;
+                ready!(again.get_or_insert_with(|| Box::pin(tokio::time::sleep(AGAIN))).as_mut().poll(cx));
+                *again = None;
             },
         }
     }
@@ -194,7 +195,7 @@ mod tests {
             Turns::new(endless('s', 3, meter.clone(), seen.clone()), line, permit, meter).await;
         };
         let mut shadow = Box::pin(shadow);
-        let a_while = 10 * TICK;
+        let a_while = 10 * AGAIN;
         assert!(tokio::time::timeout(a_while, &mut shadow).await.is_err() && seen.lock().unwrap().is_empty());
         assert_eq!(permits.available_permits(), 1, "it holds nothing while it waits");
         drop(serves);

@@ -27,7 +27,7 @@ use trimtab_bench::{
     site,
 };
 use trimtab_core::limits::Limits;
-use trimtab_wasm::{Called, Config, Group, KindRef, Mode, Plugin, Request, Response, Serve, Wasm};
+use trimtab_wasm::{Called, Config, Mode, Plugin, Request, Response, Serve, Wasm};
 
 /// Rounds in which each side is measured once: A B A B.
 const ROUNDS: usize = 9;
@@ -47,7 +47,7 @@ fn main() -> ExitCode {
 fn measure() -> anyhow::Result<()> {
     let private = fs::Permissions::from_mode(0o700);
     let cache = tempfile::Builder::new().permissions(private).tempdir()?;
-    let request = request();
+    let request = guests::request();
     let [one, two] = [Guests::start(1, cache.path())?, Guests::start(2, cache.path())?];
 
     let mut sequence = Sequence::default();
@@ -215,23 +215,6 @@ fn parse(called: Called<Response>) -> anyhow::Result<()> {
         black_box(serde_json::from_str::<Value>(text)?);
     }
     Ok(())
-}
-
-fn request() -> Request {
-    let (name, page) = ("site-0000", site::page(1));
-    let files = site::files(name, 1, &page);
-    let objects = files.iter().map(|(name, data)| site::live_child(name, data).to_string().into()).collect();
-    let of = KindRef { cluster: None, api_version: "v1".into(), kind: "ConfigMap".into() };
-    Request {
-        cluster: "".into(),
-        instance_id: None,
-        now: "2026-01-02T03:04:05Z".into(),
-        config: "{}".into(),
-        object: site::live(name, &page).to_string().into(),
-        children: vec![Group { of, objects }],
-        finalizing: false,
-        extra: "{}".into(),
-    }
 }
 
 fn micros(time: Duration) -> f64 {
