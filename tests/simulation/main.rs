@@ -23,6 +23,7 @@ mod keys;
 mod leases;
 mod mirror;
 mod promotion;
+mod quarantine;
 mod refusals;
 mod reporting;
 mod retiring;

@@ -37,6 +37,7 @@ pub mod pace;
 pub mod plan;
 pub mod policy;
 pub mod promotion;
+pub mod quarantine;
 pub mod readiness;
 pub mod retire;
 pub mod rollout;

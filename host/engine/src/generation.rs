@@ -19,6 +19,7 @@ use trimtab_core::{
     pace::Pace,
     plan::ChildSpec,
     policy::Policy,
+    quarantine::Quarantine,
 };
 use trimtab_wasm::{Plugin, Wasm};
 
@@ -51,6 +52,8 @@ pub struct Loaded {
     pub grants: Grants,
     /// How many children it has deleted of late, and whether it is held for that.
     pub deletions: Mutex<Deletions>,
+    /// Whether it fails for all of its objects.
+    pub quarantine: Mutex<Quarantine>,
     /// How its objects fare, while it is on probation.
     pub observed: Observed,
     /// What it has put into the log of late.
@@ -134,6 +137,7 @@ impl Loaded {
             identity: identity(&policy),
             unconfirmed,
             deletions: Mutex::new(Deletions::new(policy.deletions.clone(), unconfirmed)),
+            quarantine: Mutex::default(),
             observed: Observed::default(),
             logged: Mutex::default(),
             shadowed: Arc::new(Shadowed::new(unconfirmed)),
@@ -202,6 +206,11 @@ impl Generation {
     /// What it has deleted of late.
     pub fn deletions(&self) -> MutexGuard<'_, Deletions> {
         self.loaded.deletions.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether it is called at all.
+    pub fn quarantine(&self) -> MutexGuard<'_, Quarantine> {
+        self.loaded.quarantine.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// How many children of its lineage and instance there are.

@@ -188,7 +188,7 @@ impl Metrics {
             slots: add(
                 r,
                 "trimtab_plugin_slots",
-                "Slots by state: Serving, RolledBack, Pending, Refused",
+                "Slots by state: Serving, RolledBack, Quarantined, Pending, Refused",
                 Family::default(),
             ),
             unserved: add(
@@ -309,7 +309,7 @@ impl Metrics {
 
     /// The slots as they are now.
     pub fn slots(&self, slots: &[SlotView]) {
-        let states = ["Serving", "RolledBack", "Pending", "Refused"];
+        let states = ["Serving", "RolledBack", "Quarantined", "Pending", "Refused"];
         let mut counts = states.map(|state| (state.to_owned(), 0)).into_iter().collect::<BTreeMap<_, _>>();
         for slot in slots {
             *counts.entry(format!("{:?}", slot.state)).or_default() += 1;

@@ -346,8 +346,13 @@ impl Slot {
             (Some(serving), None, pending) => {
                 let held = serving.deletions().held().map(ToString::to_string);
                 let rolled_back = self.promotion.file() == File::Rejected;
-                let state = if rolled_back { SlotState::RolledBack } else { SlotState::Serving };
-                (state, held.or(refused).or(pending))
+                let quarantined = serving.quarantine().held();
+                let state = match quarantined {
+                    Some(_) => SlotState::Quarantined,
+                    None if rolled_back => SlotState::RolledBack,
+                    None => SlotState::Serving,
+                };
+                (state, quarantined.or(held).or(refused).or(pending))
             }
             (None, _, Some(why)) => (SlotState::Pending, Some(why)),
             (None, _, None) => (SlotState::Refused, refused),

@@ -11,6 +11,8 @@ pub enum SlotState {
     Serving,
     /// The last good generation serves again, as what the folder holds was found bad.
     RolledBack,
+    /// It fails for every object, and is called for one at a time.
+    Quarantined,
     /// Something is missing that may come by itself.
     Pending,
     /// The file, or the one that has what it claims, must change before it can serve.

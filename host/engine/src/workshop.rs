@@ -15,6 +15,7 @@ use trimtab_core::{
     hash::Hash,
     id::{InstanceId, Key},
     object::Object,
+    quarantine::{Change, Ran},
     status,
     write::Write,
 };
@@ -106,6 +107,14 @@ impl Workshop {
             self.metrics.skipped(&who, "paced");
             return self.put(key, memory, Done::Not);
         }
+        let edited = memory.failed.as_ref().is_some_and(|failed| failed.cause != job.cause(&looks));
+        if !job.leaving
+            && !job.object.meta.deleting
+            && let Err(wait) = job.generation.quarantine().ask(&key.place, edited, began)
+        {
+            self.metrics.skipped(&who, "quarantined");
+            return self.put(key, memory, Done::After(wait));
+        }
 
         // What a run that does not come to its call rests on is no look-up.
         memory.looked_up = LookedUp::new();
@@ -146,6 +155,7 @@ impl Workshop {
             generation => Hash::of([&generation.to_be_bytes()[..]]),
         };
         let is_watched = observed.is_watched();
+        self.quarantine(job, &fared, ended);
         if is_watched && !meta.deleting && !job.leaving {
             // Where another process has looked after it before, the object may say how it fared;
             // of a new one nothing is known, and it tells nothing.
@@ -157,6 +167,36 @@ impl Workshop {
         if let Some(well) = fared.is_well().filter(|well| *well || !is_watched) {
             memory.well = Some((well, wish));
         }
+    }
+
+    /// Takes note of a run in its generation's quarantine, unless the gate judges that. What
+    /// no retry mends is the plugin's own answer; and where something was written, it may
+    /// not have been called.
+    fn quarantine(&self, job: &Job, fared: &Fared, ended: &Result<Ended, Trouble>) {
+        if job.leaving || job.object.meta.deleting {
+            return;
+        }
+        let generation = &job.generation;
+        let ran = match (fared, ended) {
+            (Fared::Badly { for_good: true, .. }, _) | (Fared::Well, Ok(Ended::Settled { .. })) => Ran::Well,
+            (Fared::Badly { why, .. }, _) if !generation.loaded.observed.is_watched() => Ran::Badly(why),
+            (Fared::Well, _) => Ran::OnTheWay,
+            _ => Ran::Unknown,
+        };
+        let slot = &generation.loaded.slot;
+        let change = generation.quarantine().ran(&job.object.meta.place, ran, self.env.elapsed());
+        match change {
+            Some(Change::Entered) => {
+                let why = generation.quarantine().held().unwrap_or_default();
+                tracing::error!(%slot, why, "quarantined");
+            }
+            Some(Change::Left) => {
+                tracing::info!(%slot, "it has served an object, and is called for all again");
+                generation.keys(&self.store).for_each(|key| self.queue.add(key, Priority::Low));
+            }
+            None => return,
+        }
+        self.published.changed.notify_one();
     }
 
     /// Remembers a success, and says whether the plugin asked to look again.

@@ -98,6 +98,7 @@ fn state(slot: &SlotView) -> String {
     let state = match slot.state {
         SlotState::Serving => "serving",
         SlotState::RolledBack => "rolled back",
+        SlotState::Quarantined => "quarantined",
         SlotState::Pending => "pending",
         SlotState::Refused => "refused",
     };
