@@ -8,6 +8,7 @@ pub mod adoption;
 pub mod answer;
 pub mod api_error;
 pub mod backoff;
+pub mod canary;
 pub mod claim;
 pub mod config;
 pub mod covers;

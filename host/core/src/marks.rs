@@ -20,6 +20,9 @@ pub const INTENT: &str = "trimtab.dev/intent";
 /// On a child of a kind that rolls: the name of the revision of its object that it
 /// was made from.
 pub const REVISION: &str = "trimtab.dev/revision";
+/// On an object that a canary has moved: JSON saying which, and where it came from, see
+/// `canary::mark`.
+pub const CANARY: &str = "trimtab.dev/canary";
 /// The prefix of all of them: annotations under it are kept beside the text.
 pub const PREFIX: &str = "trimtab.dev/";
 /// The prefix of what a decorator leaves on an object, followed by its lineage: as

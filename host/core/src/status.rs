@@ -185,6 +185,8 @@ pub struct Input<'a> {
     pub answer: &'a StatusIntent,
     /// What the host has to say.
     pub verdict: &'a Verdict,
+    /// What it adds to its condition for a canary, see `canary::mark`.
+    pub sign: Option<&'a str>,
     /// RFC 3339, for `lastTransitionTime`.
     pub now: &'a str,
     /// What earlier writes for this key have taught.
@@ -351,12 +353,17 @@ fn condition_of(input: &Input<'_>, said: &Said, item: Part<'_>, live: &Value) ->
         ("type", json!(said.kind)),
         ("status", json!(status)),
         ("reason", json!(said.reason)),
-        ("message", json!(shortened(&said.message))),
+        ("message", json!(message(input, said))),
         ("lastTransitionTime", json!(since.unwrap_or(input.now))),
         ("observedGeneration", json!(input.object.meta.generation)),
     ];
     let declared = fields.into_iter().filter(|(name, _)| item.declared(name).is_some());
     declared.map(|(name, value)| (name.to_owned(), value)).collect()
+}
+
+fn message(input: &Input<'_>, said: &Said) -> String {
+    let sign = input.sign.filter(|_| said.kind == RECONCILED).unwrap_or_default();
+    format!("{}{sign}", shortened(&said.message))
 }
 
 fn shortened(message: &str) -> &str {

@@ -9,6 +9,7 @@ use trimtab_cluster::gate::{Ticket, WriteError};
 use trimtab_core::{
     answer::{self, Answer, StatusIntent},
     api_error::Class,
+    canary::mark,
     decorate,
     deletions::Held,
     description::Role,
@@ -243,10 +244,12 @@ impl Run<'_> {
     }
 
     /// Whether what the plan deletes may go, or the generation is held. What goes with
-    /// its object, or because a policy says so, goes by a person's wish.
+    /// its object, because a policy says so, or on the way back from a canary, goes by a
+    /// person's wish.
     fn may_delete(&self, plan: &Plan) -> Result<(), Held> {
         let Job { generation, object, leaving, .. } = self.job;
-        let by_wish = object.meta.deleting || (*leaving && generation.loaded.policy.retire.is_some());
+        let retires = *leaving && generation.loaded.policy.retire.is_some();
+        let by_wish = object.meta.deleting || retires || mark::is_returning(&object.meta);
         if by_wish || self.shop.settings.dry_run {
             return Ok(());
         }
@@ -318,6 +321,7 @@ impl Run<'_> {
     /// Writes the status where it differs, and says whether it did.
     async fn status(&mut self, answer: &StatusIntent, verdict: &Verdict) -> Result<bool, Trouble> {
         let needs = self.needs();
+        let sign = mark::sign(&self.job.object.meta, self.job.generation.loaded.unconfirmed);
         let write = status::decide(&status::Input {
             object: &self.job.object,
             kind: &needs.kind,
@@ -326,6 +330,7 @@ impl Run<'_> {
             schema: &needs.schema,
             answer,
             verdict,
+            sign: sign.as_deref(),
             now: &self.shop.now_text(),
             fixed: &self.memory.fixed,
         });

@@ -89,8 +89,19 @@ fn write(
 ) -> Option<Write> {
     let world = World::site();
     let (kind, lineage, role) = (&world.kind, &world.lineage, Role::Composite);
-    status::decide(&Input { object, kind, lineage, role, schema, answer, verdict, now: "2026-02-02T00:00:00Z", fixed })
-        .unwrap()
+    status::decide(&Input {
+        object,
+        kind,
+        lineage,
+        role,
+        schema,
+        answer,
+        verdict,
+        sign: None,
+        now: "2026-02-02T00:00:00Z",
+        fixed,
+    })
+    .unwrap()
 }
 
 #[test]
@@ -248,6 +259,7 @@ fn decorated(object: &Object, answer: &StatusIntent) -> Option<(Value, bool)> {
         schema: &full(),
         answer,
         verdict: &settled(),
+        sign: None,
         now: "",
         fixed: &FixedPoints::default(),
     });
@@ -282,6 +294,7 @@ fn a_status_for_a_kind_without_the_subresource_is_refused_and_none_is_fine() {
             schema: &full(),
             answer,
             verdict: &settled(),
+            sign: None,
             now: "",
             fixed: &FixedPoints::default(),
         })
