@@ -109,8 +109,8 @@ type Right = (String, String);
 /// What cannot be brought about at will: a look past the cache after a conflict
 /// with another writer, whom the cache may have shown before; the deletion of
 /// children that this plugin always wants; an Event that is told again; a
-/// finalizer of an earlier plugin that has to be taken away; and the report of one
-/// that goes. And
+/// finalizer of an earlier plugin that has to be taken away; the report of one
+/// that goes; and canaries, of which there are none here. And
 /// what the log does not show: an apply that makes something needs `create` too,
 /// but its verb is `patch`.
 fn rarely_used() -> BTreeSet<Right> {
@@ -126,6 +126,10 @@ fn rarely_used() -> BTreeSet<Right> {
         ("patch", "misbehaves"),
         ("delete", "plugins"),
         ("create", "plugins"),
+        ("list", "canaries"),
+        ("watch", "canaries"),
+        ("patch", "canaries"),
+        ("patch", "canaries/status"),
         ("create", "configmaps"),
         ("create", "services"),
         ("create", "deployments"),

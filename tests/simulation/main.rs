@@ -9,6 +9,7 @@
 
 mod adopting;
 mod beside;
+mod canary;
 mod case;
 mod configs;
 mod decorating;

@@ -4,6 +4,7 @@
 #![forbid(unsafe_code)]
 
 mod apply;
+pub mod canaries;
 pub mod connect;
 pub mod discovery;
 pub mod events;

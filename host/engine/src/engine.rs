@@ -7,8 +7,8 @@ use std::{collections::BTreeMap, sync::Arc};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use trimtab_cluster::{
-    Client, discovery::Discovery, events::Events, gate::Gate, lease::Sightings, reports::Reports, store::Store,
-    watches::Watches,
+    Client, canaries::Canaries, discovery::Discovery, events::Events, gate::Gate, lease::Sightings, reports::Reports,
+    store::Store, watches::Watches,
 };
 use trimtab_core::{
     env::Env,
@@ -18,6 +18,7 @@ use trimtab_wasm::Wasm;
 
 use crate::{
     calls::{CallView, Calls},
+    canarying::Canarying,
     configs::Configs,
     folder::Folder,
     holders::Holders,
@@ -160,7 +161,13 @@ impl Engine {
         let unserved = self.unserved();
         let marked = unserved.watches.clone();
         let reporting = self.reporting();
+        let canarying = self.canarying();
+        let of_canaries = canarying.watches.clone();
         let mut tasks = Tasks::default();
+        let ended = stop.clone();
+        tasks.start("canaries", async move { canarying.run(ended).await });
+        let ended = stop.clone();
+        tasks.start("watches of canaries", async move { of_canaries.run(ended).await });
         let ended = stop.clone();
         tasks.start("unserved", async move { unserved.run(ended).await });
         let ended = stop.clone();
@@ -190,6 +197,21 @@ impl Engine {
         let (lock, env) = (shop.leading.clone(), shop.env.clone());
         let reports = Reports::new(self.client.clone(), lock, env, lease_namespace, installation);
         Reporting { shop, reports }
+    }
+
+    fn canarying(&self) -> Canarying {
+        let (shop, client) = (self.workshop.clone(), self.client.clone());
+        let (lock, env) = (shop.leading.clone(), shop.env.clone());
+        let Settings { lease_namespace, installation, .. } = &*shop.settings;
+        let store = Store::new(Arc::new(()));
+        Canarying {
+            api: Canaries::new(client.clone(), lock, env.clone()),
+            served: self.watches.clone(),
+            watches: Watches::new(client.clone(), store.clone(), shop.discovery.kinds(), env.clone()),
+            leases: Sightings::new(client, env, lease_namespace, installation),
+            store,
+            shop,
+        }
     }
 
     fn unserved(&self) -> Unserved {

@@ -6,6 +6,7 @@
 mod adopting;
 mod ask;
 mod calls;
+mod canarying;
 mod collect;
 mod configs;
 mod engine;

@@ -131,15 +131,29 @@ fn leads(write: &Accepted<'_>) -> Result<(), String> {
 }
 
 /// For which instance a write was made, where it can be told: an apply says it
-/// itself, what is let go was held by it, and what else is written of an object was
+/// itself, what is let go was held by it, a canary's objects are moved by who leads where
+/// they come from, and what else is written of an object was
 /// decided on the object's mark.
 fn instance_of<'a>(write: &Accepted<'a>) -> Option<&'a str> {
     let label = |object: &'a Value| object["metadata"]["labels"][marks::INSTANCE_LABEL].as_str().unwrap_or_default();
     if write.body["kind"].is_string() && write.body["metadata"]["labels"].is_object() {
         return Some(label(write.body));
     }
-    let let_go = write.before.zip(write.after).and_then(|(before, after)| let_go(before, after));
+    let both = write.before.zip(write.after);
+    if let Some(home) = both.and_then(|(before, after)| moved_by_canary(before, after)) {
+        return Some(home);
+    }
+    let let_go = both.and_then(|(before, after)| let_go(before, after));
     let_go.or_else(|| write.before.filter(|before| !is_marked(before)).map(label))
+}
+
+/// Where an object came from that a canary moves: that is set, changed and taken off with
+/// the move alone.
+fn moved_by_canary<'a>(before: &'a Value, after: &'a Value) -> Option<&'a str> {
+    let [was, is] = [before, after].map(|object| object["metadata"]["annotations"][marks::CANARY].as_str());
+    let mark = is.or(was).filter(|_| was != is)?;
+    let (_, from) = mark.split_once(r#""from":""#)?;
+    Some(from.split_once('"')?.0)
 }
 
 /// The instance that held an object, and does no more.

@@ -45,7 +45,7 @@ impl Manifests<'_> {
             f,
             "---\n# One Lease for each instance-id: watched and replaced by its name, and read
 # for any id, since objects may be marked for one that nobody serves. And the
-# reports of the plugins, where their kind is defined."
+# reports of the plugins and the canaries, where their kinds are defined."
         )?;
         let role = Role {
             kind: "Role",
@@ -57,6 +57,8 @@ impl Manifests<'_> {
         let names = self.leases.iter().map(String::as_str).collect::<Vec<_>>();
         rule(f, "coordination.k8s.io", &["leases"], &["watch", "update"], &names)?;
         rule(f, "trimtab.dev", &["plugins"], &["list", "create", "patch", "delete"], &[])?;
+        rule(f, "trimtab.dev", &["canaries"], &["list", "watch", "patch"], &[])?;
+        rule(f, "trimtab.dev", &["canaries/status"], &["patch"], &[])?;
         role.binding(f, self.account)
     }
 

@@ -1,0 +1,305 @@
+//! Carries out what the canaries' machine says (`core::canary`). Whoever leads the
+//! instance that the objects come from does that, and nobody else: he sees the objects of
+//! both instances, writes the canary's status and, once it says so, moves them.
+
+mod seen;
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
+
+use futures::{StreamExt, future, stream};
+use tokio_util::sync::CancellationToken;
+use trimtab_cluster::{
+    canaries::{Canaries, Failed},
+    gate::Ticket,
+    lease::Sightings,
+    spec::WatchSpec,
+    store::Store,
+    watches::Watches,
+};
+use trimtab_core::{
+    canary::{self, Decision, FINALIZER, Input, Member, Move, Mover, Phase, Watched, mark},
+    id::{Cluster, InstanceId, Key, Uid},
+    object::Object,
+};
+
+use self::seen::{Canary, Seen};
+use crate::workshop::Workshop;
+
+/// Between two looks.
+const INTERVAL: Duration = Duration::from_secs(1);
+/// The same while objects are on their way back.
+const SOON: Duration = Duration::from_millis(100);
+/// Moves between two looks: what they wake is no more than a few looks of every worker.
+const MOVES_MAX: usize = 64;
+/// Moves under way at once.
+const AT_ONCE: usize = 8;
+/// For a fresh list of what a decision rests on; then it is tried again.
+const LIST: Duration = Duration::from_secs(10);
+/// For so long it is good that somebody serves an instance.
+const FRESH: Duration = Duration::from_secs(5);
+
+/// Carries the canaries out.
+pub struct Canarying {
+    pub shop: Arc<Workshop>,
+    pub api: Canaries,
+    /// What the plugins are served from.
+    pub served: Arc<Watches>,
+    /// The canaries, and the objects that the server leaves out of what is served.
+    pub store: Arc<Store>,
+    pub watches: Arc<Watches>,
+    pub leases: Sightings,
+}
+
+/// What is kept of one canary between two looks.
+#[derive(Default)]
+struct Known {
+    watched: Watched,
+    /// All was listed since this process took the canary up.
+    taken_up: bool,
+    /// All was listed since nothing was left to move.
+    confirmed: bool,
+    /// Whether somebody served the other instance, and when that was asked.
+    served: Option<(Duration, bool)>,
+}
+
+/// What is kept of all of them.
+#[derive(Default)]
+struct Kept {
+    known: BTreeMap<Uid, Known>,
+    watched: BTreeSet<WatchSpec>,
+}
+
+impl Canarying {
+    /// Carries them out until `stop`.
+    pub async fn run(self, stop: CancellationToken) {
+        let mut kept = Kept::default();
+        let mut pause = INTERVAL;
+        loop {
+            tokio::select! {
+                biased;
+                () = stop.cancelled() => return,
+                () = tokio::time::sleep(pause) => {}
+            }
+            tokio::select! {
+                biased;
+                () = stop.cancelled() => return,
+                soon = self.look(&mut kept) => pause = if soon { SOON } else { INTERVAL },
+            }
+        }
+    }
+
+    /// One look at all of them; whether the next one is to follow soon.
+    async fn look(&self, kept: &mut Kept) -> bool {
+        let shop = &self.shop;
+        let defined = !shop.settings.dry_run && shop.discovery.known().get(&Canaries::kind()).is_some();
+        let watch = Canaries::watch(&shop.settings.lease_namespace);
+        let all = if defined { seen::canaries(&self.store, &watch, &shop.settings.installation) } else { Vec::new() };
+        let led = all.iter().filter(|canary| shop.leading.leads(&canary.from)).collect::<Vec<_>>();
+        let serving = shop.published.serving.load_full();
+        let seen = led.iter().map(|canary| Seen::of(canary, &serving, &shop.settings)).collect::<Vec<_>>();
+        let left_out = seen.iter().flatten().flat_map(|seen| seen.left_out.clone());
+        let watched = left_out.chain(defined.then_some(watch)).collect::<BTreeSet<_>>();
+        if kept.watched != watched {
+            self.watches.set(watched.clone());
+            kept.watched = watched;
+        }
+        kept.known.retain(|uid, _| led.iter().any(|canary| canary.object.meta.uid == *uid));
+        let mut soon = false;
+        for (canary, seen) in led.into_iter().zip(seen) {
+            let known = kept.known.entry(canary.object.meta.uid.clone()).or_default();
+            let looked = match seen {
+                Ok(seen) => self.follow(canary, &seen, &all, known).await,
+                Err(why) => self.refuse(canary, &why).await,
+            };
+            soon |= looked.unwrap_or_else(|error| {
+                tracing::debug!(canary = %canary.object.meta.place, %error, "not written, it is looked at again");
+                false
+            });
+        }
+        soon
+    }
+
+    /// What cannot even be begun says why.
+    async fn refuse(&self, canary: &Canary, why: &str) -> Result<bool, Failed> {
+        let begun = canary.object.meta.finalizers.iter().any(|it| **it == *FINALIZER);
+        let status = canary::Status {
+            phase: if begun { canary.status.phase } else { Phase::Pending },
+            message: why.to_owned(),
+            observed_generation: if begun { canary.status.observed_generation } else { canary.object.meta.generation },
+            ..canary.status.clone()
+        };
+        self.say(canary, &status, None).await
+    }
+
+    async fn follow(
+        &self,
+        canary: &Canary,
+        seen: &Seen<'_>,
+        all: &[Canary],
+        known: &mut Known,
+    ) -> Result<bool, Failed> {
+        if !known.taken_up {
+            known.taken_up = self.list(seen).await;
+            return Ok(known.taken_up);
+        }
+        let meta = &canary.object.meta;
+        let held = meta.finalizers.iter().any(|it| **it == *FINALIZER);
+        if !seen.is_synced(&self.shop.store, &self.store) || (meta.deleting && !held) {
+            return Ok(false);
+        }
+        let may = match seen.may(canary, all) {
+            Ok(()) => self.is_served(seen, known).await,
+            Err(why) => Err(why),
+        };
+        let objects = seen.objects(&self.shop.store, &self.store);
+        let members = objects.iter().map(|object| seen.member(object)).collect::<Vec<_>>();
+        let stable = mark::short(seen.generation.loaded.unconfirmed);
+        let input = Input {
+            spec: seen.spec,
+            generation: meta.generation,
+            deleting: meta.deleting,
+            status: &canary.status,
+            members: &members,
+            stable: &stable,
+            may: match &may {
+                Ok(()) => Ok(()),
+                Err(why) => Err(why),
+            },
+            now: self.shop.env.elapsed(),
+        };
+        let decision = canary::decide(&input, &mut known.watched);
+        // That nothing is left anywhere is believed of a fresh list alone.
+        let ends =
+            decision.is_gone || (canary.status.phase.goes_back() && decision.status.phase != canary.status.phase);
+        if ends && !known.confirmed {
+            known.confirmed = self.list(seen).await;
+            return Ok(known.confirmed);
+        }
+        known.confirmed = false;
+        if decision.is_gone {
+            return self.hold(canary, false).await;
+        }
+        if decision.status.phase != Phase::Pending && !held {
+            return self.hold(canary, true).await;
+        }
+        self.carry_out(canary, seen, &objects, &members, decision).await
+    }
+
+    /// Says what was decided, and does what was said before.
+    async fn carry_out(
+        &self,
+        canary: &Canary,
+        seen: &Seen<'_>,
+        objects: &[Arc<Object>],
+        members: &[Member],
+        decision: Decision,
+    ) -> Result<bool, Failed> {
+        let Decision { status, moves, .. } = decision;
+        let turns_back = status.phase.goes_back() && !canary.status.phase.goes_back();
+        let made = turns_back.then(|| seen::made(&self.shop.store, members));
+        let said = self.say(canary, &status, made).await;
+        self.make(canary, seen, objects, &moves).await;
+        Ok(said? || (status.phase.goes_back() && !moves.is_empty()))
+    }
+
+    /// Makes moves, as many as may be at a time.
+    async fn make(&self, canary: &Canary, seen: &Seen<'_>, objects: &[Arc<Object>], moves: &[(usize, Move)]) {
+        let now = self.shop.now_text();
+        let mover = Mover {
+            spec: seen.spec,
+            canary: &canary.object.meta.uid,
+            attempt: canary.status.attempt,
+            kind: &seen.generation.needs.object(&seen.spec.kind).kind,
+            key: &seen.generation.needs.instance_key,
+            now: &now,
+        };
+        let moves =
+            moves.iter().take(MOVES_MAX).map(|(index, what)| self.move_one(seen, &mover, &objects[*index], *what));
+        stream::iter(moves.collect::<Vec<_>>()).buffer_unordered(AT_ONCE).collect::<()>().await;
+    }
+
+    async fn move_one(&self, seen: &Seen<'_>, mover: &Mover<'_>, object: &Arc<Object>, what: Move) {
+        let loaded = &seen.generation.loaded;
+        let place = object.meta.place.clone();
+        let key = Key { cluster: Cluster::local(), place, lineage: loaded.lineage.clone() };
+        let write = mover.write(object, what);
+        let ticket = Ticket {
+            key: key.clone(),
+            instance: seen.spec.from.clone(),
+            uid: object.meta.uid.clone(),
+            slot: loaded.slot.clone(),
+            generation: seen.generation.number,
+            account: loaded.policy.service_account.clone(),
+        };
+        let answer = self.shop.gate.write(&ticket, &write).await;
+        self.shop.wrote(&key, &ticket.instance, &write, &answer);
+        if let Ok(Some(object)) = answer {
+            self.store.put(object);
+        }
+    }
+
+    /// Writes the status where it differs; whether it did.
+    async fn say(
+        &self,
+        canary: &Canary,
+        status: &canary::Status,
+        made: Option<serde_json::Value>,
+    ) -> Result<bool, Failed> {
+        let wanted = seen::said(canary, status, made, &self.shop.now_text());
+        if wanted == canary.said {
+            return Ok(false);
+        }
+        if status.phase != canary.status.phase {
+            let (place, phase, message) = (&canary.object.meta.place, status.phase, &status.message);
+            tracing::info!(canary = %place, ?phase, message, "the canary");
+        }
+        let written = self.api.put_status(&canary.from, &canary.object, &wanted).await?;
+        written.into_iter().for_each(|object| self.store.put(Arc::new(object)));
+        Ok(true)
+    }
+
+    async fn hold(&self, canary: &Canary, held: bool) -> Result<bool, Failed> {
+        let written = self.api.hold(&canary.from, &canary.object, held).await?;
+        written.into_iter().for_each(|object| self.store.put(Arc::new(object)));
+        Ok(true)
+    }
+
+    /// Lists all that a decision rests on; whether that came to an end in time.
+    async fn list(&self, seen: &Seen<'_>) -> bool {
+        let here = seen.watches().iter().map(|spec| self.served.relist(spec)).collect::<Vec<_>>();
+        let own = Canaries::watch(&self.shop.settings.lease_namespace);
+        let there = seen.left_out.iter().chain([&own]).map(|spec| self.watches.relist(spec)).collect::<Vec<_>>();
+        let all = future::try_join(future::try_join_all(here), future::try_join_all(there));
+        matches!(tokio::time::timeout(LIST, all).await, Ok(Ok(_)))
+    }
+
+    /// Whether anybody serves the instance that is tried; what cannot be told is as it was.
+    async fn is_served(&self, seen: &Seen<'_>, known: &mut Known) -> Result<(), String> {
+        let to = &seen.spec.to;
+        let now = self.shop.env.elapsed();
+        let is_served = if self.shop.settings.serves(to) {
+            seen.is_served_here()
+        } else if let Some((_, is_served)) = known.served.filter(|(at, _)| now.saturating_sub(*at) < FRESH) {
+            is_served
+        } else {
+            let asked = self.leases.is_served(to, &seen.spec.kind).await;
+            let is_served = asked.ok().or(known.served.map(|(_, was)| was)).unwrap_or_default();
+            known.served = Some((now, is_served));
+            is_served
+        };
+        is_served
+            .then_some(())
+            .ok_or_else(|| format!("no host serves {} in the instance {:?}", seen.spec.kind, to.as_str()))
+    }
+}
+
+/// The instance whose leader looks after a canary; that of one that says none is the
+/// default one's.
+fn leader(spec: &serde_json::Value) -> InstanceId {
+    let from = spec["from"].as_str().and_then(|from| InstanceId::new(from).ok());
+    from.unwrap_or_else(InstanceId::default_instance)
+}
