@@ -333,10 +333,13 @@ impl Candidate {
     /// deletion has to be polled for.
     async fn watch(&self, news: mpsc::Sender<News>) {
         loop {
+            let began = self.env.elapsed();
             if let Err(error) = self.watch_once(&news).await {
                 tracing::debug!(lease = self.name, %error, "the watch of the Lease broke");
             }
-            tokio::time::sleep(self.timings.retry).await;
+            // One that has lasted ends because servers end them: a release must not fall into a pause.
+            let lasted = self.env.elapsed().saturating_sub(began);
+            tokio::time::sleep(self.timings.retry.saturating_sub(lasted)).await;
         }
     }
 
