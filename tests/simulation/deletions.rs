@@ -161,3 +161,18 @@ fn the_policy_says_how_many_may_go_in_a_minute() {
         assert!(held(world, 0).await.is_some());
     });
 }
+
+#[test]
+fn what_the_policy_does_not_let_be_deleted_counts_as_no_deletion_and_holds_nothing() {
+    served("composite", async |world| {
+        let more = "rollout = { rollback = false }\ngrants = { verbs = { ConfigMap = [\"create\", \"update\"] } }";
+        swap(world, emptied("composite", more)).await;
+        assert_eq!(children(world).await, ALL);
+        for number in 0..OBJECTS {
+            assert_eq!(held(world, number).await, None);
+        }
+        let object = world.api.get(&format!("{MIRRORS}/m00")).await.unwrap();
+        let said = object["status"]["conditions"].to_string();
+        assert!(said.contains("to delete a ConfigMap is not granted"), "{said}");
+    });
+}

@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "in a test a panic is the message")]
 
 use serde_json::{Value, json};
-use trimtab_engine::folder::Folder;
+use trimtab_engine::{SlotState, folder::Folder};
 use trimtab_sim::{World, simulate};
 
 use crate::{
@@ -46,5 +46,20 @@ fn a_child_is_made_and_not_changed_where_the_policy_says_so_and_the_rest_goes_on
         world.put_folder(folder("[grants.verbs]\nConfigMap = [\"create\", \"update\"]"));
         world.settle().await.unwrap();
         assert_eq!(page(&world).await, "other");
+    });
+}
+
+#[test]
+fn verbs_of_a_kind_that_the_plugin_does_not_write_are_refused() {
+    let wasm = STAGE.wasm();
+    simulate(async {
+        let mut world = World::new(SEED, None, wasm);
+        world.put_folder(folder("[grants.verbs]\nDeployment = [\"create\"]"));
+        world.start_host();
+        world.settle().await.unwrap();
+        let slot = world.slots()[0][0].clone();
+        assert_eq!(slot.state, SlotState::Refused);
+        let reason = slot.reason.unwrap();
+        assert!(reason.contains("grants.verbs: kind Deployment is not among the children"), "{reason}");
     });
 }

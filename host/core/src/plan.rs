@@ -17,8 +17,9 @@ use crate::{
     covers::covers,
     description::Update,
     fixed::{FixedPoints, child_intent},
+    grants::{Grants, Verb},
     hash::Hash,
-    id::{Lineage, Place, Uid},
+    id::{GroupKind, Lineage, Place, Uid},
     inherit::Inherit,
     intent::Intent,
     kind::Kind,
@@ -113,14 +114,15 @@ impl Plan {
     }
 
     /// The children that are deleted and that nothing takes the place of; but for
-    /// revisions, which the host keeps for itself.
-    pub fn lost(&self) -> Vec<&Uid> {
+    /// revisions, which the host keeps for itself, and kinds of which none may be deleted.
+    pub fn lost(&self, grants: &Grants) -> Vec<&Uid> {
         let made_anew = self.waiting.iter().map(|waiting| &waiting.place).collect::<HashSet<_>>();
         let lost = self.writes.iter().filter_map(|write| match &write.action {
             Action::Delete { seen } if !made_anew.contains(&write.place) => Some((&write.place.kind, &seen.uid)),
             _ => None,
         });
-        lost.filter(|(kind, _)| **kind != rollout::kind_of_revisions()).map(|(_, uid)| uid).collect()
+        let counts = |kind: &GroupKind| *kind != rollout::kind_of_revisions() && grants.may(Verb::Delete, kind).is_ok();
+        lost.filter(|(kind, _)| counts(kind)).map(|(_, uid)| uid).collect()
     }
 }
 

@@ -7,6 +7,7 @@ use std::{sync::Arc, time::Duration};
 
 use trimtab_cluster::gate::Ticket;
 use trimtab_core::{
+    grants::Verb,
     id::{Key, Uid},
     object::Object,
     ownership::{collected_for, is_made_by},
@@ -88,6 +89,10 @@ impl Workshop {
             let owner = Uid::new(&collected_for(&child.meta)?.uid);
             let by = serving.of_lineage(&key.lineage).find(|generation| generation.makes(&child))?.clone();
             let gone = present.as_ref() != Some(&owner);
+            if let Err(denied) = by.loaded.grants.may(Verb::Delete, &child.meta.place.kind) {
+                tracing::info!(place = %child.meta.place, %denied, "its owner may be gone, and it stays");
+                return None;
+            }
             (gone && self.leading.leads(&by.loaded.slot.instance)).then_some(Left { child, owner, by })
         });
         let left = left.collect::<Vec<_>>();

@@ -119,6 +119,8 @@ impl Loaded {
         if policy.inherit.lineage.as_ref() == Some(&slot.stem.lineage()) {
             return Err(format!("{slot}.toml: inherit.lineage: it is its own, name the plugin that this one replaces"));
         }
+        let written = policy.verbs.keys().try_for_each(|kind| grants.may_write(kind));
+        written.map_err(|denied| format!("{slot}.toml: grants.verbs: {denied}"))?;
         for (key, kinds) in [("adopt", &policy.adopt), ("inherit.children", &policy.inherit.children)] {
             let adopted = kinds.iter().try_for_each(|kind| grants.may_adopt(kind));
             adopted.map_err(|denied| format!("{slot}.toml: {key}: {denied}"))?;

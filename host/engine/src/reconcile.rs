@@ -255,7 +255,9 @@ impl Run<'_> {
         }
         let mut deletions = generation.deletions();
         let was_held = deletions.held().is_some();
-        let asked = deletions.ask(self.shop.env.elapsed(), &plan.lost(), || generation.children(&self.shop.store));
+        let asked = deletions.ask(self.shop.env.elapsed(), &plan.lost(&generation.loaded.grants), || {
+            generation.children(&self.shop.store)
+        });
         if let Err(held) = &asked
             && !was_held
         {

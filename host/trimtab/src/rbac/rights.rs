@@ -127,6 +127,9 @@ impl Rights {
             configs.entry(plural).or_default().insert(name.clone());
         }
         for SecretName { namespace, name } in plugin.grants.secrets() {
+            if !namespaces.is_empty() && !namespaces.contains(namespace) {
+                bail!("{} may read the Secret {namespace}/{name}, which is not in one of --namespaces", plugin.lineage);
+            }
             let secrets = self.by_name.entry(namespace.clone()).or_default();
             secrets.entry("secrets").or_default().insert(name.clone());
         }
