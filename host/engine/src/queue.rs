@@ -390,13 +390,16 @@ mod tests {
             queue.done(&1, Done::Forget);
         }
         assert_eq!(calls, [0, 4, 12, 12, 32, 36], "what was not used is not saved up");
-        queue.add(1, Priority::Normal);
-        assert_eq!((queue.next().await, queue.call(&1)), (Some(1), true));
-        queue.spend(&1, 100 * SECOND);
-        queue.done(&1, Done::Forget);
-        queue.add(1, Priority::Normal);
-        queue.bound(HashMap::new());
-        assert_eq!((queue.next().await, began.elapsed().as_secs()), (Some(1), 36), "and a raised limit acts at once");
+        for (bounds, why) in [(Bounds { build: 1, ..quarter }, "another build"), (Bounds::default(), "no limit")] {
+            queue.add(1, Priority::Normal);
+            assert_eq!((queue.next().await, queue.call(&1)), (Some(1), true), "{why}");
+            queue.spend(&1, 100 * SECOND);
+            queue.done(&1, Done::Forget);
+            queue.add(1, Priority::Normal);
+            queue.bound([(0, bounds)].into());
+            assert_eq!((queue.next().await, began.elapsed().as_secs()), (Some(1), 36), "{why} waits for nothing");
+            queue.done(&1, Done::Forget);
+        }
     }
 
     #[tokio::test(start_paused = true)]

@@ -435,6 +435,7 @@ impl Slots {
             let bounds = all.entry(serving.loaded.lineage.clone()).or_default();
             bounds.running_max = bounds.running_max.min(running_max);
             bounds.interval = bounds.interval.max(interval);
+            bounds.build = bounds.build.max(serving.number);
             bounds.cpu_per_second = [bounds.cpu_per_second, policy.work.cpu_per_second].into_iter().flatten().min();
         }
         all

@@ -24,11 +24,13 @@ pub struct Bounds {
     pub interval: Duration,
     /// Processor time that the calls may take in a second, on average; none: any.
     pub cpu_per_second: Option<Duration>,
+    /// Whose calls they are: another build does not pay for what the last one took.
+    pub build: u64,
 }
 
 impl Default for Bounds {
     fn default() -> Self {
-        Self { running_max: usize::MAX, interval: Duration::ZERO, cpu_per_second: None }
+        Self { running_max: usize::MAX, interval: Duration::ZERO, cpu_per_second: None, build: 0 }
     }
 }
 
@@ -57,8 +59,9 @@ pub struct Lane<K> {
     pub running: usize,
     /// The last call.
     called: Option<Duration>,
-    /// Processor time that was used and is still to be waited for, and at which time.
-    owed: (Duration, Duration),
+    /// Processor time that was used and is still to be waited for, at which time, and by
+    /// which build.
+    owed: (Duration, Duration, u64),
 }
 
 impl<K> Default for Lane<K> {
@@ -90,8 +93,9 @@ impl<K> Lane<K> {
 
     /// When the next call may be made: what is not used is not saved up.
     pub fn free_at(&self, bounds: Bounds) -> Duration {
-        let (owed, since) = self.owed;
-        let rested = bounds.cpu_per_second.map(|rate| since.saturating_add(owed.div_f64(rate.as_secs_f64())));
+        let (owed, since, build) = self.owed;
+        let rate = bounds.cpu_per_second.filter(|_| build == bounds.build);
+        let rested = rate.map(|rate| since.saturating_add(owed.div_f64(rate.as_secs_f64())));
         let apart = self.called.map(|called| called.saturating_add(bounds.interval));
         rested.max(apart).unwrap_or_default()
     }
@@ -99,10 +103,11 @@ impl<K> Lane<K> {
     /// A call has used so much processor time; it counts from when the last one was made.
     pub fn spend(&mut self, bounds: Bounds, used: Duration, now: Duration) {
         let Some(rate) = bounds.cpu_per_second else { return };
-        let (owed, since) = self.owed;
+        let (owed, since, build) = self.owed;
+        let owed = if build == bounds.build { owed } else { Duration::ZERO };
         let began = self.called.unwrap_or(now).max(since);
         let paid = (began - since).mul_f64(rate.as_secs_f64());
-        self.owed = (owed.saturating_sub(paid).saturating_add(used), began);
+        self.owed = (owed.saturating_sub(paid).saturating_add(used), began, bounds.build);
     }
 
     /// A call is made, if it may be made now.
