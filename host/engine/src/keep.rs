@@ -93,7 +93,10 @@ impl Keep {
             records: Cache::open(&dir.join("slots"), RECORDS)?,
             plugins,
         };
-        keep.evict().map_err(|error| keep.records.failed(error))?;
+        // Another process may be at it, too.
+        if let Err(error) = keep.evict() {
+            tracing::warn!(error = %keep.records.failed(error), "what nobody needs is not taken from the keep folder");
+        }
         Ok(keep)
     }
 
@@ -143,14 +146,31 @@ impl Keep {
         Hash::of([self.plugins.as_bytes(), slot.to_string().as_bytes()])
     }
 
+    /// What went while no process looked is gone since now, at the latest.
+    pub(crate) fn sweep(&self, is_there: impl Fn(&str) -> bool, wall: Duration) -> io::Result<()> {
+        unhurried(|| {
+            for (key, _) in self.records.keys()? {
+                let Some(record) = self.peek(key)? else { continue };
+                if record.plugins == self.plugins && record.gone_s.is_none() && !is_there(&record.slot) {
+                    self.records.replace(key, &serde_json::to_vec(&record.goes(wall))?)?;
+                }
+            }
+            Ok(())
+        })
+    }
+
+    fn peek(&self, key: Hash) -> io::Result<Option<Record>> {
+        let text = self.records.peek(key)?.map(fs::read).transpose()?;
+        Ok(text.and_then(|text| serde_json::from_slice(&text).ok()))
+    }
+
     /// Unlinks what nobody will ask for.
     fn evict(&self) -> io::Result<()> {
         let (now, wall) = (SystemTime::now(), SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default());
         let age = |used: SystemTime| now.duration_since(used).unwrap_or_default();
         let mut named = BTreeSet::new();
         for (key, used) in self.records.keys()? {
-            let text = self.records.peek(key)?.map(fs::read).transpose()?;
-            let record = text.and_then(|text| serde_json::from_slice::<Record>(&text).ok());
+            let record = self.peek(key)?;
             let stays = |record: &Record| match record.gone_s {
                 Some(gone_s) => wall.saturating_sub(Duration::from_secs(gone_s)) < UNUSED_MAX,
                 None => record.plugins == self.plugins || age(used) < UNUSED_MAX,

@@ -85,6 +85,10 @@ pub struct Slots {
     kept: BTreeMap<SlotId, Record>,
     /// Modules of which a copy lies in the keep folder, or cannot.
     staged: HashMap<Hash, bool>,
+    /// What is kept was compared with the folder's first reading.
+    swept: bool,
+    /// The keep folder could not be written, which was told.
+    unkept: bool,
     /// When what is on probation is judged again (`Env::elapsed`).
     next_judgement: Duration,
     folder: watch::Receiver<Arc<Folder>>,
@@ -108,6 +112,8 @@ impl Slots {
             gone,
             kept,
             staged,
+            swept: false,
+            unkept: false,
             next_judgement,
             folder,
             kinds,
@@ -142,7 +148,8 @@ impl Slots {
         let mut woken = self.take_folder();
         self.rooms.configs.take(&mut self.slots);
         woken.extend(self.promote());
-        woken.extend(self.roll_back_by_hand());
+        let (answers, rolled_back) = self.roll_back_by_hand();
+        woken.extend(rolled_back);
         self.start_finds();
         self.rooms.watches.set(self.slots.values().flat_map(Slot::watches).collect());
         for id in self.slots.keys().cloned().collect::<Vec<_>>() {
@@ -156,6 +163,7 @@ impl Slots {
         self.start_loads();
         // Before anybody is told: what is found out is not forgotten with this process.
         self.keep();
+        answers.into_iter().for_each(by_hand::Answer::send);
         woken.extend(self.publish());
         for generation in woken {
             // What a swap wakes may be all the cluster at once, and waits behind what people do.
@@ -169,6 +177,7 @@ impl Slots {
     /// nothing; the generations beside it, which may take over its objects, are returned.
     fn take_folder(&mut self) -> Vec<Arc<Generation>> {
         let folder = self.folder.borrow_and_update().clone();
+        self.sweep(&folder);
         let mut removed = Vec::new();
         for (id, slot) in self.slots.extract_if(.., |id, _| !folder.slots.contains_key(id)).collect::<Vec<_>>() {
             if slot.serving.is_some() {

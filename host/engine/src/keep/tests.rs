@@ -115,3 +115,17 @@ fn what_nobody_will_ask_for_goes_and_what_is_named_stays() {
     assert_eq!(next.modules.keys().unwrap().into_keys().collect::<Vec<_>>(), [named.content], "not {unnamed}");
     assert_eq!((next.read(&slot("site")).good.len(), next.read(&slot("gone")).good.len()), (1, 0));
 }
+
+#[test]
+fn what_went_while_no_process_looked_is_gone_from_then_on() {
+    let place = Place::new();
+    let (keep, source) = (place.keep("/a"), place.source(b"one"));
+    for name in ["site", "gone"] {
+        let record = Record { good: vec![kept(1, &source)], ..keep.read(&slot(name)) };
+        keep.write(&slot(name), &record).unwrap();
+    }
+    for wall_s in [100, 200] {
+        keep.sweep(|slot| slot == "site", Duration::from_secs(wall_s)).unwrap();
+        assert_eq!((keep.read(&slot("site")).gone_s, keep.read(&slot("gone")).gone_s), (None, Some(100)));
+    }
+}

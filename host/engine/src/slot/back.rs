@@ -48,6 +48,11 @@ impl Slot {
             return;
         }
         self.back_in_vain = !serves;
+        self.give_up_back();
+    }
+
+    /// Takes up what the folder holds though what was kept could serve.
+    pub fn give_up_back(&mut self) {
         let file = self.back.take().map(|back| back.file);
         file.iter().for_each(|file| self.take(file));
     }

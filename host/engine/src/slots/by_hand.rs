@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use tokio::sync::oneshot;
 use trimtab_core::{
     id::SlotId,
     promotion::{File, Observation},
@@ -10,10 +11,24 @@ use trimtab_core::{
 use super::{Slots, promote::BY_HAND};
 use crate::{generation::Generation, published::Rollback};
 
+/// What somebody who asked is to be told.
+pub(super) struct Answer {
+    to: oneshot::Sender<Result<String, String>>,
+    begun: Result<String, String>,
+}
+
+impl Answer {
+    /// Who asked may have gone meanwhile.
+    pub fn send(self) {
+        _ = self.to.send(self.begun);
+    }
+}
+
 impl Slots {
-    /// Does what was asked for, and says what that is; whose objects are to be looked at.
-    pub(super) fn roll_back_by_hand(&mut self) -> Vec<Arc<Generation>> {
-        let mut woken = Vec::new();
+    /// Does what was asked for; what is to be answered once it is kept, and whose objects
+    /// are to be looked at.
+    pub(super) fn roll_back_by_hand(&mut self) -> (Vec<Answer>, Vec<Arc<Generation>>) {
+        let (mut answers, mut woken) = (Vec::new(), Vec::new());
         for Rollback { slot, answer } in self.published.take_rollbacks() {
             let id = self.slots.keys().find(|id| id.to_string() == slot).cloned();
             let begun = match id {
@@ -24,10 +39,9 @@ impl Slots {
                 }),
                 None => Err(format!("there is no slot {slot:?}: `trimtab plugins` lists them, as INSTANCE/PLUGIN")),
             };
-            // Who asked may have gone meanwhile.
-            _ = answer.send(begun);
+            answers.push(Answer { to: answer, begun });
         }
-        woken
+        (answers, woken)
     }
 
     fn go_back_by_hand(&mut self, id: &SlotId) -> Result<(String, Vec<Arc<Generation>>), String> {

@@ -85,9 +85,24 @@ impl Slots {
             let known = self.kept.get(&id).cloned().unwrap_or_else(|| keep.read(&id));
             let record = known.becomes(good.as_ref().map(|good| &*good.loaded), &rejected);
             if self.kept.get(&id) != Some(&record) {
+                // It was copied when it began to serve, and may have been unlinked since, as nothing named it.
+                if let Some(good) = &good {
+                    self.staged.remove(&good.loaded.source.content);
+                    self.stage(&keep, &id, good);
+                }
                 self.write(&keep, &id, record);
             }
         }
+    }
+
+    /// Finds out, once, which files went while no process looked.
+    pub(super) fn sweep(&mut self, folder: &Folder) {
+        let Some(keep) = self.rooms.keep.clone().filter(|_| folder.read && !self.swept) else { return };
+        let is_there = |slot: &str| folder.slots.keys().any(|id| id.to_string() == slot);
+        if let Err(error) = keep.sweep(is_there, self.rooms.env.wall()) {
+            tracing::warn!(%error, "the keep folder cannot be compared with the plugins folder");
+        }
+        self.swept = true;
     }
 
     /// Keeps that a file is gone: nothing else changes, as it may only be away.
@@ -97,24 +112,36 @@ impl Slots {
         self.write(&keep, id, known.goes(self.rooms.env.wall()));
     }
 
+    /// Where it fails it is told once, and tried again at each step.
     fn write(&mut self, keep: &Keep, id: &SlotId, record: Record) {
-        if let Err(error) = keep.write(id, &record) {
-            tracing::warn!(slot = %id, %error, "the keep folder cannot be written: a restart forgets what is good");
+        match keep.write(id, &record) {
+            Ok(()) => {
+                self.unkept = false;
+                self.kept.insert(id.clone(), record);
+            }
+            Err(error) => {
+                if !self.unkept {
+                    tracing::warn!(slot = %id, %error, "the keep folder cannot be written: a restart forgets what is good");
+                }
+                self.unkept = true;
+            }
         }
-        // Also where it failed: it is told once, and tried again with the next change.
-        self.kept.insert(id.clone(), record);
     }
 
-    /// Whether a generation's module lies in the keep folder. It is copied once.
+    /// Whether a generation's module lies in the keep folder. It is copied once; where
+    /// that fails, it is told once and tried again.
     fn stage(&mut self, keep: &Keep, id: &SlotId, generation: &Generation) -> bool {
         let source = &generation.loaded.source;
-        *self.staged.entry(source.content).or_insert_with(|| {
-            let staged = keep.stage(source);
-            if let Err(error) = &staged {
-                tracing::warn!(slot = %id, %error, "its module cannot be kept: a restart would not find it");
-            }
-            staged.is_ok()
-        })
+        let before = self.staged.get(&source.content).copied();
+        if before == Some(true) {
+            return true;
+        }
+        let staged = keep.stage(source);
+        if let (Err(error), None) = (&staged, before) {
+            tracing::warn!(slot = %id, %error, "its module cannot be kept: a restart would not find it");
+        }
+        self.staged.insert(source.content, staged.is_ok());
+        staged.is_ok()
     }
 }
 

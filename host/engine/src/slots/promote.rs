@@ -28,6 +28,12 @@ impl Slots {
         let mut terms = next.policy.rollout.clone();
         let slot = &self.slots[id];
         let by_hand = slot.back.as_ref().is_some_and(|back| back.by_hand);
+        if by_hand && !self.rooms.leading.leads(&id.instance) {
+            // Who leads by now was not asked.
+            tracing::warn!(slot = %id, "it does not lead any more, and does not roll back");
+            self.slots.get_mut(id).expect("it is there").give_up_back();
+            return Vec::new();
+        }
         if by_hand && slot.promotion.why_rejected(next.unconfirmed).is_none() {
             // Only now, when it can be replaced: nobody is told of it before.
             self.observe(id, &Observation::Disowned(BY_HAND));
