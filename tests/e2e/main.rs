@@ -8,6 +8,7 @@ mod bad_files;
 mod bridge;
 mod bridge_decorator;
 mod bridge_selector;
+mod canary;
 mod configs;
 mod connecting;
 mod decorating;
