@@ -179,6 +179,8 @@ struct Inner {
     answerable: u64,
     /// One for each object that was looked at and still exists.
     keys: HashMap<Key, Remembered>,
+    /// How those were that workers hold: until they come back, that is what is known of them.
+    out: HashMap<Key, Counts>,
     readers: Readers,
 }
 
@@ -187,6 +189,7 @@ impl Memory {
     pub fn take(&self, key: &Key) -> Remembered {
         let mut inner = self.inner();
         let remembered = inner.keys.remove(key).unwrap_or_default();
+        inner.out.insert(key.clone(), remembered.counted());
         Remembered { answerable: inner.answerable, ..remembered }
     }
 
@@ -197,6 +200,7 @@ impl Memory {
         let inner = &mut *self.inner();
         let again = remembered.answerable != inner.answerable && remembered.hold_back_no_longer();
         inner.readers.set(key, triggers);
+        inner.out.remove(key);
         inner.keys.insert(key.clone(), remembered);
         again
     }
@@ -215,22 +219,25 @@ impl Memory {
     pub fn forget(&self, key: &Key) {
         let inner = &mut *self.inner();
         inner.readers.set(key, BTreeSet::new());
+        inner.out.remove(key);
         inner.keys.remove(key);
     }
 
-    /// Counts the objects of each lineage. One that is being looked at just now
-    /// is in no worker's memory, and not counted.
+    /// Counts the objects of each lineage. One that is being looked at just now is counted
+    /// as it was before.
     pub fn counts(&self) -> BTreeMap<Lineage, Counts> {
         let mut all = BTreeMap::<Lineage, Counts>::new();
-        for (key, remembered) in &self.inner().keys {
-            *all.entry(key.lineage.clone()).or_default() += remembered.counted();
+        for (key, counted) in self.each() {
+            *all.entry(key.lineage).or_default() += counted;
         }
         all
     }
 
     /// The same key by key.
     pub fn each(&self) -> Vec<(Key, Counts)> {
-        self.inner().keys.iter().map(|(key, remembered)| (key.clone(), remembered.counted())).collect()
+        let inner = self.inner();
+        let here = inner.keys.iter().map(|(key, remembered)| (key.clone(), remembered.counted()));
+        here.chain(inner.out.iter().map(|(key, counted)| (key.clone(), *counted))).collect()
     }
 
     /// The keys whose last run was ended by a look-up that could not be answered:
@@ -334,7 +341,14 @@ mod tests {
         ] {
             memory.put(&named(name), remembered);
         }
-        let counts = memory.counts();
-        assert_eq!(counts[&key().lineage], Counts { settled: 1, waiting: 1, failing: 1, other: 1 });
+        let counts = || memory.counts()[&key().lineage];
+        assert_eq!(counts(), Counts { settled: 1, waiting: 1, failing: 1, other: 1 });
+        let out = ["a", "c"].map(|name| memory.take(&named(name)));
+        assert_eq!(counts(), Counts { settled: 1, waiting: 1, failing: 1, other: 1 }, "as they were before");
+        let [back, gone] = out;
+        memory.put(&named("c"), back);
+        memory.forget(&named("a"));
+        drop(gone);
+        assert_eq!(counts(), Counts { settled: 1, waiting: 1, failing: 0, other: 1 });
     }
 }
