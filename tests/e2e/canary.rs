@@ -5,6 +5,7 @@
 use std::{
     collections::BTreeMap,
     env,
+    process::Command,
     time::{Duration, Instant},
 };
 
@@ -36,6 +37,21 @@ struct Stage {
 impl Stage {
     async fn objects(&self) -> Vec<Value> {
         self.scene.api.list(&self.scene.at("fixtures.trimtab.dev/v1", "mirrors", "")).await
+    }
+
+    /// What `trimtab canary` prints.
+    fn trimtab(&self, args: &[&str]) -> String {
+        let kubeconfig = self.scene.plane().kubeconfig();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_trimtab"));
+        command
+            .arg("canary")
+            .args(args)
+            .args(["next", "-n", &self.scene.namespace])
+            .arg("--kubeconfig")
+            .arg(kubeconfig);
+        let output = command.output().expect("cargo has built it");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).expect("it prints text")
     }
 
     /// How many objects are in the instance that is tried.
@@ -95,11 +111,19 @@ async fn a_bad_canary_goes_back_by_itself_and_a_good_one_stays_until_it_is_promo
     eventually("all children are made", patience, all).await;
     let before = stage.children().await;
 
-    let spec = json!({ "lineage": "mirror", "kind": "Mirror.fixtures.trimtab.dev", "to": "next",
-        "installation": scene.installation, "steps": [{ "percent": 100, "holdSeconds": 10 }] });
-    let resource =
-        json!({ "apiVersion": "trimtab.dev/v1alpha1", "kind": "Canary", "metadata": { "name": "next" }, "spec": spec });
-    scene.apply(&resource);
+    stage.trimtab(&[
+        "start",
+        "--lineage",
+        "mirror",
+        "--kind",
+        "Mirror.fixtures.trimtab.dev",
+        "--to",
+        "next",
+        "--installation",
+        &scene.installation,
+        "--step",
+        "100:10",
+    ]);
     println!("{objects} objects are back {:?} after the first failure was told", stage.goes_back_within().await);
     let back = stage.becomes("RolledBack").await;
     assert!(back["status"]["message"].as_str().is_some_and(|why| why.contains("trap")), "{back}");
@@ -109,6 +133,8 @@ async fn a_bad_canary_goes_back_by_itself_and_a_good_one_stays_until_it_is_promo
     scene.api.merge(&stage.canary, &json!({ "spec": { "toleratedPercent": 0 } })).await;
     stage.becomes("Passed").await;
     assert_eq!((stage.away().await, stage.children().await), (objects, before.clone()));
+    let told = stage.trimtab(&["status"]);
+    assert!(told.contains("next: Passed") && told.contains(&format!("{objects} moved")), "{told}");
     let table = scene.plane().kubectl(&["get", "canaries", "-n", &scene.namespace]);
     for word in ["LINEAGE", "PHASE", "MOVED", "mirror", "Passed"] {
         assert!(table.contains(word), "{table}");
@@ -117,6 +143,6 @@ async fn a_bad_canary_goes_back_by_itself_and_a_good_one_stays_until_it_is_promo
     scene.write("mirror.toml", format!("{POLICY}{NEXT}"));
     stage.becomes("Promoted").await;
     assert_eq!((stage.away().await, stage.children().await), (0, before));
-    scene.api.delete(&stage.canary).await;
+    stage.trimtab(&["abort"]);
     scene.gone(&stage.canary).await;
 }

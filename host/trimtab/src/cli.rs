@@ -1,11 +1,14 @@
 //! The commands and their flags, and nothing that acts on them.
 
+mod canary;
+
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use clap::{Args, Parser, Subcommand};
 use trimtab_core::instance::InstanceKey;
 use trimtab_sim::explore::Disturbance;
 
+pub use self::canary::{Canary, NamedArgs, StartArgs};
 use crate::init::Language;
 
 /// A Kubernetes controller host: drop a .wasm into a folder and it serves.
@@ -48,6 +51,9 @@ pub enum Command {
     Rollback(RollbackArgs),
     /// Say what a new generation that shadows would do otherwise than the one that serves, with its diffs.
     Shadow(ShadowArgs),
+    /// Move a share of a plugin's objects to another instance and watch how they do: makes and edits a `Canary`.
+    #[command(subcommand)]
+    Canary(Canary),
     /// Take away the finalizers of plugins that no host serves any more.
     Release(ReleaseArgs),
     /// Say whether a file is a plugin, what it says of itself and what it would be allowed.

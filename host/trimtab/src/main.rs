@@ -3,6 +3,7 @@
 
 mod admin;
 mod ask;
+mod canary;
 mod check;
 mod cli;
 mod demo;
@@ -53,6 +54,7 @@ fn main() -> ExitCode {
         cli::Command::Why(args) => ask::why(&args),
         cli::Command::Rollback(args) => ask::roll_back(&args),
         cli::Command::Shadow(args) => ask::shadow(&args),
+        cli::Command::Canary(canary) => canary::main(&canary),
         cli::Command::Release(args) => release::main(args),
         cli::Command::Check(args) => check::main(args),
         cli::Command::Compile(args) => {
