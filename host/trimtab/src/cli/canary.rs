@@ -8,7 +8,7 @@ use clap::{Args, Subcommand};
 #[derive(Subcommand, Debug)]
 pub enum Canary {
     /// Begin to move a share of a plugin's objects to another instance.
-    Start(StartArgs),
+    Start(Box<StartArgs>),
     /// Print how far a canary is, and why.
     Status(NamedArgs),
     /// Move all that may be moved, now.
