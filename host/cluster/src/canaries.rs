@@ -89,7 +89,7 @@ impl Canaries {
         metadata: &Value,
         rest: &Value,
     ) -> Result<Option<Object>, Failed> {
-        if self.lock.deadline(leader).is_none_or(|deadline| deadline <= self.env.elapsed()) {
+        if !self.lock.holds(leader, self.env.elapsed()) {
             return Err(Failed::NotLeading(leader.clone()));
         }
         let (meta, mut body) = (&canary.meta, rest.clone());

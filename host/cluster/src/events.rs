@@ -181,8 +181,7 @@ impl Events {
 
     /// Writes one Event, and says whether it is there now.
     async fn write(&self, due: &Due) -> bool {
-        let leads = self.lock.deadline(&due.note.instance).is_some_and(|deadline| self.env.elapsed() < deadline);
-        if !leads {
+        if !self.lock.holds(&due.note.instance, self.env.elapsed()) {
             self.drop_one();
             return false;
         }

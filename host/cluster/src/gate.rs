@@ -58,6 +58,11 @@ pub struct Ticket {
 pub trait Lock: Send + Sync + 'static {
     /// The deadline on [`Env::elapsed`]; none: it may not.
     fn deadline(&self, instance: &InstanceId) -> Option<Duration>;
+
+    /// Whether it may at this time of [`Env::elapsed`].
+    fn holds(&self, instance: &InstanceId, now: Duration) -> bool {
+        self.deadline(instance).is_some_and(|deadline| now < deadline)
+    }
 }
 
 /// Whether something may be written: the route, the grants.
@@ -194,7 +199,7 @@ impl Gate {
     /// All that can be known before the request.
     fn check(&self, ticket: &Ticket, write: &Write) -> Result<Arc<Kind>, WriteError> {
         let now = self.env.elapsed();
-        if self.lock.deadline(&ticket.instance).is_none_or(|deadline| deadline <= now) {
+        if !self.lock.holds(&ticket.instance, now) {
             return Err(WriteError::NotLeading(ticket.instance.clone()));
         }
         self.permit.permit(ticket, write).map_err(WriteError::Refused)?;

@@ -96,7 +96,7 @@ impl Reports {
 
     /// Writes the report of a slot, unless somebody else leads its instance by now.
     pub async fn put(&self, slot: &SlotId, status: &Value) -> Result<(), Failed> {
-        if self.lock.deadline(&slot.instance).is_none_or(|deadline| deadline <= self.env.elapsed()) {
+        if !self.lock.holds(&slot.instance, self.env.elapsed()) {
             return Ok(());
         }
         let name = self.name(slot);

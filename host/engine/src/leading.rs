@@ -64,7 +64,7 @@ impl Leading {
 
     /// Whether this process may write for an instance now.
     pub fn leads(&self, instance: &InstanceId) -> bool {
-        self.settings.dry_run || self.deadline(instance).is_some_and(|deadline| self.env.elapsed() < deadline)
+        self.settings.dry_run || self.holds(instance, self.env.elapsed())
     }
 
     /// Which instances are wanted from now on, with the slots that the folder has,
