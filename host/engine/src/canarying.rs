@@ -21,7 +21,7 @@ use trimtab_cluster::{
     watches::Watches,
 };
 use trimtab_core::{
-    canary::{self, Decision, FINALIZER, Input, Member, Move, Mover, Phase, Watched, mark},
+    canary::{self, Decision, Input, Member, Move, Mover, Phase, Watched, mark},
     id::{Cluster, InstanceId, Key, Uid},
     object::Object,
 };
@@ -125,7 +125,7 @@ impl Canarying {
 
     /// What cannot even be begun says why.
     async fn refuse(&self, canary: &Canary, why: &str) -> Result<bool, Failed> {
-        let begun = canary.object.meta.finalizers.iter().any(|it| **it == *FINALIZER);
+        let begun = canary.is_held();
         let status = canary::Status {
             phase: if begun { canary.status.phase } else { Phase::Pending },
             message: why.to_owned(),
@@ -147,7 +147,7 @@ impl Canarying {
             return Ok(known.taken_up);
         }
         let meta = &canary.object.meta;
-        let held = meta.finalizers.iter().any(|it| **it == *FINALIZER);
+        let held = canary.is_held();
         if !seen.is_synced(&self.shop.store, &self.store) || (meta.deleting && !held) {
             return Ok(false);
         }

@@ -10,7 +10,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use trimtab_cluster::{spec::WatchSpec, store::Store};
 use trimtab_core::{
-    canary::{BadSpec, Member, Phase, Spec, Status},
+    canary::{BadSpec, FINALIZER, Member, Phase, Spec, Status},
     id::{InstanceId, Place},
     object::Object,
     status,
@@ -61,6 +61,11 @@ impl Canary {
             created: value["metadata"]["creationTimestamp"].as_str().unwrap_or_default().to_owned(),
             object,
         }
+    }
+
+    /// Whether it bears our finalizer: it has begun.
+    pub fn is_held(&self) -> bool {
+        self.object.meta.finalizers.iter().any(|it| **it == *FINALIZER)
     }
 
     fn age(&self) -> (&str, &str) {
