@@ -169,19 +169,24 @@ async fn a_create_that_comes_after_its_object_wants_it_no_more_is_taken_back() {
     assert!(!written.keys().any(|path| path.contains("late")));
 }
 
+/// Edits what an old leader cannot write any more until the other one has served it:
+/// all that is there then.
+async fn is_followed(scene: &Scene, new: &Host) -> BTreeMap<String, Value> {
+    scene.edit_page("anna", "two").await;
+    leads(new).await;
+    scene.page_is("anna", "two").await;
+    scene.edit_page("anna", "three").await;
+    scene.page_is("anna", "three").await;
+    settled(scene, "anna").await;
+    versions(scene, &scene.site("")).await
+}
+
 #[tokio::test]
 async fn a_leader_that_hears_no_answers_is_followed_and_undoes_nothing() {
     let scene = Scene::new().await;
     let (old, new, proxy, _held) = two_hosts(&scene).await;
     proxy.lose_answers();
-    scene.edit_page("anna", "two").await;
-    leads(&new).await;
-    scene.page_is("anna", "two").await;
-    scene.edit_page("anna", "three").await;
-    scene.page_is("anna", "three").await;
-    settled(&scene, "anna").await;
-
-    let written = versions(&scene, &scene.site("")).await;
+    let written = is_followed(&scene, &new).await;
     proxy.mend();
     stands_by(&old).await;
     stays(&scene, &scene.site(""), &written).await;
@@ -192,15 +197,8 @@ async fn a_leader_that_is_not_heard_is_followed_and_undoes_nothing() {
     let scene = Scene::new().await;
     let (old, new, proxy, _held) = two_hosts(&scene).await;
     proxy.lose_requests();
-    // It sees the edit: its watches are open. What it writes is on its way until all is mended.
-    scene.edit_page("anna", "two").await;
-    leads(&new).await;
-    scene.page_is("anna", "two").await;
-    scene.edit_page("anna", "three").await;
-    scene.page_is("anna", "three").await;
-    settled(&scene, "anna").await;
-
-    let written = versions(&scene, &scene.site("")).await;
+    // It sees the edits: its watches are open. What it writes is on its way until all is mended.
+    let written = is_followed(&scene, &new).await;
     stands_by(&old).await;
     proxy.mend();
     stays(&scene, &scene.site(""), &written).await;

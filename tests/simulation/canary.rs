@@ -16,7 +16,7 @@ use trimtab_sim::{
 
 use crate::{
     SEED,
-    mirror::{MIRRORS, define},
+    mirror::{DESCRIBE, MIRRORS, define},
     site::{CONFIG_MAPS, DEFINITIONS, last_writes},
     stage::STAGE,
 };
@@ -26,12 +26,6 @@ const CANARIES: &str = "/apis/trimtab.dev/v1alpha1/namespaces/default/canaries";
 const OBJECTS: usize = 8;
 /// Longer than a canary takes from its beginning to its last step, or to its way back.
 const OVER: Duration = Duration::from_secs(90);
-const DESCRIBE: &str = r#"
-    [config.describe]
-    role = "composite"
-    objects = [{ apiVersion = "fixtures.trimtab.dev/v1", kind = "Mirror" }]
-    children = [{ apiVersion = "v1", kind = "ConfigMap" }]
-"#;
 const STABLE: &str = "";
 const GOOD: &str = "other = 1";
 const BAD: &str = "faults = { third = \"trap\" }";

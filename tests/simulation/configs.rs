@@ -10,18 +10,12 @@ use trimtab_wasm::Wasm;
 
 use crate::{
     SEED,
-    mirror::{MIRRORS, define},
+    mirror::{DESCRIBE, MIRRORS, define},
     site::CONFIG_MAPS,
     stage::STAGE,
 };
 
 const SECRETS: &str = "/api/v1/namespaces/default/secrets";
-const DESCRIBE: &str = r#"
-    [config.describe]
-    role = "composite"
-    objects = [{ apiVersion = "fixtures.trimtab.dev/v1", kind = "Mirror" }]
-    children = [{ apiVersion = "v1", kind = "ConfigMap" }]
-"#;
 const OF_CONFIG_MAP: &str = r#"config_from = { config_map = "wishes" }"#;
 const OF_SECRET: &str = r#"config_from = { secret = "wishes", key = "config.yaml" }"#;
 

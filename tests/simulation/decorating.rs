@@ -17,19 +17,12 @@ use trimtab_wasm::Wasm;
 
 use crate::{
     SEED,
-    mirror::{MIRRORS, define},
+    mirror::{DESCRIBE, MIRRORS, define},
     site::{CONFIG_MAPS, last_writes},
     stage::STAGE,
 };
 
 const OBJECT: &str = "/apis/fixtures.trimtab.dev/v1/namespaces/default/mirrors/a";
-
-const COMPOSITE: &str = r#"
-    [config.describe]
-    role = "composite"
-    objects = [{ apiVersion = "fixtures.trimtab.dev/v1", kind = "Mirror" }]
-    children = [{ apiVersion = "v1", kind = "ConfigMap" }]
-"#;
 
 /// One that is asked before it lets go, and finds its objects by a label.
 const FINALIZES: &str = r#"
@@ -88,7 +81,7 @@ async fn play(world: &mut World) -> Result<(), Box<dyn Error>> {
     define(world).await?;
     api.create(MIRRORS, &object()).await?;
     let slot = |stem: &str, policy: &str| STAGE.slot("", stem, "mirror.wasm", Some(policy));
-    let slots = [slot("owner", COMPOSITE), slot("one", FINALIZES), slot("two", DOES_NOT)].into();
+    let slots = [slot("owner", DESCRIBE), slot("one", FINALIZES), slot("two", DOES_NOT)].into();
     world.put_folder(Folder { slots, read: true, ..Folder::default() });
     world.start_host();
     world.settle().await?;

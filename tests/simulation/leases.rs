@@ -1,11 +1,12 @@
 //! What a Lease says of its instance, and how it passes from one process to the next.
 #![allow(clippy::unwrap_used, reason = "in a test a panic is the message")]
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use serde_json::{Value, json};
 use trimtab_engine::SlotState;
 use trimtab_sim::{Api, Clock, Entry, World, simulate};
+use trimtab_wasm::Wasm;
 
 use crate::{
     SEED,
@@ -46,19 +47,25 @@ fn a_file_that_comes_or_goes_is_told_in_the_lease_at_once() {
     });
 }
 
+/// A world in which one host serves all objects.
+async fn served(wasm: Arc<Wasm>) -> World {
+    let mut world = World::new(SEED, None, wasm);
+    let definition = serde_saphyr::from_str::<Value>(DEFINITION).unwrap();
+    world.api.create(DEFINITIONS, &definition).await.unwrap();
+    for number in 0..OBJECTS {
+        world.api.create(SITES, &site(number)).await.unwrap();
+    }
+    world.put_folder(STAGE.folder(&[("", "site.wasm")]));
+    world.start_host();
+    world.settle().await.unwrap();
+    world
+}
+
 #[test]
 fn a_standby_lists_afresh_and_writes_within_a_second_of_its_leader_s_leave() {
     let wasm = STAGE.wasm();
     simulate(async {
-        let mut world = World::new(SEED, None, wasm);
-        let definition = serde_saphyr::from_str::<Value>(DEFINITION).unwrap();
-        world.api.create(DEFINITIONS, &definition).await.unwrap();
-        for number in 0..OBJECTS {
-            world.api.create(SITES, &site(number)).await.unwrap();
-        }
-        world.put_folder(STAGE.folder(&[("", "site.wasm")]));
-        world.start_host();
-        world.settle().await.unwrap();
+        let mut world = served(wasm).await;
         world.start_host();
         world.settle().await.unwrap();
         assert_eq!(world.slots()[1][0].state, SlotState::Serving, "its plugin is compiled and its watches are live");
@@ -94,15 +101,7 @@ fn a_standby_lists_afresh_and_writes_within_a_second_of_its_leader_s_leave() {
 fn in_a_rolling_restart_no_edit_waits_a_second_longer_than_usual() {
     let wasm = STAGE.wasm();
     simulate(async {
-        let mut world = World::new(SEED, None, wasm);
-        let definition = serde_saphyr::from_str::<Value>(DEFINITION).unwrap();
-        world.api.create(DEFINITIONS, &definition).await.unwrap();
-        for number in 0..OBJECTS {
-            world.api.create(SITES, &site(number)).await.unwrap();
-        }
-        world.put_folder(STAGE.folder(&[("", "site.wasm")]));
-        world.start_host();
-        world.settle().await.unwrap();
+        let mut world = served(wasm).await;
 
         let edits = tokio::spawn(edit(world.api.clone(), world.clock()));
         world.pass(BETWEEN).await.unwrap();

@@ -10,6 +10,13 @@ use crate::site::DEFINITIONS;
 
 const DEFINITION: &str = include_str!("../../plugins/fixtures/mirror/crd.yaml");
 pub const MIRRORS: &str = "/apis/fixtures.trimtab.dev/v1/namespaces/default/mirrors";
+/// What the plugin says of itself, as a composite with ConfigMaps: the end of a policy.
+pub const DESCRIBE: &str = r#"
+    [config.describe]
+    role = "composite"
+    objects = [{ apiVersion = "fixtures.trimtab.dev/v1", kind = "Mirror" }]
+    children = [{ apiVersion = "v1", kind = "ConfigMap" }]
+"#;
 pub const NAMESPACES: &str = "/api/v1/namespaces";
 /// In another namespace than the objects.
 pub const SHARED: &str = "/api/v1/namespaces/shared/configmaps";

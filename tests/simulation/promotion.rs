@@ -16,19 +16,12 @@ use trimtab_wasm::Wasm;
 
 use crate::{
     SEED,
-    mirror::{MIRRORS, define},
+    mirror::{DESCRIBE, MIRRORS, define},
     site::CONFIG_MAPS,
     stage::STAGE,
 };
 
 const OBJECTS: usize = 6;
-/// What all builds say in the same way.
-const DESCRIBE: &str = r#"
-    [config.describe]
-    role = "composite"
-    objects = [{ apiVersion = "fixtures.trimtab.dev/v1", kind = "Mirror" }]
-    children = [{ apiVersion = "v1", kind = "ConfigMap" }]
-"#;
 pub const GOOD: &str = "";
 /// Fails for those that are odd alone, as all builds after it.
 const FIRST: &str = "faults = { odd = \"retry\" }";

@@ -10,18 +10,12 @@ use trimtab_sim::{SETTLED, World, simulate};
 
 use crate::{
     SEED,
-    mirror::{MIRRORS, define},
+    mirror::{DESCRIBE, MIRRORS, define},
     site::CONFIG_MAPS,
     stage::STAGE,
 };
 
 const OBJECTS: usize = 6;
-const DESCRIBE: &str = r#"
-    [config.describe]
-    role = "composite"
-    objects = [{ apiVersion = "fixtures.trimtab.dev/v1", kind = "Mirror" }]
-    children = [{ apiVersion = "v1", kind = "ConfigMap" }]
-"#;
 /// What each build wants of an object stands in its annotation of this name.
 const SAME: &str = "wish = \"same\"";
 const CHANGED: &str = "wish = \"changed\"";
