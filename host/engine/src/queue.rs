@@ -3,8 +3,8 @@
 //! It holds keys, not events, with controller-runtime's semantics: each key
 //! once, never given out twice at the same time, in the order of arrival within
 //! a priority, again after it was added while out. What controller-runtime
-//! lacks: keys of low priority do not starve (`lane`), and plugins take turns
-//! and may be bounded each by itself (`state`).
+//! lacks: keys of low priority do not starve (`lane`), and plugins have each
+//! the same share of the workers, and may be bounded each by itself (`state`).
 //!
 //! It needs no bound of its own: what it holds is at most one entry for each
 //! object and lineage, both of which are in memory anyhow. How many looks are
@@ -13,6 +13,7 @@
 #[cfg(test)]
 mod fairness;
 mod lane;
+mod share;
 mod state;
 
 use std::{

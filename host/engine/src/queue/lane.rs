@@ -8,7 +8,10 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use super::Priority;
+use super::{
+    Priority,
+    share::{Reached, Share},
+};
 
 /// After so long, a ready key of low priority takes turns with those of normal
 /// priority: longer than what a person's edits take, shorter than what a person
@@ -55,13 +58,21 @@ pub struct Lane<K> {
     low: BTreeMap<u64, (K, Duration)>,
     /// The last key was taken for its age.
     took_aged: bool,
-    /// Its keys that are out.
-    pub running: usize,
+    share: Share,
     /// The last call.
     called: Option<Duration>,
-    /// Processor time that was used and is still to be waited for, at which time, and by
-    /// which build.
-    owed: (Duration, Duration, u64),
+    owed: Owed,
+}
+
+/// Processor time that was used and is still to be waited for.
+#[derive(Debug, Clone, Copy, Default)]
+struct Owed {
+    /// How much it was.
+    used: Duration,
+    /// When that was.
+    since: Duration,
+    /// Who used it, see [`Bounds::build`].
+    build: u64,
 }
 
 impl<K> Default for Lane<K> {
@@ -70,9 +81,9 @@ impl<K> Default for Lane<K> {
             normal: BTreeMap::new(),
             low: BTreeMap::new(),
             took_aged: false,
-            running: 0,
+            share: Share::default(),
             called: None,
-            owed: Default::default(),
+            owed: Owed::default(),
         }
     }
 }
@@ -93,9 +104,9 @@ impl<K> Lane<K> {
 
     /// When the next call may be made: what is not used is not saved up.
     pub fn free_at(&self, bounds: Bounds) -> Duration {
-        let (owed, since, build) = self.owed;
+        let Owed { used, since, build } = self.owed;
         let rate = bounds.cpu_per_second.filter(|_| build == bounds.build);
-        let rested = rate.map(|rate| since.saturating_add(owed.div_f64(rate.as_secs_f64())));
+        let rested = rate.map(|rate| since.saturating_add(used.div_f64(rate.as_secs_f64())));
         let apart = self.called.map(|called| called.saturating_add(bounds.interval));
         rested.max(apart).unwrap_or_default()
     }
@@ -103,11 +114,11 @@ impl<K> Lane<K> {
     /// A call has used so much processor time; it counts from when the last one was made.
     pub fn spend(&mut self, bounds: Bounds, used: Duration, now: Duration) {
         let Some(rate) = bounds.cpu_per_second else { return };
-        let (owed, since, build) = self.owed;
-        let owed = if build == bounds.build { owed } else { Duration::ZERO };
-        let began = self.called.unwrap_or(now).max(since);
-        let paid = (began - since).mul_f64(rate.as_secs_f64());
-        self.owed = (owed.saturating_sub(paid).saturating_add(used), began, bounds.build);
+        let before = self.owed;
+        let owed = if before.build == bounds.build { before.used } else { Duration::ZERO };
+        let since = self.called.unwrap_or(now).max(before.since);
+        let paid = (since - before.since).mul_f64(rate.as_secs_f64());
+        self.owed = Owed { used: owed.saturating_sub(paid).saturating_add(used), since, build: bounds.build };
     }
 
     /// A call is made, if it may be made now.
@@ -117,6 +128,21 @@ impl<K> Lane<K> {
             self.called = Some(now);
         }
         may
+    }
+
+    /// Whether one more may be out.
+    pub fn has_room(&self, bounds: Bounds) -> bool {
+        self.share.running() < bounds.running_max
+    }
+
+    /// How much of the workers' time it has had.
+    pub fn had(&self, reached: Reached) -> Duration {
+        self.share.had(reached)
+    }
+
+    /// One of its keys is back, having been out for so long.
+    pub fn back(&mut self, out: Duration, reached: Reached) {
+        self.share.back(out, reached);
     }
 
     /// How many are ready.
@@ -134,14 +160,14 @@ impl<K> Lane<K> {
     }
 
     /// Takes the next key.
-    pub fn take(&mut self, now: Duration) -> Option<Taken<K>> {
+    pub fn take(&mut self, now: Duration, reached: &mut Reached) -> Option<Taken<K>> {
         let aged = self.low_is_aged(now);
         let from_low = self.normal.is_empty() || (aged && !self.took_aged);
         let (priority, ready) =
             if from_low { (Priority::Low, &mut self.low) } else { (Priority::Normal, &mut self.normal) };
         let (arrival, (key, since)) = ready.pop_first()?;
         self.took_aged = from_low && aged;
-        self.running += 1;
+        self.share.take(reached);
         Some(Taken { key, arrival, priority, since })
     }
 }

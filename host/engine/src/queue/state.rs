@@ -1,11 +1,12 @@
 //! The queue without waiting: what is added, taken and given back, at times
 //! that the caller tells. So all its rules can be tested with no runtime.
 //!
-//! Each plugin has a lane, and the lanes take turns: a plugin with a hundred
-//! thousand keys delays another's ten by one key each. Lanes with keys that
-//! somebody waits for go before those that have only what may wait; in a lane,
-//! the rules are those of `lane`. One whose calls are bounded is left out until its
-//! next call may be made, so that whoever goes first is decided then.
+//! Each plugin has a lane, and the one goes next that has had the least of the workers'
+//! time (`share`): a plugin with a hundred thousand keys, or with slow ones, delays
+//! another's ten by one key each. Lanes with keys that somebody waits for go before those
+//! that have only what may wait; in a lane, the rules are those of `lane`. One whose calls
+//! are bounded is left out until its next call may be made, so that whoever goes first is
+//! decided then.
 
 use std::{
     collections::{BTreeMap, HashMap, VecDeque},
@@ -15,6 +16,7 @@ use std::{
 use super::{
     Done, InLane, Priority,
     lane::{Bounds, Lane, Taken},
+    share::Reached,
 };
 
 /// What a queue holds.
@@ -37,8 +39,9 @@ pub struct State<K: InLane> {
     entries: HashMap<K, Entry>,
     /// One for each plugin that there has been.
     lanes: HashMap<K::Lane, Lane<K>>,
-    /// The lanes with ready keys: whose turn is next.
+    /// The lanes with ready keys: of those that have had as much, the first is next.
     turns: VecDeque<K::Lane>,
+    reached: Reached,
     /// How fast a lane may go; as fast as it can where it is not here.
     bounds: HashMap<K::Lane, Bounds>,
     /// Delayed keys by the time when they become ready, then by arrival.
@@ -61,6 +64,7 @@ impl<K: InLane> Default for State<K> {
             entries: HashMap::new(),
             lanes: HashMap::new(),
             turns: VecDeque::new(),
+            reached: Reached::default(),
             bounds: HashMap::new(),
             delayed: BTreeMap::new(),
             arrivals: 0,
@@ -130,7 +134,7 @@ impl<K: InLane> State<K> {
         self.ripen(now);
         let name = self.turns.remove(self.turn(now)?)?;
         let lane = self.lanes.get_mut(&name)?;
-        let Taken { key, arrival, priority, since } = lane.take(now)?;
+        let Taken { key, arrival, priority, since } = lane.take(now, &mut self.reached)?;
         if lane.len() > 0 {
             self.turns.push_back(name);
         }
@@ -139,15 +143,19 @@ impl<K: InLane> State<K> {
         Some((key, now.saturating_sub(since)))
     }
 
-    /// Which lane's turn it is, by its place in the line.
+    /// Which lane is next, by its place in the line.
     fn turn(&self, now: Duration) -> Option<usize> {
         let may = |name: &K::Lane| self.has_room(name) && self.lanes[name].free_at(self.bounds_of(name)) <= now;
-        let urgent = |name: &K::Lane| self.lanes[name].is_urgent(now) && may(name);
-        self.turns.iter().position(urgent).or_else(|| self.turns.iter().position(may))
+        let free = self.turns.iter().enumerate().filter(|(_, name)| may(name));
+        let order = |(_, name): &(usize, &K::Lane)| {
+            let lane = &self.lanes[*name];
+            (!lane.is_urgent(now), lane.had(self.reached))
+        };
+        free.min_by_key(order).map(|(at, _)| at)
     }
 
     fn has_room(&self, name: &K::Lane) -> bool {
-        self.lanes[name].running < self.bounds_of(name).running_max
+        self.lanes[name].has_room(self.bounds_of(name))
     }
 
     /// Takes a key back, and tells how long it was out.
@@ -158,7 +166,7 @@ impl<K: InLane> State<K> {
         };
         self.entries.remove(key);
         if let Some(lane) = self.lanes.get_mut(&key.lane()) {
-            lane.running -= 1;
+            lane.back(now.saturating_sub(since), self.reached);
         }
         match (added, done) {
             (_, Done::Not) => {
