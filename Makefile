@@ -47,7 +47,7 @@ conformance: tools control-plane
 # The host's package is named for its dependencies' sake: without it they would
 # be built once for the benchmarks and once more for the host that is measured.
 bench: tools plugins control-plane
-	$(CARGO) bench --package trimtab-bench --package trimtab --bench dispatch --bench shadow --bench hooks --bench memory --bench settle
+	$(CARGO) bench --package trimtab-bench --package trimtab --bench dispatch --bench shadow --bench swap --bench hooks --bench memory --bench settle
 	OBJECTS=2000 ROUNDS=10 $(CARGO) test --release --package trimtab --test e2e handover -- --nocapture
 
 # make simulate SEEDS=1000 FROM=5000: what is drawn from so many seeds, the

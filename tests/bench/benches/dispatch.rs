@@ -16,18 +16,16 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::Context;
 use serde_json::Value;
 use tokio::runtime::Runtime;
 use trimtab_bench::{
     guests::{self, Nothing},
     native,
     process::own_cpu,
-    report::{Samples, Table, figure},
-    site,
+    report::{Samples, Table, figure, micros},
 };
 use trimtab_core::limits::Limits;
-use trimtab_wasm::{Called, Config, Mode, Plugin, Request, Response, Serve, Wasm};
+use trimtab_wasm::{Called, Plugin, Request, Response};
 
 /// Rounds in which each side is measured once: A B A B.
 const ROUNDS: usize = 9;
@@ -169,14 +167,8 @@ struct Guests {
 
 impl Guests {
     fn start(threads: usize, cache: &Path) -> anyhow::Result<Self> {
-        let guests = tokio::runtime::Builder::new_multi_thread().worker_threads(threads).enable_time().build()?;
         let host = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        let compile = guests::compiler()?;
-        let mode = Mode::Serve(Serve { guests: guests.handle().clone(), running: threads, compile });
-        let wasm = Wasm::new(Config { cache_dir: cache.to_owned(), in_flight: IN_FLIGHT, mode })?;
-        let file = site::plugin();
-        let bytes = fs::read(&file).with_context(|| format!("{}: run plugins/build.sh first", file.display()))?;
-        let plugin = host.block_on(wasm.load("bench.wasm", bytes.into()))?;
+        let (guests, plugin) = guests::load(threads, IN_FLIGHT, cache, &host)?;
         Ok(Self { threads, guests, host, plugin })
     }
 
@@ -215,8 +207,4 @@ fn parse(called: Called<Response>) -> anyhow::Result<()> {
         black_box(serde_json::from_str::<Value>(text)?);
     }
     Ok(())
-}
-
-fn micros(time: Duration) -> f64 {
-    time.as_secs_f64() * 1e6
 }

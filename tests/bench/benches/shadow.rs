@@ -14,21 +14,21 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::Context;
 use tokio::{runtime::Runtime, sync::mpsc};
 use trimtab_bench::{
     guests::{self, Nothing},
-    report::{Samples, Table, figure},
-    site,
+    report::{Samples, Table, figure, micros},
 };
 use trimtab_core::limits::Limits;
-use trimtab_wasm::{Config, Mode, Plugin, Request, Serve, Tape, Wasm};
+use trimtab_wasm::{Plugin, Request, Tape};
 
 /// Rounds in which each side is measured once: A B A B.
 const ROUNDS: usize = 9;
 const CALLS: usize = 1_500;
 /// Cores for guests.
 const RUNNING: usize = 2;
+/// More than call at a time.
+const IN_FLIGHT: u32 = 4;
 /// A call begins each time this many times what one takes has passed: with its shadow, two
 /// cores are busy for half of the time.
 const PACE: u32 = 2;
@@ -80,15 +80,9 @@ struct Bench {
 
 impl Bench {
     fn start(cache: &Path) -> anyhow::Result<Self> {
-        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(RUNNING).enable_time().build()?;
         let host = tokio::runtime::Builder::new_multi_thread().worker_threads(RUNNING).enable_all().build()?;
-        let compile = guests::compiler()?;
-        let mode = Mode::Serve(Serve { guests: runtime.handle().clone(), running: RUNNING, compile });
-        let wasm = Wasm::new(Config { cache_dir: cache.to_owned(), in_flight: 4, mode })?;
-        let file = site::plugin();
-        let bytes = fs::read(&file).with_context(|| format!("{}: run plugins/build.sh first", file.display()))?;
-        let plugin = host.block_on(wasm.load("bench.wasm", bytes.into()))?;
-        Ok(Self { _guests: runtime, host, plugin, request: guests::request() })
+        let (guests, plugin) = guests::load(RUNNING, IN_FLIGHT, cache, &host)?;
+        Ok(Self { _guests: guests, host, plugin, request: guests::request() })
     }
 
     /// How long a call takes with nothing beside it.
@@ -133,8 +127,4 @@ impl Bench {
         drop(send);
         Ok((took, self.host.block_on(shadow)??))
     }
-}
-
-fn micros(time: Duration) -> f64 {
-    time.as_secs_f64() * 1e6
 }

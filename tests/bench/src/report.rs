@@ -1,5 +1,7 @@
 //! Samples and the tables that are made of them.
 
+use std::time::Duration;
+
 /// What several runs gave for one figure.
 #[derive(Debug, Clone, Default)]
 pub struct Samples(Vec<f64>);
@@ -71,4 +73,9 @@ pub fn figure(value: f64) -> String {
         ..99.95 => format!("{value:.1}"),
         _ => format!("{value:.0}"),
     }
+}
+
+/// A time as a sample.
+pub fn micros(time: Duration) -> f64 {
+    time.as_secs_f64() * 1e6
 }
