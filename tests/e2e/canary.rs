@@ -17,6 +17,8 @@ use crate::support::{SOON, Scene};
 const CANARIES: &str = "../deploy/crds/canaries.yaml";
 const MIRROR: &str = "fixtures/mirror/crd.yaml";
 const POLICY: &str = r#"
+[rollout]
+probation_seconds = 5
 [config.describe]
 role = "composite"
 objects = [{ apiVersion = "fixtures.trimtab.dev/v1", kind = "Mirror" }]

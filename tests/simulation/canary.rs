@@ -26,6 +26,8 @@ const CANARIES: &str = "/apis/trimtab.dev/v1alpha1/namespaces/default/canaries";
 const OBJECTS: usize = 8;
 /// Longer than a canary takes from its beginning to its last step, or to its way back.
 const OVER: Duration = Duration::from_secs(90);
+/// As long as a new build is on probation, where its policy says nothing else.
+const PROBATION: Duration = Duration::from_secs(300);
 const STABLE: &str = "";
 const GOOD: &str = "other = 1";
 const BAD: &str = "faults = { third = \"trap\" }";
@@ -147,6 +149,8 @@ fn a_good_canary_passes_and_ends_when_the_stable_one_is_the_same() {
             assert_eq!(away(&world).await.0, OBJECTS + 1, "{hosts:?}: who comes later goes there, too");
 
             world.put_folder(folder(GOOD, GOOD));
+            assert_eq!(phase(&mut world).await, "Passed", "{hosts:?}: that may still be taken back");
+            world.pass(PROBATION).await.unwrap();
             assert_eq!(phase(&mut world).await, "Promoted", "{hosts:?}");
             assert_eq!(away(&world).await, (0, 0), "{hosts:?}");
             let after = children(&world).await;
@@ -184,6 +188,11 @@ fn what_failed_before_is_no_blame() {
     in_world(FAILS_THE_ODD, "faults = { odd = \"trap\" }", Hosts::One, async |mut world| {
         begin(&mut world, &canary("c")).await;
         assert_eq!(phase(&mut world).await, "Passed", "{}", status(&world, "c").await);
+        let tried = "faults = { odd = \"trap\" }";
+        world.put_folder(folder(tried, tried));
+        world.pass(PROBATION).await.unwrap();
+        assert_eq!(phase(&mut world).await, "Promoted", "nor does it hold up the promotion");
+        assert_eq!(away(&world).await, (0, 0));
     });
 }
 

@@ -12,7 +12,7 @@ pub mod mark;
 mod spec;
 mod watched;
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
@@ -106,7 +106,7 @@ pub struct Member {
     pub place: Place,
     /// Where it is served.
     pub at: At,
-    /// What a canary has written on it.
+    /// What this canary has written on it.
     pub mark: Option<Mark>,
     /// It may be moved: the spec chooses it and the plugin selects it.
     pub chosen: bool,
@@ -131,7 +131,7 @@ pub enum At {
 
 impl Member {
     /// What there is to know of an object; `selected`: by the plugin.
-    pub fn of(object: &Object, spec: &Spec, key: &InstanceKey, selected: bool) -> Self {
+    pub fn of(object: &Object, canary: &Uid, spec: &Spec, key: &InstanceKey, selected: bool) -> Self {
         let meta = &object.meta;
         let instance = key.of(object);
         let at = match () {
@@ -140,11 +140,16 @@ impl Member {
             () => At::Elsewhere,
         };
         let mark = Mark::of(meta);
+        // What another one has moved is that one's until it is back.
+        let (mark, is_free) = match mark {
+            Some(mark) if mark.canary != canary.as_str() => (None, false),
+            mark => (mark, true),
+        };
         Self {
             uid: meta.uid.clone(),
             place: meta.place.clone(),
             at,
-            chosen: selected && !meta.deleting && !meta.is_paused() && spec.objects.takes(object),
+            chosen: selected && is_free && !meta.deleting && !meta.is_paused() && spec.objects.takes(object),
             rests: !selected || meta.deleting || meta.is_paused(),
             wish: meta.generation,
             report: mark.as_ref().and_then(|_| mark::report(object)),
@@ -163,9 +168,25 @@ impl Member {
         self.is_moved(attempt) && self.mark.as_ref().is_some_and(fits)
     }
 
+    /// Whether it does well where the build is judged by it.
+    fn proves(&self, attempt: i64) -> bool {
+        self.counts(attempt) && self.report.as_ref().is_some_and(|report| report.fares == Fares::Well)
+    }
+
     /// Whether nothing more is to be learned by waiting.
     fn is_tried(&self) -> bool {
         self.rests || self.report.is_some()
+    }
+
+    /// Whether it is waited for: moved and not looked at, or back and not well again.
+    fn is_awaited(&self) -> bool {
+        let failing = || self.report.as_ref().is_none_or(|report| matches!(report.fares, Fares::Badly { .. }));
+        let Some(mark) = self.mark.as_ref().filter(|_| !self.rests) else { return false };
+        match self.at {
+            At::Away => self.report.is_none(),
+            At::Home => mark.back && failing(),
+            At::Elsewhere => false,
+        }
     }
 }
 
@@ -229,20 +250,27 @@ pub fn decide(input: &Input<'_>, watched: &mut Watched) -> Decision {
     if begins {
         begin(input, &mut next);
     }
+    let overdue = watched.overdue(members, input.now);
     match next.phase {
-        Phase::Progressing | Phase::Passed => go_on(input, watched, &mut next),
-        Phase::RollingBack if !has_marks => next.phase = Phase::RolledBack,
-        Phase::Promoting if !has_marks => next.phase = Phase::Promoted,
+        Phase::Progressing | Phase::Passed => go_on(input, watched, &overdue, &mut next),
+        Phase::RollingBack if !has_marks => end(input, &mut next, Phase::RolledBack),
+        Phase::Promoting if !has_marks => end(input, &mut next, Phase::Promoted),
         _ => {}
     }
     let said = |status: &Status| (status.phase, status.attempt, status.step, status.percent);
-    let moves = if said(&next) == said(status) { moves(input, &next) } else { Vec::new() };
+    let moves = if said(&next) == said(status) { moves(input, &overdue, &next) } else { Vec::new() };
     Decision { is_gone: next.phase == Phase::Aborting && !has_marks, moves, status: next }
+}
+
+/// All are back. What was wished on the way there begins nothing.
+fn end(input: &Input<'_>, next: &mut Status, phase: Phase) {
+    (next.phase, next.observed_generation) = (phase, input.generation);
 }
 
 fn begin(input: &Input<'_>, next: &mut Status) {
     next.observed_generation = input.generation;
-    if let Err(why) = input.may {
+    let paused = if input.spec.paused { Err("paused before it has begun") } else { Ok(()) };
+    if let Err(why) = paused.and(input.may) {
         (next.phase, next.message) = (Phase::Pending, why.into());
         return;
     }
@@ -259,10 +287,10 @@ fn begin(input: &Input<'_>, next: &mut Status) {
 }
 
 /// A step is under way, or all are over.
-fn go_on(input: &Input<'_>, watched: &mut Watched, next: &mut Status) {
+fn go_on(input: &Input<'_>, watched: &mut Watched, overdue: &BTreeSet<Uid>, next: &mut Status) {
     let Input { spec, members, now, .. } = *input;
     next.observed_generation = input.generation;
-    let tally = watched.note(next.attempt, members, now);
+    let tally = watched.note(next.attempt, members, overdue, now);
     let moved = || members.iter().filter(|member| member.is_moved(next.attempt));
     (next.tried, next.failing) = (moved().filter(|member| member.report.is_some()).count(), tally.failing);
     if let Verdict::Worse(why) = gate::judge(&tally, &spec.terms) {
@@ -270,7 +298,8 @@ fn go_on(input: &Input<'_>, watched: &mut Watched, next: &mut Status) {
         return;
     }
     let mut looked_at = moved().filter(|member| !member.rests).peekable();
-    if looked_at.peek().is_some() && looked_at.all(|member| serves(member, input.stable)) {
+    let is_stable = |member: &Member| member.report.as_ref().is_some_and(|report| report.build == input.stable);
+    if looked_at.peek().is_some() && looked_at.all(is_stable) {
         (next.phase, next.message) = (Phase::Promoting, "the stable instance serves this very build".into());
         return;
     }
@@ -298,12 +327,16 @@ fn go_on(input: &Input<'_>, watched: &mut Watched, next: &mut Status) {
         next.message = format!("paused at {} %", step.percent);
         return;
     }
-    let complete = to_move(input, next).is_empty() && moved().all(Member::is_tried);
+    let tried = to_move(input, next).is_empty() && moved().all(Member::is_tried);
+    let complete = tried && moved().any(|member| member.proves(next.attempt));
     let hold = step.hold().max(HOLD_MIN);
     let steady = watched.steady(next.step, complete, now);
     next.message = match steady {
-        None => format!("{} % of the objects are moved and looked at", step.percent),
         Some(_) => format!("{} % of the objects are watched for {} s", step.percent, hold.as_secs()),
+        None if tried => "no object that was well before is so there, so nothing is shown by any: see which objects \
+                          the spec chooses, and what they say"
+            .into(),
+        None => format!("{} % of the objects are moved and looked at", step.percent),
     };
     if complete && steady.is_some_and(|steady| steady >= hold) {
         next.step = if spec.promote { spec.steps.len() } else { next.step + 1 };
@@ -312,19 +345,18 @@ fn go_on(input: &Input<'_>, watched: &mut Watched, next: &mut Status) {
     }
 }
 
-fn serves(member: &Member, build: &str) -> bool {
-    member.report.as_ref().is_some_and(|report| report.build == build && !matches!(report.fares, Fares::Badly { .. }))
-}
-
 /// What is to be done in the phase that the status says.
-fn moves(input: &Input<'_>, status: &Status) -> Vec<(usize, Move)> {
+fn moves(input: &Input<'_>, overdue: &BTreeSet<Uid>, status: &Status) -> Vec<(usize, Move)> {
     match status.phase {
         Phase::Progressing | Phase::Passed if input.may.is_ok() && !input.spec.paused => {
             to_move(input, status).into_iter().map(|index| (index, Move::Away)).collect()
         }
-        phase if phase.goes_back() => {
-            input.members.iter().enumerate().filter_map(|(index, member)| Some((index, back(member)?))).collect()
-        }
+        phase if phase.goes_back() => input
+            .members
+            .iter()
+            .enumerate()
+            .filter_map(|(index, member)| Some((index, back(member, overdue)?)))
+            .collect(),
         _ => Vec::new(),
     }
 }
@@ -335,19 +367,20 @@ fn to_move(input: &Input<'_>, status: &Status) -> Vec<usize> {
     let limit = u16::from(status.percent) * 100;
     let members = input.members.iter().enumerate();
     let free = members.filter(|(_, it)| it.at == At::Home && it.mark.is_none() && it.chosen).collect::<Vec<_>>();
-    let none_is_moved = input.members.iter().all(|member| member.mark.is_none());
+    let none_is_moved = !input.members.iter().any(|member| member.is_moved(status.attempt));
     let first = free.iter().min_by_key(|(_, it)| (bucket(&it.uid), &it.uid)).filter(|_| none_is_moved && limit > 0);
     let first = first.map(|(index, _)| *index);
     let taken = |(index, it): &(usize, &Member)| bucket(&it.uid) < limit || Some(*index) == first;
     free.into_iter().filter(taken).map(|(index, _)| index).collect()
 }
 
-/// The way back of one object: home, and its mark off when it has been looked at there.
-fn back(member: &Member) -> Option<Move> {
-    let mark = member.mark.as_ref()?;
+/// The way back of one object: home, and its mark off when it is well there again, or
+/// nothing more is to be expected.
+fn back(member: &Member, overdue: &BTreeSet<Uid>) -> Option<Move> {
+    member.mark.as_ref()?;
     match member.at {
         At::Away => Some(Move::Home),
-        At::Home if mark.back && !member.is_tried() => None,
+        At::Home if member.is_awaited() && !overdue.contains(&member.uid) => None,
         At::Home | At::Elsewhere => Some(Move::Unmark),
     }
 }

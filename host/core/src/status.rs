@@ -89,6 +89,8 @@ pub struct Verdict {
     pub unready: Vec<String>,
     /// How far the rollout is, where children roll and the run knows.
     pub progress: Option<Progress>,
+    /// What is wrong is no fault of the plugin's build.
+    pub unblamed: bool,
 }
 
 impl Verdict {
@@ -107,13 +109,13 @@ impl Verdict {
             Self::not(reason::WAITING, named(waiting))
         } else {
             let message = "all children are as desired".into();
-            Self { reconciled: true, reason: reason::SETTLED, message, unready: Vec::new(), progress: None }
+            Self { reconciled: true, ..Self::not(reason::SETTLED, message) }
         }
     }
 
     /// The verdict on a run that did not get through.
     pub fn not(reason: &'static str, message: String) -> Self {
-        Self { reconciled: false, reason, message, unready: Vec::new(), progress: None }
+        Self { reconciled: false, reason, message, unready: Vec::new(), progress: None, unblamed: false }
     }
 }
 
@@ -330,6 +332,14 @@ fn last_answer(live: &Value, owned: &Value) -> Map<String, Value> {
 /// Whether the host keeps conditions in a status.
 pub fn keeps_conditions(role: Role, schema: &Schema) -> bool {
     role == Role::Composite && schema.root().declared("status").and_then(conditions_item).is_some()
+}
+
+/// Whether a canary's sign can be read off the host's condition (`canary::mark`): there is
+/// a status to write, and its conditions say why and in which words.
+pub fn keeps_sign(role: Role, schema: &Schema, kind: &Kind, version: &str) -> bool {
+    let item = schema.root().declared("status").and_then(conditions_item);
+    let tells = item.is_some_and(|item| ["reason", "message"].iter().all(|name| item.declared(name).is_some()));
+    role == Role::Composite && tells && kind.version(version).is_some_and(|version| version.status)
 }
 
 /// The item of `status.conditions`, where the schema has such a list.

@@ -21,7 +21,7 @@ use trimtab_cluster::{
     watches::Watches,
 };
 use trimtab_core::{
-    canary::{self, Decision, Input, Member, Move, Mover, Phase, Watched, mark},
+    canary::{self, Decision, Input, Member, Move, Mover, Phase, Watched},
     id::{Cluster, InstanceId, Key, Uid},
     object::Object,
 };
@@ -149,6 +149,7 @@ impl Canarying {
         let meta = &canary.object.meta;
         let held = canary.is_held();
         if !seen.is_synced(&self.shop.store, &self.store) || (meta.deleting && !held) {
+            known.watched.unsteady();
             return Ok(false);
         }
         let may = match seen.may(canary, all) {
@@ -156,8 +157,8 @@ impl Canarying {
             Err(why) => Err(why),
         };
         let objects = seen.objects(&self.shop.store, &self.store);
-        let members = objects.iter().map(|object| seen.member(object)).collect::<Vec<_>>();
-        let stable = mark::short(seen.generation.loaded.unconfirmed);
+        let members = objects.iter().map(|object| seen.member(&meta.uid, object)).collect::<Vec<_>>();
+        let stable = seen.stable();
         let input = Input {
             spec: seen.spec,
             generation: meta.generation,

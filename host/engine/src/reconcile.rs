@@ -124,7 +124,8 @@ impl Run<'_> {
         if trouble.is_quiet() {
             return trouble;
         }
-        match self.status(&StatusIntent::Keep, &trouble.verdict()).await {
+        let verdict = trouble.verdict(self.job.generation.rests_on_inputs());
+        match self.status(&StatusIntent::Keep, &verdict).await {
             Ok(_) => trouble,
             Err(unreported) => unreported.beside(Some(trouble)),
         }
@@ -214,7 +215,8 @@ impl Run<'_> {
             return worst.map_or(Ok(Ended::Wrote { requeue_after }), Err);
         }
         let of_plan = || Verdict { unready: self.unready(&answer), ..Verdict::of_plan(&plan) };
-        let verdict = worst.as_ref().map_or_else(of_plan, Trouble::verdict);
+        let rests_on_inputs = self.job.generation.rests_on_inputs();
+        let verdict = worst.as_ref().map_or_else(of_plan, |worst| worst.verdict(rests_on_inputs));
         let let_go = self.job.leaving && answer.finalized && plan.is_settled() && worst.is_none();
         let written = if let_go { self.withdraw().await } else { self.status(&answer.status, &verdict).await };
         let wrote_status = match written {
@@ -323,7 +325,8 @@ impl Run<'_> {
     /// Writes the status where it differs, and says whether it did.
     async fn status(&mut self, answer: &StatusIntent, verdict: &Verdict) -> Result<bool, Trouble> {
         let needs = self.needs();
-        let sign = mark::sign(&self.job.object.meta, self.job.generation.loaded.unconfirmed);
+        let build = self.job.generation.loaded.unconfirmed;
+        let sign = mark::sign(&self.job.object.meta, build, !verdict.unblamed);
         let write = status::decide(&status::Input {
             object: &self.job.object,
             kind: &needs.kind,

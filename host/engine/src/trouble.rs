@@ -146,8 +146,9 @@ impl Trouble {
     }
 
     /// What the status says of it.
-    pub fn verdict(&self) -> Verdict {
-        Verdict::not(self.reason(), self.to_string())
+    pub fn verdict(&self, rests_on_inputs: bool) -> Verdict {
+        let unblamed = matches!(self.fared(rests_on_inputs), Fared::Unknown);
+        Verdict { unblamed, ..Verdict::not(self.reason(), self.to_string()) }
     }
 
     /// The reason of the condition and of the Event.

@@ -24,6 +24,8 @@ use crate::{
 
 /// Of a hash, so many digits tell one from another.
 const DIGITS: usize = 8;
+/// In a sign: the build is not to blame.
+const UNBLAMED: &str = ", no fault of it";
 
 /// The annotation on an object that a canary has moved.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -63,10 +65,11 @@ pub fn is_returning(object: &Meta) -> bool {
 }
 
 /// What the host adds to the condition of an object that a canary has marked, where
-/// `build` serves it.
-pub fn sign(object: &Meta, build: Hash) -> Option<String> {
+/// `build` serves it; `blamed`: what is wrong, if anything is, is that build's fault.
+pub fn sign(object: &Meta, build: Hash, blamed: bool) -> Option<String> {
     let mark = object.mark(marks::CANARY)?;
-    Some(format!(" (canary {} by {})", short(Hash::of([mark.as_bytes()])), short(build)))
+    let unblamed = if blamed { "" } else { UNBLAMED };
+    Some(format!(" (canary {} by {}{unblamed})", short(Hash::of([mark.as_bytes()])), short(build)))
 }
 
 /// How a build is named in a sign.
@@ -121,6 +124,8 @@ struct Condition<'a> {
     reason: Cow<'a, str>,
     #[serde(borrow, default)]
     message: Cow<'a, str>,
+    #[serde(rename = "observedGeneration")]
+    observed_generation: Option<i64>,
 }
 
 /// What the host says of an object; none while it has not looked at it as it is marked now.
@@ -133,12 +138,15 @@ pub fn report(object: &Object) -> Option<Report> {
     if seen != short(Hash::of([mark.as_bytes()])) {
         return None;
     }
-    Some(Report { build: build.to_owned(), fares: fares(&condition, message) })
+    let (build, blamed) = build.strip_suffix(UNBLAMED).map_or((build, true), |build| (build, false));
+    Some(Report { build: build.to_owned(), fares: fares(&condition, message, blamed) })
 }
 
-/// Whether an object is well, as far as its condition says.
+/// Whether an object is well as it is now, as far as its condition says.
 pub(super) fn is_well(object: &Object) -> bool {
-    condition(object).is_some_and(|condition| fares(&condition, &condition.message) == Fares::Well)
+    let is_of_now =
+        |condition: &Condition<'_>| condition.observed_generation.is_none_or(|it| it == object.meta.generation);
+    condition(object).filter(is_of_now).is_some_and(|it| fares(&it, &it.message, true) == Fares::Well)
 }
 
 fn condition(object: &Object) -> Option<Condition<'_>> {
@@ -146,12 +154,16 @@ fn condition(object: &Object) -> Option<Condition<'_>> {
     told.status?.conditions.into_iter().find(|condition| condition.kind == RECONCILED)
 }
 
-fn fares(condition: &Condition<'_>, message: &str) -> Fares {
+fn fares(condition: &Condition<'_>, message: &str, blamed: bool) -> Fares {
+    let badly = |for_good| Fares::Badly { for_good, why: message.to_owned() };
     match &*condition.reason {
         _ if condition.status == "True" => Fares::Well,
+        // That it would delete so much needs no second look.
+        reason::DELETIONS_HELD => badly(true),
         // What the object itself says wrong is its owner's.
         reason::WAITING | reason::SELECTOR_REFUSED => Fares::Unknown,
-        why => Fares::Badly { for_good: why == reason::DELETIONS_HELD, why: message.to_owned() },
+        _ if !blamed => Fares::Unknown,
+        _ => badly(false),
     }
 }
 

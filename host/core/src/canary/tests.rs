@@ -357,6 +357,86 @@ fn who_failed_before_or_wishes_something_else_by_now_is_no_blame() {
     }
 }
 
+/// One object is moved, and what the host says of it is this.
+fn moved(report: Option<Report>) -> World {
+    let mut world = World::new();
+    for event in [Event::Say, Event::Move(0)] {
+        world = world.step(event, [false, false]).unwrap();
+    }
+    let member = world.members.iter_mut().find(|member| member.at == At::Away).unwrap();
+    member.report = report;
+    world
+}
+
+fn report(build: &str, fares: Fares) -> Option<Report> {
+    Some(Report { build: build.into(), fares })
+}
+
+#[test]
+fn an_object_that_fails_with_both_builds_does_not_hold_up_the_promotion() {
+    let mut world = moved(report(TRIED, Fares::Badly { for_good: false, why: "as ever".into() }));
+    world.members.iter_mut().filter_map(|member| member.mark.as_mut()).for_each(|mark| mark.well = false);
+    world.stable = TRIED;
+    let decision = decided(&spec(&json!({})), &world, Ok(()), 0, &mut Watched::default());
+    assert_eq!(decision.status.phase, Phase::Promoting);
+}
+
+#[test]
+fn objects_that_nobody_looks_at_fail_when_nothing_else_comes_either() {
+    let (world, mut watched) = (moved(None), Watched::default());
+    let mut phase = |now| decided(&spec(&json!({})), &world, Ok(()), now, &mut watched).status.phase;
+    assert_eq!([phase(0), phase(59)], [Phase::Progressing; 2]);
+    assert_eq!([phase(60), phase(66)], [Phase::RollingBack; 2]);
+}
+
+#[test]
+fn an_object_that_is_back_is_let_go_when_it_is_well_or_nothing_more_is_to_be_expected() {
+    let badly = Fares::Badly { for_good: false, why: "as ever".into() };
+    for (report, lets_go_at) in [(report(STABLE, Fares::Well), 0), (report(STABLE, badly), 60), (None, 60)] {
+        let (mut world, mut watched) = (moved(report), Watched::default());
+        world.status.phase = Phase::RollingBack;
+        let member = world.members.iter_mut().find(|member| member.at == At::Away).unwrap();
+        member.at = At::Home;
+        member.mark.as_mut().unwrap().back = true;
+        let mut moves = |now| decided(&spec(&json!({})), &world, Ok(()), now, &mut watched).moves.len();
+        let first = [0, 59, 60].into_iter().find(|now| moves(*now) == 1);
+        assert_eq!(first, Some(lets_go_at));
+    }
+}
+
+#[test]
+fn a_step_in_which_nothing_was_shown_does_not_end() {
+    let badly = Fares::Badly { for_good: false, why: "as ever".into() };
+    for fares in [Fares::Unknown, badly] {
+        let mut world = moved(report(TRIED, fares));
+        world.members.iter_mut().filter_map(|member| member.mark.as_mut()).for_each(|mark| mark.well = false);
+        let mut watched = Watched::default();
+        let status = [0, 600].map(|now| decided(&spec(&json!({})), &world, Ok(()), now, &mut watched).status);
+        assert_eq!((status[1].phase, status[1].step), (Phase::Progressing, 0));
+        assert!(status[1].message.contains("nothing is shown"), "{}", status[1].message);
+    }
+    let (none, mut watched) = (spec(&json!({ "objects": { "names": ["nobody"] } })), Watched::default());
+    let mut world = World::new();
+    world.members.iter_mut().for_each(|member| member.chosen = false);
+    world = world.step(Event::Say, [false, false]).unwrap();
+    let step = [0, 600].map(|now| decided(&none, &world, Ok(()), now, &mut watched).status.step);
+    assert_eq!(step, [0, 0], "no object is chosen");
+}
+
+#[test]
+fn what_is_wished_while_objects_go_back_begins_nothing() {
+    let mut world = moved(report(TRIED, Fares::Well));
+    (world.status.phase, world.generation) = (Phase::RollingBack, 2);
+    for event in [Event::Say, Event::Move(0), Event::Look(0), Event::Look(1), Event::Move(0), Event::Say, Event::Say] {
+        world = world.step(event, [false, false]).unwrap_or(world);
+    }
+    assert_eq!((world.status.phase, world.all_home()), (Phase::RolledBack, true));
+    world.generation = 3;
+    let phase = |spec: &Spec| decided(spec, &world, Ok(()), 0, &mut Watched::default()).status.phase;
+    assert_eq!(phase(&spec(&json!({ "paused": true }))), Phase::Pending, "nor does what is paused");
+    assert_eq!(phase(&spec(&json!({}))), Phase::Progressing);
+}
+
 #[test]
 fn what_a_spec_says_wrong_is_told() {
     for (field, value, told) in [
@@ -416,11 +496,25 @@ fn a_move_is_one_fenced_write_of_both_marks_and_its_host_signs_what_it_saw() {
     let moved = object("b", &away["labels"], &away["annotations"]);
     assert_eq!(mark::report(&moved), None, "what it says is of before");
     let build = crate::hash::Hash::of([&b"build"[..]]);
-    let signed = format!("all is well{}", mark::sign(&moved.meta, build).unwrap());
+    let signed = format!("all is well{}", mark::sign(&moved.meta, build, true).unwrap());
+    let signed_as = |status: &str, reason: &str, blamed| {
+        let signed = format!("it is refused{}", mark::sign(&moved.meta, build, blamed).unwrap());
+        let mut object = moved.value();
+        object["status"]["conditions"][0] =
+            json!({ "type": "Reconciled", "status": status, "reason": reason, "message": signed });
+        Object::parse(&object.to_string(), "example.dev/v1", "Site").unwrap()
+    };
     let looked_at = moved.text.replace("all is well", &signed);
     let looked_at = Object::parse(&looked_at, "example.dev/v1", "Site").unwrap();
     assert_eq!(mark::report(&looked_at), Some(Report { build: mark::short(build), fares: Fares::Well }));
-    assert!(Member::of(&looked_at, &spec, &key, true).counts(1), "it was well before");
+    let failed = signed_as("False", "WriteFailed", false);
+    assert_eq!(mark::report(&failed).unwrap().fares, Fares::Unknown, "no fault of the build");
+    let failed = signed_as("False", "WriteFailed", true);
+    assert!(matches!(mark::report(&failed).unwrap().fares, Fares::Badly { for_good: false, .. }));
+    let member = |canary: &str| Member::of(&looked_at, &Uid::new(canary), &spec, &key, true);
+    assert!(member("c").counts(1), "it was well before");
+    let another = member("d");
+    assert_eq!((another.mark, another.chosen), (None, false), "it is another canary's");
 
     let home = metadata(mover.write(&looked_at, Move::Home));
     assert_eq!(home["labels"], json!({ "trimtab.dev/instance-id": null }));
@@ -444,7 +538,7 @@ proptest! {
             let status = Status { phase: Phase::Progressing, attempt: 1, percent, ..Status::default() };
             let input = Input { spec: &spec, generation: 1, deleting: false, status: &status, members: &members,
                 stable: STABLE, may: Ok(()), now: NOW };
-            to_move(&input, &status).into_iter().collect::<std::collections::BTreeSet<_>>()
+            to_move(&input, &status).into_iter().collect::<BTreeSet<_>>()
         };
         let high = low.saturating_add(more).min(100);
         prop_assert!(taken(low).is_subset(&taken(high)));

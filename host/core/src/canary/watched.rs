@@ -3,6 +3,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    mem,
     time::Duration,
 };
 
@@ -15,6 +16,9 @@ use super::{
 
 /// What a retry mends is mended by then, see the gate of promotions.
 const FAILING_AFTER: Duration = Duration::from_secs(5);
+/// Where nothing has come of any object for so long, nothing will of those that are waited
+/// for: longer than a Lease that has to be waited out, and the pace of most plugins.
+const OVERDUE_AFTER: Duration = Duration::from_secs(60);
 
 /// What is kept of one attempt.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
@@ -25,6 +29,8 @@ pub struct Watched {
     /// When one was tried for the first time last.
     pub(super) newest: Duration,
     pub(super) failing: BTreeMap<Uid, Duration>,
+    /// The objects that are waited for, and since when it is these.
+    pub(super) awaited: (BTreeSet<Uid>, Duration),
     /// The step whose objects have all been tried, and since when.
     pub(super) steady: Option<(usize, Duration)>,
     /// Since when nobody has served the instance that is tried.
@@ -32,10 +38,22 @@ pub struct Watched {
 }
 
 impl Watched {
-    /// Takes up what is seen of the objects that were moved, and counts them.
-    pub(super) fn note(&mut self, attempt: i64, members: &[Member], now: Duration) -> Tally {
+    /// Those of the objects that are waited for of which nothing is to be expected.
+    pub(super) fn overdue(&mut self, members: &[Member], now: Duration) -> BTreeSet<Uid> {
+        let awaited = members.iter().filter(|member| member.is_awaited()).map(|member| member.uid.clone());
+        let awaited = awaited.collect::<BTreeSet<_>>();
+        if awaited != self.awaited.0 {
+            self.awaited = (awaited, now);
+        }
+        let (awaited, since) = &self.awaited;
+        if now.saturating_sub(*since) >= OVERDUE_AFTER { awaited.clone() } else { BTreeSet::new() }
+    }
+
+    /// Takes up what is seen of the objects that were moved, and counts them. Those that
+    /// nobody looks at fail as those that are looked at and fail.
+    pub(super) fn note(&mut self, attempt: i64, members: &[Member], overdue: &BTreeSet<Uid>, now: Duration) -> Tally {
         if self.attempt != attempt {
-            *self = Self { attempt, ..Self::default() };
+            *self = Self { attempt, awaited: mem::take(&mut self.awaited), ..Self::default() };
         }
         let counted = members.iter().filter(|member| member.counts(attempt));
         let reports = counted.filter_map(|member| Some((member, member.report.as_ref()?))).collect::<Vec<_>>();
@@ -44,7 +62,7 @@ impl Watched {
             self.newest = now;
         }
         self.tried = tried;
-        let since = std::mem::take(&mut self.failing);
+        let since = mem::take(&mut self.failing);
         let mut tally = Tally { tried: reports.len(), ..Tally::default() };
         for (member, Report { fares, .. }) in reports {
             let Fares::Badly { for_good, why } = fares else { continue };
@@ -54,6 +72,11 @@ impl Watched {
                 tally.failing += 1;
                 tally.example.get_or_insert_with(|| format!("{}: {why}", member.place));
             }
+        }
+        for member in members.iter().filter(|member| member.counts(attempt) && overdue.contains(&member.uid)) {
+            tally.tried += 1;
+            tally.failing += 1;
+            tally.example.get_or_insert_with(|| format!("{}: nobody has looked at it there", member.place));
         }
         tally.quiet = now.saturating_sub(self.newest);
         tally
@@ -65,9 +88,10 @@ impl Watched {
         self.steady.map(|(_, since)| now.saturating_sub(since))
     }
 
-    /// The time of the step does not count.
-    pub(super) fn unsteady(&mut self) {
+    /// The time of the step does not count, nor that of what is waited for.
+    pub fn unsteady(&mut self) {
         self.steady = None;
+        self.awaited = Default::default();
     }
 
     /// For how long nobody has served the instance.

@@ -10,8 +10,8 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use trimtab_cluster::{spec::WatchSpec, store::Store};
 use trimtab_core::{
-    canary::{BadSpec, FINALIZER, Member, Phase, Spec, Status},
-    id::{InstanceId, Place},
+    canary::{BadSpec, FINALIZER, Member, Phase, Spec, Status, mark},
+    id::{InstanceId, Place, Uid},
     object::Object,
     status,
 };
@@ -123,9 +123,11 @@ impl<'a> Seen<'a> {
             ));
         }
         let needs = self.generation.needs.object(&self.spec.kind);
-        if !status::keeps_conditions(self.generation.loaded.description.role, &needs.schema) {
+        let role = self.generation.loaded.description.role;
+        if !status::keeps_sign(role, &needs.schema, &needs.kind, &needs.version) {
             return Err(format!(
-                "a canary is judged by the condition {}, which the status of {} cannot hold",
+                "a canary is judged by the reason and message of the condition {}, which {} cannot hold: its \
+                 definition needs a status subresource with such conditions, and its plugin to be a composite's",
                 status::RECONCILED,
                 self.spec.kind
             ));
@@ -136,6 +138,13 @@ impl<'a> Seen<'a> {
             }
             _ => Ok(()),
         }
+    }
+
+    /// The build that serves at home, as a sign names it; nothing while it may still be
+    /// taken back.
+    pub fn stable(&self) -> String {
+        let loaded = &self.generation.loaded;
+        if loaded.observed.is_watched() { String::new() } else { mark::short(loaded.unconfirmed) }
     }
 
     /// Whether a plugin in this process's folder serves the other instance.
@@ -161,10 +170,10 @@ impl<'a> Seen<'a> {
     }
 
     /// What the machine knows of an object.
-    pub fn member(&self, object: &Object) -> Member {
+    pub fn member(&self, canary: &Uid, object: &Object) -> Member {
         let kind = self.generation.loaded.description.object(&self.spec.kind);
         let selected = kind.is_some_and(|kind| kind.selects(object));
-        Member::of(object, self.spec, &self.generation.needs.instance_key, selected)
+        Member::of(object, canary, self.spec, &self.generation.needs.instance_key, selected)
     }
 }
 
