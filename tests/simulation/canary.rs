@@ -3,7 +3,7 @@
 //! children that it had.
 #![allow(clippy::unwrap_used, reason = "in a test a panic is the message")]
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use serde_json::{Value, json};
 use trimtab_core::id::InstanceId;
@@ -13,6 +13,7 @@ use trimtab_sim::{
     fault::{Fault, What, When},
     simulate,
 };
+use trimtab_wasm::Wasm;
 
 use crate::{
     SEED,
@@ -75,13 +76,18 @@ enum Hosts {
     OneForEach,
 }
 
-async fn served(stable: &str, tried: &str, hosts: Hosts, wasm: std::sync::Arc<trimtab_wasm::Wasm>) -> World {
-    let mut world = World::new(SEED, None, wasm);
+async fn prepared(wasm: Arc<Wasm>) -> World {
+    let world = World::new(SEED, None, wasm);
     define(&world).await.unwrap();
     world.api.create(DEFINITIONS, &serde_saphyr::from_str::<Value>(DEFINITION).unwrap()).await.unwrap();
     for number in 0..OBJECTS {
         world.api.create(MIRRORS, &mirror(number)).await.unwrap();
     }
+    world
+}
+
+async fn served(stable: &str, tried: &str, hosts: Hosts, wasm: Arc<Wasm>) -> World {
+    let mut world = prepared(wasm).await;
     world.put_folder(folder(stable, tried));
     match hosts {
         Hosts::One => world.start_host(),
@@ -157,6 +163,41 @@ fn a_good_canary_passes_and_ends_when_the_stable_one_is_the_same() {
             assert!(before.iter().all(|(name, uid)| after.get(name) == Some(uid)), "{hosts:?}: a child was made anew");
         });
     }
+}
+
+/// Two deployments, neither of which says which instances it serves; that of the canary has
+/// a plugin of this lineage.
+fn in_two_deployments(lineage: &str, play: impl AsyncFnOnce(World)) {
+    let wasm = STAGE.wasm();
+    simulate(async {
+        let mut world = prepared(wasm).await;
+        let mut all = folder(STABLE, GOOD);
+        all.slots.retain(|id, _| id.instance.is_default());
+        world.start_host_with(all.clone());
+        let policy = format!("[config]\n{GOOD}\n{DESCRIBE}");
+        all.slots = [STAGE.slot("next", lineage, "mirror.wasm", Some(&policy))].into();
+        world.start_host_with(all);
+        world.settle().await.unwrap();
+        play(world).await;
+    });
+}
+
+#[test]
+fn a_canary_in_another_deployment_is_found_by_its_lease() {
+    in_two_deployments("mine", async |mut world| {
+        begin(&mut world, &canary("c")).await;
+        assert_eq!(phase(&mut world).await, "Passed", "{}", status(&world, "c").await);
+        assert_eq!(away(&world).await, (OBJECTS, OBJECTS));
+    });
+}
+
+#[test]
+fn nothing_is_moved_to_a_plugin_of_another_lineage() {
+    in_two_deployments("another", async |mut world| {
+        begin(&mut world, &canary("c")).await;
+        assert_eq!(phase(&mut world).await, "Pending", "{}", status(&world, "c").await);
+        assert_eq!(away(&world).await, (0, 0));
+    });
 }
 
 #[test]

@@ -21,7 +21,7 @@ use trimtab_cluster::{
     watches::Watches,
 };
 use trimtab_core::{
-    canary::{self, Decision, Input, Member, Move, Mover, Phase, Watched},
+    canary::{self, Decision, Input, Member, Move, Mover, Phase, Spec, Watched},
     id::{Cluster, InstanceId, Key, Uid},
     object::Object,
 };
@@ -278,23 +278,23 @@ impl Canarying {
         matches!(tokio::time::timeout(LIST, all).await, Ok(Ok(_)))
     }
 
-    /// Whether anybody serves the instance that is tried; what cannot be told is as it was.
+    /// Whether anybody serves the instance that is tried with a plugin of the lineage; what
+    /// cannot be told is as it was.
     async fn is_served(&self, seen: &Seen<'_>, known: &mut Known) -> Result<(), String> {
-        let to = &seen.spec.to;
+        let Spec { lineage, kind, to, .. } = seen.spec;
         let now = self.shop.env.elapsed();
-        let is_served = if self.shop.settings.serves(to) {
-            seen.is_served_here()
-        } else if let Some((_, is_served)) = known.served.filter(|(at, _)| now.saturating_sub(*at) < FRESH) {
-            is_served
-        } else {
-            let asked = self.leases.is_served(to, &seen.spec.kind).await;
-            let is_served = asked.ok().or(known.served.map(|(_, was)| was)).unwrap_or_default();
-            known.served = Some((now, is_served));
-            is_served
-        };
-        is_served
-            .then_some(())
-            .ok_or_else(|| format!("no host serves {} in the instance {:?}", seen.spec.kind, to.as_str()))
+        if seen.is_served_here() {
+            return Ok(());
+        }
+        if known.served.is_none_or(|(at, _)| now.saturating_sub(at) >= FRESH) {
+            let asked = self.leases.incumbent(to, kind).await.map(|it| it.as_ref() == Some(lineage));
+            let was = known.served.is_some_and(|(_, was)| was);
+            known.served = Some((now, asked.unwrap_or(was)));
+        }
+        let is_served = known.served.is_some_and(|(_, is_served)| is_served);
+        is_served.then_some(()).ok_or_else(|| {
+            format!("no host serves {kind} in the instance {:?} with a plugin of the lineage {lineage}", to.as_str())
+        })
     }
 }
 

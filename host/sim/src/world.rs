@@ -237,6 +237,16 @@ impl World {
 
     /// Starts one that serves these instances alone; none: all that the folder has.
     pub fn start_host_of(&mut self, instances: Option<BTreeSet<InstanceId>>) {
+        self.start(instances, self.traffic.folder.subscribe());
+    }
+
+    /// Starts one of another deployment, whose folder holds these files from now on. Where
+    /// it dies, one with the world's folder is started for it.
+    pub fn start_host_with(&mut self, folder: Folder) {
+        self.start(None, watch::Sender::new(Arc::new(folder)).subscribe());
+    }
+
+    fn start(&mut self, instances: Instances, folder: watch::Receiver<Arc<Folder>>) {
         self.started += 1;
         let process = self.started;
         let wire = Wire::new(self.traffic.clone(), process, self.seed);
@@ -244,7 +254,7 @@ impl World {
             settings: Settings { instances: instances.clone(), ..settings(process) },
             client: connect::service(wire).client,
             wasm: self.wasm.clone(),
-            folder: self.traffic.folder.subscribe(),
+            folder,
             env: self.env(process).clone(),
             keep: self.keep.clone().map(|dir| Keep::open(&dir, Path::new(PLUGINS)).expect("the keep folder is ours")),
         });

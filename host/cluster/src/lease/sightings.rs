@@ -46,7 +46,12 @@ impl Sightings {
     /// Whether a host leads the instance and has a plugin for the kind. The error is
     /// that it cannot be told.
     pub async fn is_served(&self, instance: &InstanceId, kind: &GroupKind) -> Result<bool, RequestError> {
-        Ok(self.live(instance).await?.is_some_and(|lease| lease.incumbents().contains_key(kind)))
+        Ok(self.incumbent(instance, kind).await?.is_some())
+    }
+
+    /// Whose plugin has the kind at the host that leads the instance, if there is one.
+    pub async fn incumbent(&self, instance: &InstanceId, kind: &GroupKind) -> Result<Option<Lineage>, RequestError> {
+        Ok(self.live(instance).await?.and_then(|lease| lease.incumbents().remove(kind)))
     }
 
     /// Whether a host leads the instance, judged in the same way.
