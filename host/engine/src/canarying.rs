@@ -3,6 +3,7 @@
 //! both instances, writes the canary's status and, once it says so, moves them.
 
 mod seen;
+mod stuck;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -26,7 +27,10 @@ use trimtab_core::{
     object::Object,
 };
 
-use self::seen::{Canary, Seen};
+use self::{
+    seen::{Canary, Seen},
+    stuck::Stuck,
+};
 use crate::workshop::Workshop;
 
 /// Between two looks.
@@ -64,6 +68,9 @@ struct Known {
     confirmed: bool,
     /// Whether somebody served the other instance, and when that was asked.
     served: Option<(Duration, bool)>,
+    stuck: Stuck,
+    /// Why the canary itself was not written, the last time.
+    unwritten: Option<String>,
 }
 
 /// What is kept of all of them.
@@ -115,10 +122,12 @@ impl Canarying {
                 Ok(seen) => self.follow(canary, &seen, &all, known).await,
                 Err(why) => self.refuse(canary, &why).await,
             };
-            soon |= looked.unwrap_or_else(|error| {
-                tracing::debug!(canary = %canary.object.meta.place, %error, "not written, it is looked at again");
-                false
-            });
+            let unwritten = looked.as_ref().err().map(ToString::to_string);
+            if let Some(error) = unwritten.as_ref().filter(|_| unwritten != known.unwritten) {
+                tracing::warn!(canary = %canary.object.meta.place, error, "not written, it is tried again");
+            }
+            known.unwritten = unwritten;
+            soon |= looked.unwrap_or_default();
         }
         soon
     }
@@ -132,7 +141,7 @@ impl Canarying {
             observed_generation: if begun { canary.status.observed_generation } else { canary.object.meta.generation },
             ..canary.status.clone()
         };
-        self.say(canary, &status, None).await
+        self.say(canary, &status, None, None).await
     }
 
     async fn follow(
@@ -187,7 +196,7 @@ impl Canarying {
         if decision.status.phase != Phase::Pending && !held {
             return self.hold(canary, true).await;
         }
-        self.carry_out(canary, seen, &objects, &members, decision).await
+        self.carry_out(canary, seen, &objects, &members, decision, &mut known.stuck).await
     }
 
     /// Says what was decided, and does what was said before.
@@ -198,17 +207,27 @@ impl Canarying {
         objects: &[Arc<Object>],
         members: &[Member],
         decision: Decision,
+        stuck: &mut Stuck,
     ) -> Result<bool, Failed> {
         let Decision { status, moves, .. } = decision;
         let turns_back = status.phase.goes_back() && !canary.status.phase.goes_back();
         let made = turns_back.then(|| seen::made(&self.shop.store, members));
-        let said = self.say(canary, &status, made).await;
-        self.make(canary, seen, objects, &moves).await;
-        Ok(said? || (status.phase.goes_back() && !moves.is_empty()))
+        stuck.retain(moves.iter().map(|(index, _)| &members[*index].uid));
+        let said = self.say(canary, &status, made, stuck.told()).await;
+        let moved = self.make(canary, seen, objects, moves, stuck).await;
+        Ok(said? || (status.phase.goes_back() && moved > 0))
     }
 
-    /// Makes moves, as many as may be at a time.
-    async fn make(&self, canary: &Canary, seen: &Seen<'_>, objects: &[Arc<Object>], moves: &[(usize, Move)]) {
+    /// Makes moves, as many as may be at a time, and tells how many. What only takes a mark
+    /// off waits for the others.
+    async fn make(
+        &self,
+        canary: &Canary,
+        seen: &Seen<'_>,
+        objects: &[Arc<Object>],
+        mut moves: Vec<(usize, Move)>,
+        stuck: &mut Stuck,
+    ) -> usize {
         let now = self.shop.now_text();
         let mover = Mover {
             spec: seen.spec,
@@ -218,12 +237,24 @@ impl Canarying {
             key: &seen.generation.needs.instance_key,
             now: &now,
         };
-        let moves =
-            moves.iter().take(MOVES_MAX).map(|(index, what)| self.move_one(seen, &mover, &objects[*index], *what));
-        stream::iter(moves.collect::<Vec<_>>()).buffer_unordered(AT_ONCE).collect::<()>().await;
+        moves.sort_by_key(|(_, what)| *what == Move::Unmark);
+        let elapsed = self.shop.env.elapsed();
+        let due = moves.into_iter().map(|(index, what)| (&objects[index], what));
+        let due = due.filter(|(object, _)| stuck.may_be_tried(&object.meta.uid, elapsed)).take(MOVES_MAX);
+        let under_way = due.map(async |(object, what)| (object, self.move_one(seen, &mover, object, what).await));
+        let ended = stream::iter(under_way.collect::<Vec<_>>()).buffer_unordered(AT_ONCE).collect::<Vec<_>>().await;
+        let moved = ended.iter().filter(|(_, refused)| refused.is_none()).count();
+        for (object, refused) in ended {
+            match refused {
+                Some(why) => stuck.put(object, why, self.shop.env.elapsed()),
+                None => stuck.free(&object.meta.uid),
+            }
+        }
+        moved
     }
 
-    async fn move_one(&self, seen: &Seen<'_>, mover: &Mover<'_>, object: &Arc<Object>, what: Move) {
+    /// Moves an object; the text is why not.
+    async fn move_one(&self, seen: &Seen<'_>, mover: &Mover<'_>, object: &Arc<Object>, what: Move) -> Option<String> {
         let loaded = &seen.generation.loaded;
         let place = object.meta.place.clone();
         let key = Key { cluster: Cluster::local(), place, lineage: loaded.lineage.clone() };
@@ -238,8 +269,12 @@ impl Canarying {
         };
         let answer = self.shop.gate.write(&ticket, &write).await;
         self.shop.wrote(&key, &ticket.instance, &write, &answer);
-        if let Ok(Some(object)) = answer {
-            self.store.put(object);
+        match answer {
+            Ok(object) => {
+                object.into_iter().for_each(|object| self.store.put(object));
+                None
+            }
+            Err(error) => Some(error.to_string()),
         }
     }
 
@@ -249,8 +284,9 @@ impl Canarying {
         canary: &Canary,
         status: &canary::Status,
         made: Option<serde_json::Value>,
+        stuck: Option<String>,
     ) -> Result<bool, Failed> {
-        let wanted = seen::said(canary, status, made, &self.shop.now_text());
+        let wanted = seen::said(canary, status, made, stuck, &self.shop.now_text());
         if wanted == canary.said {
             return Ok(false);
         }

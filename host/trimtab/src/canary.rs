@@ -122,7 +122,9 @@ fn told(canary: &Value) -> String {
             count("failing")
         ),
     ];
-    lines.extend(Some(text(&status["message"])).filter(|message| !message.is_empty()).map(|it| format!("  {it}")));
+    // It says what stands in the way, too.
+    let message = status["conditions"][0].get("message").unwrap_or(&status["message"]);
+    lines.extend(Some(text(message)).filter(|message| !message.is_empty()).map(|it| format!("  {it}")));
     let made = &status["made"];
     if let Some(number) = made["count"].as_u64().filter(|number| *number > 0) {
         let names = made["names"].as_array().into_iter().flatten().map(text).collect::<Vec<_>>().join(", ");

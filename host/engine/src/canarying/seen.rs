@@ -197,8 +197,9 @@ pub fn made(store: &Store, members: &[Member]) -> Value {
     json!({ "count": made.len(), "names": made.iter().take(NAMED_MAX).collect::<Vec<_>>() })
 }
 
-/// The whole status. What was made is kept through the attempt.
-pub fn said(canary: &Canary, status: &Status, made: Option<Value>, now: &str) -> Value {
+/// The whole status. What was made is kept through the attempt; which objects cannot be
+/// moved is told beside the message.
+pub fn said(canary: &Canary, status: &Status, made: Option<Value>, stuck: Option<String>, now: &str) -> Value {
     let before = &canary.said;
     let mut said = json!(status);
     let kept = || if status.attempt == canary.status.attempt { before["made"].clone() } else { Value::Null };
@@ -208,7 +209,8 @@ pub fn said(canary: &Canary, status: &Status, made: Option<Value>, now: &str) ->
         if matches!(status.phase, Phase::Passed | Phase::Promoting | Phase::Promoted) { "True" } else { "False" };
     let condition = &before["conditions"][0];
     let since = condition["lastTransitionTime"].as_str().filter(|_| condition["status"] == passed);
-    said["conditions"] = json!([{ "type": PASSED, "status": passed, "reason": status.phase, "message": status.message,
+    let message = [status.message.clone()].into_iter().chain(stuck).collect::<Vec<_>>().join("; ");
+    said["conditions"] = json!([{ "type": PASSED, "status": passed, "reason": status.phase, "message": message,
         "observedGeneration": status.observed_generation, "lastTransitionTime": since.unwrap_or(now) }]);
     said
 }
