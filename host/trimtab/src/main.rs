@@ -27,9 +27,13 @@ mod wiring;
 use std::{process::ExitCode, time::Instant};
 
 use clap::Parser;
+use tikv_jemallocator::Jemalloc;
 use trimtab_wasm::CompileLimits;
 
 use crate::screen::Screen;
+
+#[global_allocator]
+static ALLOCATOR: Jemalloc = Jemalloc;
 
 fn main() -> ExitCode {
     let began = Instant::now();
