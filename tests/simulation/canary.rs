@@ -274,6 +274,29 @@ fn a_deleted_canary_leaves_all_as_it_was() {
 }
 
 #[test]
+fn a_canary_whose_spec_cannot_be_read_any_more_goes_back() {
+    for deleted in [false, true] {
+        in_world(STABLE, GOOD, Hosts::One, async |mut world| {
+            begin(&mut world, &canary("c")).await;
+            assert_eq!(phase(&mut world).await, "Passed");
+            let path = format!("{CANARIES}/c");
+            world.api.merge(&path, &json!({ "spec": { "objects": { "selector": "a in" } } })).await.unwrap();
+            if deleted {
+                world.api.delete(&path).await.unwrap();
+            }
+            world.pass(OVER).await.unwrap();
+            world.settle().await.unwrap();
+            assert_eq!(away(&world).await, (0, 0));
+            let left = world.api.get(&path).await.map(|canary| canary["status"]["message"].clone());
+            match left {
+                Ok(message) => assert!(message.as_str().unwrap().contains("objects.selector"), "{message}"),
+                Err(error) => assert_eq!((error.status(), deleted), (404, true)),
+            }
+        });
+    }
+}
+
+#[test]
 fn objects_that_cannot_be_moved_hold_up_no_other_and_are_told() {
     in_world(STABLE, GOOD, Hosts::One, async |mut world| {
         // More than are moved at a time, and before all others by their names.
@@ -314,7 +337,7 @@ fn of_two_for_the_same_objects_the_older_one_is_carried_out() {
         assert_eq!(phase(&mut world).await, "Passed");
         let refused = status(&world, "b").await;
         assert_eq!(refused["phase"], "Pending");
-        assert!(refused["message"].as_str().unwrap().contains("c is older"), "{refused}");
+        assert!(refused["message"].as_str().unwrap().contains("c has begun before"), "{refused}");
         world.api.delete(&format!("{CANARIES}/c")).await.unwrap();
         world.pass(OVER).await.unwrap();
         assert_eq!(status(&world, "b").await["phase"], "Passed", "its turn has come");

@@ -66,7 +66,7 @@ impl Phase {
     }
 
     /// Whether it is over for this spec.
-    fn is_over(self) -> bool {
+    pub fn is_over(self) -> bool {
         matches!(self, Self::RolledBack | Self::Promoted)
     }
 }
@@ -95,6 +95,13 @@ pub struct Status {
     pub tried: usize,
     /// Those of these that fail, and did not before.
     pub failing: usize,
+}
+
+impl Status {
+    /// Where it stands: what moves rest on, and what people are told at once.
+    pub fn stands(&self) -> (Phase, i64, usize, u8) {
+        (self.phase, self.attempt, self.step, self.percent)
+    }
 }
 
 /// One object, as far as a canary goes.
@@ -257,8 +264,7 @@ pub fn decide(input: &Input<'_>, watched: &mut Watched) -> Decision {
         Phase::Promoting if !has_marks => end(input, &mut next, Phase::Promoted),
         _ => {}
     }
-    let said = |status: &Status| (status.phase, status.attempt, status.step, status.percent);
-    let moves = if said(&next) == said(status) { moves(input, &overdue, &next) } else { Vec::new() };
+    let moves = if next.stands() == status.stands() { moves(input, &overdue, &next) } else { Vec::new() };
     Decision { is_gone: next.phase == Phase::Aborting && !has_marks, moves, status: next }
 }
 

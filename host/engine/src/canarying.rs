@@ -2,6 +2,7 @@
 //! instance that the objects come from does that, and nobody else: he sees the objects of
 //! both instances, writes the canary's status and, once it says so, moves them.
 
+mod members;
 mod seen;
 mod stuck;
 
@@ -12,6 +13,7 @@ use std::{
 };
 
 use futures::{StreamExt, future, stream};
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use trimtab_cluster::{
     canaries::{Canaries, Failed},
@@ -28,6 +30,7 @@ use trimtab_core::{
 };
 
 use self::{
+    members::Members,
     seen::{Canary, Seen},
     stuck::Stuck,
 };
@@ -41,8 +44,9 @@ const SOON: Duration = Duration::from_millis(100);
 const MOVES_MAX: usize = 64;
 /// Moves under way at once.
 const AT_ONCE: usize = 8;
-/// For a fresh list of what a decision rests on; then it is tried again.
-const LIST: Duration = Duration::from_secs(10);
+/// In one look, for a fresh list of what a decision rests on; it is waited for in the next
+/// one if it takes longer.
+const LIST: Duration = Duration::from_secs(1);
 /// For so long it is good that somebody serves an instance.
 const FRESH: Duration = Duration::from_secs(5);
 
@@ -66,6 +70,11 @@ struct Known {
     taken_up: bool,
     /// All was listed since nothing was left to move.
     confirmed: bool,
+    /// A fresh list that is under way.
+    listing: Option<JoinHandle<bool>>,
+    members: Members,
+    /// When its numbers were written last.
+    said_at: Duration,
     /// Whether somebody served the other instance, and when that was asked.
     served: Option<(Duration, bool)>,
     stuck: Stuck,
@@ -151,12 +160,15 @@ impl Canarying {
         all: &[Canary],
         known: &mut Known,
     ) -> Result<bool, Failed> {
-        if !known.taken_up {
-            known.taken_up = self.list(seen).await;
-            return Ok(known.taken_up);
-        }
         let meta = &canary.object.meta;
         let held = canary.is_held();
+        if canary.has_ended() {
+            return Ok(false);
+        }
+        if !known.taken_up {
+            known.taken_up = self.list(seen, &mut known.listing).await;
+            return Ok(known.taken_up);
+        }
         if !seen.is_synced(&self.shop.store, &self.store) || (meta.deleting && !held) {
             known.watched.unsteady();
             return Ok(false);
@@ -166,7 +178,7 @@ impl Canarying {
             Err(why) => Err(why),
         };
         let objects = seen.objects(&self.shop.store, &self.store);
-        let members = objects.iter().map(|object| seen.member(&meta.uid, object)).collect::<Vec<_>>();
+        let members = known.members.of(canary, seen, &objects);
         let stable = seen.stable();
         let input = Input {
             spec: seen.spec,
@@ -186,17 +198,17 @@ impl Canarying {
         let ends =
             decision.is_gone || (canary.status.phase.goes_back() && decision.status.phase != canary.status.phase);
         if ends && !known.confirmed {
-            known.confirmed = self.list(seen).await;
+            known.confirmed = self.list(seen, &mut known.listing).await;
             return Ok(known.confirmed);
         }
-        known.confirmed = false;
+        (known.confirmed, known.listing) = (false, None);
         if decision.is_gone {
             return self.hold(canary, false).await;
         }
         if decision.status.phase != Phase::Pending && !held {
             return self.hold(canary, true).await;
         }
-        self.carry_out(canary, seen, &objects, &members, decision, &mut known.stuck).await
+        self.carry_out(canary, seen, &objects, &members, decision, known).await
     }
 
     /// Says what was decided, and does what was said before.
@@ -207,15 +219,21 @@ impl Canarying {
         objects: &[Arc<Object>],
         members: &[Member],
         decision: Decision,
-        stuck: &mut Stuck,
+        known: &mut Known,
     ) -> Result<bool, Failed> {
         let Decision { status, moves, .. } = decision;
+        let now = self.shop.env.elapsed();
+        let has_moved_on = status.stands() != canary.status.stands();
+        let is_due = has_moved_on || now.saturating_sub(known.said_at) >= INTERVAL;
         let turns_back = status.phase.goes_back() && !canary.status.phase.goes_back();
         let made = turns_back.then(|| seen::made(&self.shop.store, members));
-        stuck.retain(moves.iter().map(|(index, _)| &members[*index].uid));
-        let said = self.say(canary, &status, made, stuck.told()).await;
-        let moved = self.make(canary, seen, objects, moves, stuck).await;
-        Ok(said? || (status.phase.goes_back() && moved > 0))
+        known.stuck.retain(moves.iter().map(|(index, _)| &members[*index].uid));
+        if is_due {
+            known.said_at = now;
+            self.say(canary, &status, made, known.stuck.told()).await?;
+        }
+        let moved = self.make(canary, seen, objects, moves, &mut known.stuck).await;
+        Ok(has_moved_on || (status.phase.goes_back() && moved > 0))
     }
 
     /// Makes moves, as many as may be at a time, and tells how many. What only takes a mark
@@ -305,13 +323,21 @@ impl Canarying {
         Ok(true)
     }
 
-    /// Lists all that a decision rests on; whether that came to an end in time.
-    async fn list(&self, seen: &Seen<'_>) -> bool {
-        let here = seen.watches().iter().map(|spec| self.served.relist(spec)).collect::<Vec<_>>();
-        let own = Canaries::watch(&self.shop.settings.lease_namespace);
-        let there = seen.left_out.iter().chain([&own]).map(|spec| self.watches.relist(spec)).collect::<Vec<_>>();
-        let all = future::try_join(future::try_join_all(here), future::try_join_all(there));
-        matches!(tokio::time::timeout(LIST, all).await, Ok(Ok(_)))
+    /// Lists all that a decision rests on; whether that has come to an end.
+    async fn list(&self, seen: &Seen<'_>, listing: &mut Option<JoinHandle<bool>>) -> bool {
+        let under_way = listing.get_or_insert_with(|| {
+            let own = Canaries::watch(&self.shop.settings.lease_namespace);
+            let here = seen.watches().iter().map(|spec| (self.served.clone(), spec.clone()));
+            let there = seen.left_out.iter().cloned().chain([own]).map(|spec| (self.watches.clone(), spec));
+            let all = here.chain(there).map(async |(watches, spec)| watches.relist(&spec).await);
+            let all = future::try_join_all(all.collect::<Vec<_>>());
+            tokio::spawn(async { all.await.is_ok() })
+        });
+        let listed = tokio::time::timeout(LIST, under_way).await;
+        if listed.is_ok() {
+            *listing = None;
+        }
+        matches!(listed, Ok(Ok(true)))
     }
 
     /// Whether anybody serves the instance that is tried with a plugin of the lineage; what

@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use serde::Deserialize;
+use serde_json::{Map, Value, json};
 
 use crate::{
     hash::Hash,
@@ -135,7 +136,7 @@ struct Objects {
 
 impl Spec {
     /// Reads the spec of a `Canary`.
-    pub fn parse(spec: &serde_json::Value) -> Result<Self, BadSpec> {
+    pub fn parse(spec: &Value) -> Result<Self, BadSpec> {
         let written = Written::deserialize(spec)?;
         let (from, to) = (InstanceId::new(&written.from)?, InstanceId::new(&written.to)?);
         if from == to {
@@ -159,6 +160,18 @@ impl Spec {
             paused: written.paused,
             promote: written.promote,
         })
+    }
+
+    /// Of a spec that cannot be read as a whole, what it takes to judge what was moved and
+    /// to bring it back: nothing more is chosen.
+    pub fn parse_for_return(spec: &Value) -> Result<Self, BadSpec> {
+        let mut rest = Map::new();
+        for name in ["lineage", "kind", "from", "to"] {
+            rest.extend(spec.get(name).map(|value| (name.to_owned(), value.clone())));
+        }
+        rest.insert("objects".into(), json!({ "names": [""] }));
+        rest.insert("steps".into(), json!([{ "percent": 0 }]));
+        Self::parse(&rest.into())
     }
 
     /// What a step asks for; none where all of them are over.

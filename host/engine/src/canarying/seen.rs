@@ -29,7 +29,11 @@ const PASSED: &str = "Passed";
 /// One `Canary`.
 pub struct Canary {
     pub object: Arc<Object>,
+    /// Of one that has begun and cannot be read any more, what it takes to bring back what
+    /// it has moved.
     pub spec: Result<Spec, BadSpec>,
+    /// Why its spec cannot be followed.
+    broken: Option<String>,
     /// The instance whose leader looks after it.
     pub from: InstanceId,
     pub status: Status,
@@ -39,7 +43,7 @@ pub struct Canary {
     created: String,
 }
 
-/// Those of an installation, the oldest first.
+/// Those of an installation: those that have begun, then the oldest first.
 pub fn canaries(store: &Store, watch: &WatchSpec, installation: &str) -> Vec<Canary> {
     let canaries = store.list(watch).into_iter().filter_map(|object| {
         let value = object.value();
@@ -53,8 +57,16 @@ pub fn canaries(store: &Store, watch: &WatchSpec, installation: &str) -> Vec<Can
 
 impl Canary {
     fn of(object: Arc<Object>, value: &Value) -> Self {
+        let spec = Spec::parse(&value["spec"]);
+        let broken = spec.as_ref().err().map(ToString::to_string);
+        let spec = if is_held(&object) {
+            spec.or_else(|error| Spec::parse_for_return(&value["spec"]).map_err(|_| error))
+        } else {
+            spec
+        };
         Self {
-            spec: Spec::parse(&value["spec"]),
+            spec,
+            broken,
             from: leader(&value["spec"]),
             status: Status::deserialize(&value["status"]).unwrap_or_default(),
             said: value["status"].clone(),
@@ -65,12 +77,22 @@ impl Canary {
 
     /// Whether it bears our finalizer: it has begun.
     pub fn is_held(&self) -> bool {
-        self.object.meta.finalizers.iter().any(|it| **it == *FINALIZER)
+        is_held(&self.object)
     }
 
-    fn age(&self) -> (&str, &str) {
-        (&self.created, &self.object.meta.place.name)
+    /// Whether nothing is left to be done for its spec.
+    pub fn has_ended(&self) -> bool {
+        let meta = &self.object.meta;
+        self.status.phase.is_over() && self.status.observed_generation == meta.generation && !meta.deleting
     }
+
+    fn age(&self) -> (bool, &str, &str) {
+        (!self.is_held(), &self.created, &self.object.meta.place.name)
+    }
+}
+
+fn is_held(canary: &Object) -> bool {
+    canary.meta.finalizers.iter().any(|it| **it == *FINALIZER)
 }
 
 /// What a canary's decision rests on.
@@ -113,12 +135,15 @@ impl<'a> Seen<'a> {
 
     /// Whether it may begin or go on, as far as this process knows by itself.
     pub fn may(&self, canary: &Canary, all: &[Canary]) -> Result<(), String> {
+        if let Some(why) = &canary.broken {
+            return Err(why.clone());
+        }
         let same = |other: &&Canary| {
             other.spec.as_ref().is_ok_and(|spec| spec.lineage == self.spec.lineage && spec.kind == self.spec.kind)
         };
         if let Some(older) = all.iter().filter(same).find(|other| other.age() < canary.age()) {
             return Err(format!(
-                "{} is older and moves the same objects: delete one of them",
+                "{} has begun before or is older, and moves the same objects: delete one of them",
                 older.object.meta.place.name
             ));
         }
