@@ -258,6 +258,58 @@ fn a_process_that_finds_what_was_good_goes_on_with_it_and_begins_the_shadow_anew
 }
 
 #[test]
+fn who_stands_by_lets_nothing_serve_that_its_leader_has_not() {
+    in_world(2, async |mut world| {
+        let before = world.slots().iter().map(|slots| slots[0].generation).collect::<Vec<_>>();
+        // The leader cannot finish its round in the time for which it shadows.
+        let rollout = format!("{FOR_A_WHILE}\nwork = {{ calls_per_second = 1 }}");
+        for number in OBJECTS..200 {
+            world.api.create(MIRRORS, &mirror(number)).await.unwrap();
+        }
+        world.settle().await.unwrap();
+        world.put_folder(build("work = { calls_per_second = 1 }", ""));
+        world.pass(Duration::from_secs(600)).await.unwrap();
+        let before: Vec<_> =
+            world.slots().iter().map(|slots| slots[0].generation).zip(before).map(|(now, _)| now).collect();
+        world.put_folder(build(&rollout, SAME));
+        world.pass(2 * A_WHILE).await.unwrap();
+        let now = |world: &World| world.slots().iter().map(|slots| slots[0].generation).collect::<Vec<_>>();
+        assert_eq!(now(&world), before, "{:?}", world.slots());
+        world.pass(Duration::from_secs(300)).await.unwrap();
+        let after = now(&world);
+        assert!(after.iter().zip(&before).all(|(after, before)| after > before), "then both do: {:?}", world.slots());
+    });
+}
+
+#[test]
+fn a_build_that_gives_no_answer_by_no_fault_of_its_own_ends_its_shadow() {
+    in_world(1, async |mut world| {
+        let rollout = format!("{FOR_A_WHILE}\n[grants]\nhttp = [\"https://hooks.example.dev\"]");
+        world.put_folder(build(&rollout, "faults = { \"*\" = \"retry\" }"));
+        world.pass(A_WHILE / 2).await.unwrap();
+        assert_eq!(counts(&report(&world), "waits"), OBJECTS, "{:?}", report(&world));
+        world.pass(A_WHILE).await.unwrap();
+        assert_eq!((slot(&world).state, slot(&world).shadow), (SlotState::Serving, None));
+    });
+}
+
+#[test]
+fn what_a_shadow_says_of_its_own_secret_config_is_not_shown() {
+    in_world(1, async |mut world| {
+        let config = json!({ "says": "db://u:battery-staple@h", "password": "battery-staple" }).to_string();
+        let secret = json!({ "apiVersion": "v1", "kind": "Secret", "metadata": { "name": "own" },
+            "stringData": { "config.yaml": config } });
+        world.api.create("/api/v1/namespaces/default/secrets", &secret).await.unwrap();
+        let from = "config_from = { secret = \"own\", key = \"config.yaml\" }";
+        world.put_folder(build(&format!("{UNTIL_ACCEPTED}\n{from}"), ""));
+        world.pass(A_WHILE).await.unwrap();
+        let report = serde_json::to_string(&report(&world)).unwrap();
+        assert!(report.contains("status.said") && report.contains("+  said"), "{report}");
+        assert!(!report.contains("battery-staple"), "{report}");
+    });
+}
+
+#[test]
 fn objects_that_trouble_the_serving_one_hold_up_no_shadow() {
     in_world(1, async |mut world| {
         let broken = json!({ "spec": { "children": [{ "apiVersion": "v1", "metadata": { "name": "kindless" } }] } });

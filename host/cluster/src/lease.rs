@@ -20,6 +20,7 @@ use tokio_util::sync::CancellationToken;
 use trimtab_core::{
     election::{Answer, Elector, Proposal, Record, Step, Timings},
     env::Env,
+    hash::Hash,
     id::{GroupKind, InstanceId, Lineage, Stem},
     promotion::Rejected,
 };
@@ -140,6 +141,11 @@ impl Candidate {
     /// What was found bad in a slot, as the Lease says.
     pub fn rejected(&self, slot: &Stem) -> Vec<Rejected> {
         self.last().as_ref().map(|last| last.rejected(slot)).unwrap_or_default()
+    }
+
+    /// Which generation the leader lets serve in a slot whose builds shadow first.
+    pub fn passed(&self, slot: &Stem) -> Option<Hash> {
+        self.last().as_ref()?.passed(slot)
     }
 
     /// Says which lineages there are, and which has which kind: written at once into a

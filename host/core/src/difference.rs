@@ -24,7 +24,7 @@ use crate::{
 pub enum Kind {
     /// It gives no answer.
     Failed,
-    /// It waits for something.
+    /// It waits for something, or gives no answer by no fault of its own.
     Waits,
     /// It asks others over the network for what the first has not asked.
     Asks,
@@ -44,6 +44,8 @@ pub enum Kind {
     Status,
     /// It wants other labels or annotations of the object.
     Marks,
+    /// It is asked before its objects go, or is not any more: a finalizer on all of them.
+    Finalizers,
     /// It tells other Events.
     Events,
     /// It asks to look again at another time.
@@ -85,6 +87,7 @@ impl Kind {
             Self::Conflicts => "conflicts",
             Self::Status => "status",
             Self::Marks => "labels",
+            Self::Finalizers => "finalizers",
             Self::Events => "events",
             Self::Requeues => "requeues",
         }
@@ -214,7 +217,11 @@ pub fn fields(a: &Value, b: &Value) -> Vec<String> {
 }
 
 fn compare(path: String, a: Option<&Value>, b: Option<&Value>, found: &mut Vec<String>) {
-    let below = |key: &str| if path.is_empty() { key.to_owned() } else { format!("{path}.{key}") };
+    let below = |key: &str| match (path.is_empty(), key.contains('.')) {
+        (_, true) => format!("{path}[{key:?}]"),
+        (true, false) => key.to_owned(),
+        (false, false) => format!("{path}.{key}"),
+    };
     match (a, b) {
         (a, b) if a == b => {}
         (Some(Value::Object(a)), Some(Value::Object(b))) => {

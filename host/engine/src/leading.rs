@@ -20,6 +20,7 @@ use trimtab_cluster::{
 use trimtab_core::{
     claim::Seat,
     env::Env,
+    hash::Hash,
     id::{InstanceId, Lineage, SlotId},
     promotion::Rejected,
 };
@@ -39,6 +40,15 @@ pub struct Leading {
     instances: RwLock<BTreeMap<InstanceId, Instance>>,
     /// The slots that the folder has.
     wanted: watch::Sender<BTreeSet<SlotId>>,
+}
+
+/// What the Lease of its instance tells others of a slot.
+#[derive(Debug, Clone, Default)]
+pub struct Told {
+    /// What was found bad there, the oldest first.
+    pub rejected: Vec<Rejected>,
+    /// What serves, where builds shadow before they do.
+    pub passed: Option<Hash>,
 }
 
 struct Instance {
@@ -68,17 +78,18 @@ impl Leading {
     }
 
     /// Which instances are wanted from now on, with the slots that the folder has,
-    /// each with what was found bad there, and which lineage has which kind in them: that
+    /// what is told of each, and which lineage has which kind in them: that
     /// goes into the Leases, so that restarts and leaders agree.
-    pub fn set(&self, slots: &BTreeMap<SlotId, Vec<Rejected>>, holders: &BTreeMap<Seat, Lineage>) {
+    pub fn set(&self, slots: &BTreeMap<SlotId, Told>, holders: &BTreeMap<Seat, Lineage>) {
         for (id, instance) in &*self.read() {
             let kinds = holders.iter().filter(|((of, _), _)| of == id);
             let incumbents = kinds.map(|((_, kind), lineage)| (kind.clone(), lineage.clone())).collect();
             let its = || slots.iter().filter(|(slot, _)| slot.instance == *id);
             let lineages = its().map(|(slot, _)| slot.stem.lineage()).collect();
-            let rejected = its().filter(|(_, rejected)| !rejected.is_empty());
-            let rejected = rejected.map(|(slot, rejected)| (slot.stem.clone(), rejected.clone())).collect();
-            instance.candidate.record(Recorded { incumbents, lineages, rejected });
+            let rejected = its().filter(|(_, told)| !told.rejected.is_empty());
+            let rejected = rejected.map(|(slot, told)| (slot.stem.clone(), told.rejected.clone())).collect();
+            let passed = its().filter_map(|(slot, told)| Some((slot.stem.clone(), told.passed?))).collect();
+            instance.candidate.record(Recorded { incumbents, lineages, rejected, passed });
         }
         let slots = slots.keys().cloned().collect::<BTreeSet<_>>();
         self.wanted.send_if_modified(|wanted| std::mem::replace(wanted, slots.clone()) != slots);
@@ -117,6 +128,11 @@ impl Leading {
     pub fn rejected(&self, slot: &SlotId) -> Vec<Rejected> {
         let instances = self.read();
         instances.get(&slot.instance).map(|it| it.candidate.rejected(&slot.stem)).unwrap_or_default()
+    }
+
+    /// Which generation the leader lets serve in a slot whose builds shadow first.
+    pub fn passed(&self, slot: &SlotId) -> Option<Hash> {
+        self.read().get(&slot.instance)?.candidate.passed(&slot.stem)
     }
 
     /// The lineage of each kind, as the Leases name them.

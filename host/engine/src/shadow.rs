@@ -20,7 +20,9 @@ use trimtab_core::{
     object::Object,
     plan::{self, ChildSpec, Plan},
 };
-use trimtab_wasm::{Cost, Ending, Event, KindRef, LookUp, Lookup, Record, Refusal, Replayed, Response};
+use trimtab_wasm::{
+    CallError, Cost, Ending, Event, KindRef, Level, LookUp, Lookup, Record, Refusal, Replayed, Request, Response,
+};
 
 use crate::{
     ask::Recorded,
@@ -35,9 +37,10 @@ use crate::{
     workshop::Workshop,
 };
 
-/// Calls that wait: a few for each of the usual number of workers. Their texts are
-/// shared with the cache and the latest calls.
+/// Calls that wait: a few for each of the usual number of workers, and what they may hold:
+/// small ones share their texts with the cache and the latest calls.
 const WAITING_MAX: usize = 32;
+const WAITING_BYTES_MAX: usize = 64 << 20;
 
 /// Calls whose answers are shown: all of one is searched for the values of secrets, beside
 /// what serves. Of what is larger, only the names of what differs are told.
@@ -81,12 +84,12 @@ impl Lookup for Told {
 impl Shadows {
     /// Whether one more would be taken.
     pub fn has_room(&self) -> bool {
-        self.waiting().len() < WAITING_MAX
+        has_room(&self.waiting())
     }
 
     fn put(&self, offer: Offer) -> Result<(), Box<Offer>> {
         let mut waiting = self.waiting();
-        if waiting.len() >= WAITING_MAX {
+        if !has_room(&waiting) {
             return Err(offer.into());
         }
         waiting.push_back(offer);
@@ -108,6 +111,11 @@ impl Shadows {
         // Each change is complete before the guard goes, so a panic elsewhere leaves nothing half done.
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn has_room(waiting: &VecDeque<Offer>) -> bool {
+    let bytes = || waiting.iter().map(|offer| offer.recorded.record.bytes()).sum::<usize>();
+    waiting.len() < WAITING_MAX && bytes() < WAITING_BYTES_MAX
 }
 
 impl Run<'_> {
@@ -173,6 +181,9 @@ impl Workshop {
     async fn try_beside(&self, mut offer: Offer) {
         let loaded = offer.shadow.generation.loaded.clone();
         let Some(terms) = &loaded.policy.rollout.shadow else { return };
+        if !self.is_current(&offer) {
+            return self.dropped(&offer);
+        }
         let compared = self.compare(&mut offer).await;
         let Some(Comparison { differences, failing, diff, cost }) = compared else { return self.dropped(&offer) };
         let result = match differences.first() {
@@ -187,6 +198,14 @@ impl Workshop {
         loaded.shadowed.note(&offer.key.place, compared, costs);
     }
 
+    /// Whether the one still shadows the other: what it is compared with may have been rolled back.
+    fn is_current(&self, Offer { serving, shadow, .. }: &Offer) -> bool {
+        let now = self.published.serving.load();
+        let shadows = now.shadows.get(&shadow.generation.loaded.slot);
+        shadows.is_some_and(|it| it.number == shadow.generation.number)
+            && now.generations.contains_key(&serving.generation.number)
+    }
+
     /// Asks the shadow and compares; none where it could not be asked for reasons that are
     /// not its own.
     async fn compare(&self, offer: &mut Offer) -> Option<Comparison> {
@@ -199,50 +218,40 @@ impl Workshop {
         let wanted = Run { shop: self, key, job: serving, shadow: None, memory, began }.check(before.clone()).ok()?;
 
         let run = Run { shop: self, key, job: shadow, shadow: None, memory, began };
-        let Replayed { mut called, differences: asked } = run.ask_beside(recorded).await;
+        let (request, Replayed { mut called, differences: asked }) = run.ask_beside(recorded).await;
         let cost = Some(called.cost);
         let answer = called.outcome.clone().map_err(Trouble::from).and_then(|answer| run.check(answer));
-        let said = Record::new("", String::new(), recorded.record.request.clone(), &mut called);
+        let mut said = Record::new("", String::new(), request, &mut called);
+        said.log = asked.iter().map(|asked| (Level::Info, without_paths(asked))).collect();
         let mut found = Vec::from_iter((!asked.is_empty()).then(|| Difference::of_object(Kind::Asks)));
         let answer = match answer {
             Ok(answer) => answer,
             Err(trouble) => {
-                let (kind, failing) = self.failed_beside(&trouble, &said, shadow)?;
+                let shown = self.shown(&said, shadow);
+                let (kind, failing) = failed_beside(&trouble, shown.as_ref(), shadow)?;
                 found.insert(0, Difference::of_object(kind));
-                return Some(Comparison { differences: found, failing, diff: none_if_empty(told(&asked)), cost });
+                let diff = shown.and_then(|shown| none_if_empty(told(&shown)));
+                return Some(Comparison { differences: found, failing, diff, cost });
             }
         };
         let plans = self.plans(key, [(serving, &wanted), (shadow, &answer)], memory);
         let side = |answer, plan| Side { answer, plan };
         found.extend(differences(side(&wanted, &plans[0]), side(&answer, &plans[1])));
+        let finalizes = |job: &Job| job.generation.loaded.description.finalizes;
+        if finalizes(serving) != finalizes(shadow) {
+            found.push(Difference::of_object(Kind::Finalizers));
+        }
         let is_kept = !found.is_empty() && shadow.generation.loaded.shadowed.keeps_diff(&key.place);
-        let endings = is_kept.then(|| Some([self.shown(&recorded.record, serving)?, self.shown(&said, shadow)?]));
-        let text = endings.flatten().map(|endings| told(&asked) + &diff(&found, [&wanted, &answer], &endings));
+        let shown = is_kept.then(|| Some([self.shown(&recorded.record, serving)?, self.shown(&said, shadow)?]));
+        let text = shown.flatten().map(|shown| told(&shown[1]) + &diff(&found, [&wanted, &answer], &shown));
         Some(Comparison { differences: found, failing: None, diff: text.and_then(none_if_empty), cost })
     }
 
-    /// How the shadow failed, and how in words where it is its own fault; none where it is
-    /// the host's or the machine's.
-    fn failed_beside(&self, trouble: &Trouble, said: &Record, shadow: &Job) -> Option<(Kind, Option<String>)> {
-        if trouble.is_waiting() {
-            return Some((Kind::Waits, None));
-        }
-        let Fared::Badly { why, .. } = trouble.fared(shadow.generation.rests_on_inputs()) else { return None };
-        // What it says may quote what it was given.
-        let why = match self.shown(said, shadow) {
-            Some(Ending::Failed(failure)) => failure.message,
-            Some(Ending::Stopped { message, .. }) => message,
-            Some(Ending::Answered(_)) => why,
-            None => trouble.reason().to_owned(),
-        };
-        Some((Kind::Failed, Some(why)))
-    }
-
-    /// What came of a call, without the values of secrets; none where that is too much to
-    /// be searched for these.
-    fn shown(&self, record: &Record, job: &Job) -> Option<Ending> {
+    /// A call without the values of secrets; none where that is too much to be searched for
+    /// these.
+    fn shown(&self, record: &Record, job: &Job) -> Option<Record> {
         let is_small = record.bytes() <= SHOWN_BYTES_MAX;
-        is_small.then(|| self.calls.redacted(record, job.generation.loaded.has_secret_config()).ending)
+        is_small.then(|| self.calls.redacted(record, job.generation.loaded.has_secret_config()))
     }
 
     /// The plans of both answers, made of the same state.
@@ -273,18 +282,50 @@ impl Workshop {
 }
 
 impl Run<'_> {
-    /// Asks a generation that shadows what the serving one was asked.
-    async fn ask_beside(&self, recorded: &Recorded) -> Replayed {
+    /// Asks a generation that shadows what the serving one was asked, in its own words.
+    async fn ask_beside(&self, recorded: &Recorded) -> (Request, Replayed) {
         let loaded = &self.job.generation.loaded;
         let request = self.request(self.job.object.text.clone(), recorded.record.request.now.clone());
         let lookup = Arc::new(Told { before: recorded.looked_up.clone(), now: self.lookup() });
-        loaded.plugin.shadow(request, &recorded.record.tape, lookup, &loaded.policy.limits).await
+        let asked = request.clone();
+        (asked, loaded.plugin.shadow(request, &recorded.record.tape, lookup, &loaded.policy.limits).await)
     }
 }
 
+/// How the shadow came to no answer, and how in words where that is its own fault; none
+/// where the host could not ask it.
+fn failed_beside(trouble: &Trouble, shown: Option<&Record>, shadow: &Job) -> Option<(Kind, Option<String>)> {
+    if matches!(trouble, Trouble::Call(CallError::Host(_))) {
+        return None;
+    }
+    let Fared::Badly { why, .. } = trouble.fared(shadow.generation.rests_on_inputs()) else {
+        return Some((Kind::Waits, None));
+    };
+    // What it says may quote what it was given.
+    let why = match shown.map(|record| &record.ending) {
+        Some(Ending::Failed(failure)) => failure.message.clone(),
+        Some(Ending::Stopped { message, .. }) => message.clone(),
+        Some(Ending::Answered(_)) => why,
+        None => trouble.reason().to_owned(),
+    };
+    Some((Kind::Failed, Some(why)))
+}
+
 /// What was asked over the network and is not known, a line for each.
-fn told(asked: &[String]) -> String {
-    asked.iter().map(|asked| format!("! {asked}\n")).collect()
+fn told(shown: &Record) -> String {
+    shown.log.iter().map(|(_, asked)| format!("! {asked}\n")).collect()
+}
+
+/// A line whose URLs are told by their origins: what follows may be a secret.
+fn without_paths(line: &str) -> String {
+    let word = |word: &str| match word.split_once("://") {
+        Some((scheme, rest)) => {
+            let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+            format!("{scheme}://{}/…", authority.rsplit('@').next().unwrap_or_default())
+        }
+        None => word.to_owned(),
+    };
+    line.split(' ').map(word).collect::<Vec<_>>().join(" ")
 }
 
 fn none_if_empty(text: String) -> Option<String> {
@@ -292,8 +333,8 @@ fn none_if_empty(text: String) -> Option<String> {
 }
 
 /// All differences that are of fields, or of whole children, as people read them.
-fn diff(found: &[Difference], answers: [&Answer; 2], endings: &[Ending; 2]) -> String {
-    let said = |side: usize| match &endings[side] {
+fn diff(found: &[Difference], answers: [&Answer; 2], shown: &[Record; 2]) -> String {
+    let said = |side: usize| match &shown[side].ending {
         Ending::Answered(response) => Some(response),
         Ending::Failed(_) | Ending::Stopped { .. } => None,
     };
@@ -322,4 +363,15 @@ fn diff(found: &[Difference], answers: [&Answer; 2], endings: &[Ending; 2]) -> S
         What::Object => unified("object", part(0, difference.kind).as_ref(), part(1, difference.kind).as_ref()),
     };
     found.iter().map(unified).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_a_url_only_the_origin_is_told() {
+        let told = without_paths("asked POST https://user:password@hooks.example:8443/TOKEN?key=1 with other headers");
+        assert_eq!(told, "asked POST https://hooks.example:8443/… with other headers");
+    }
 }

@@ -21,8 +21,8 @@ use trimtab_core::{
 };
 use trimtab_wasm::Cost;
 
-/// Objects that are compared: as many as a generation on probation is judged by. What is
-/// kept of one that differs is mostly its name; some 4 MB.
+/// Objects that are compared: as many as a generation on probation is judged by. Of very
+/// many that differ in many ways, what is told makes some 60 MB.
 const OBJECTS_MAX: usize = 10_000;
 /// Objects whose diffs are kept, and what is kept of one: 2 MB for what people may read.
 const DIFFS_MAX: usize = 128;
@@ -187,7 +187,8 @@ impl Shadowed {
     /// The next objects to be asked for, of those that it has not been and could be.
     pub fn round(&self, untried: &BTreeMap<Place, Key>) -> Vec<Key> {
         let mut state = self.state();
-        state.has_gone_round |= untried.is_empty();
+        // What it waited for may never come.
+        state.has_gone_round |= untried.keys().all(|place| state.objects.contains_key(place));
         let from = state.asked.take().map_or(Bound::Unbounded, Bound::Excluded);
         let next = untried.range((from, Bound::Unbounded)).take(ROUND_MAX).collect::<Vec<_>>();
         // From the beginning again, where that was the end.
@@ -210,7 +211,7 @@ impl Shadowed {
             state.shadow.push(shadow);
         }
         if !state.objects.contains_key(place) {
-            if state.objects.len() == OBJECTS_MAX {
+            if state.objects.len() == OBJECTS_MAX && !state.makes_room_for(&compared) {
                 return;
             }
             state.newest = compared.at;
@@ -251,7 +252,8 @@ impl Shadowed {
                 tried: state.objects.len(),
                 failing: failing.clone().count(),
                 example: failing.clone().next().map(|(place, why)| format!("{place}: {why}")),
-                quiet: now.saturating_sub(state.newest),
+                // Until it has gone round, what was tried is a sample, however long it takes.
+                quiet: if state.has_gone_round { now.saturating_sub(state.newest) } else { Duration::ZERO },
             },
             changing: state.objects.values().filter(|it| it.is_change()).count(),
             example: state.objects.iter().find(|(_, it)| it.is_change()).map(example),
@@ -302,6 +304,16 @@ impl Shadowed {
     }
 }
 
+impl State {
+    /// One that differs takes the place of one that does not: what was seen to differ counts.
+    fn makes_room_for(&mut self, compared: &Compared) -> bool {
+        let same = self.objects.iter().find(|(_, it)| it.kinds.is_empty() && !compared.kinds.is_empty());
+        let Some(same) = same.map(|(place, _)| place.clone()) else { return false };
+        self.objects.remove(&same);
+        true
+    }
+}
+
 impl ShadowView {
     /// In a line.
     pub fn summary(&self) -> String {
@@ -344,6 +356,7 @@ mod tests {
     use trimtab_core::{
         difference::What,
         id::{Cluster, GroupKind, Lineage},
+        promotion::{Terms, gate},
     };
 
     use super::*;
@@ -383,6 +396,44 @@ mod tests {
             rounds.push(round.len());
         }
         assert_eq!(rounds, [100, 100, 50, 1, 0]);
+    }
+
+    #[test]
+    fn of_very_many_objects_those_that_differ_are_kept() {
+        let shadowed = Shadowed::new(Hash::default());
+        (0..OBJECTS_MAX).for_each(|number| shadowed.note(&place(number), compared(&[]), None));
+        shadowed.note(&place(OBJECTS_MAX), compared(&[]), None);
+        assert_eq!((shadowed.seen(NOW).tally.tried, shadowed.seen(NOW).changing), (OBJECTS_MAX, 0));
+        shadowed.note(&place(OBJECTS_MAX + 1), compared(&[Kind::Deletes]), None);
+        assert_eq!((shadowed.seen(NOW).tally.tried, shadowed.seen(NOW).changing), (OBJECTS_MAX, 1));
+    }
+
+    #[test]
+    fn however_many_wait_the_round_ends() {
+        let shadowed = Shadowed::new(Hash::default());
+        let mut now = NOW;
+        while !shadowed.has_gone_round() && now < NOW + 3 * WAITED {
+            let untried = (0..4_000).map(key).filter(|key| shadowed.wants(&key.place, now));
+            for key in shadowed.round(&untried.map(|key| (key.place.clone(), key)).collect()) {
+                shadowed.note(&key.place, Compared { at: now, ..compared(&[Kind::Waits]) }, None);
+            }
+            now += Duration::from_secs(1);
+        }
+        assert!(shadowed.has_gone_round(), "all were asked for, some of them again");
+    }
+
+    #[test]
+    fn before_all_were_asked_for_a_few_that_fail_are_a_sample() {
+        let shadowed = Shadowed::new(Hash::default());
+        for number in 0..10 {
+            let failing = (number == 0).then(|| "it traps".to_owned());
+            shadowed.note(&place(number), Compared { failing, ..compared(&[]) }, None);
+        }
+        let later = NOW + Duration::from_secs(60);
+        let worse = || matches!(gate::judge(&shadowed.seen(later).tally, &Terms::default()), gate::Verdict::Worse(_));
+        assert!(!worse(), "the others have still to be tried");
+        shadowed.round(&BTreeMap::new());
+        assert!(worse());
     }
 
     #[test]

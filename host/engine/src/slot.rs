@@ -29,6 +29,7 @@ use crate::{
     first_use::FirstUses,
     folder::Source,
     generation::{Generation, Loaded},
+    leading::Told,
     shadowed::{ShadowView, Shadowed},
     view::{SlotState, SlotView},
 };
@@ -194,6 +195,16 @@ impl Slot {
     pub fn shadow(&self) -> Option<&Arc<Generation>> {
         let File::Shadows { generation, .. } = self.promotion.file() else { return None };
         self.syncing().filter(|syncing| syncing.loaded.unconfirmed == generation)
+    }
+
+    /// What the Lease tells others of it.
+    pub fn told(&self) -> Told {
+        let serving = self.serving.as_ref().map(|serving| &serving.loaded);
+        let shadowed_first = serving.filter(|serving| serving.policy.rollout.shadow.is_some());
+        Told {
+            rejected: self.promotion.rejected().cloned().collect(),
+            passed: shadowed_first.map(|serving| serving.unconfirmed),
+        }
     }
 
     /// What is ready shadows what serves from now on, and what was seen before is forgotten.

@@ -426,7 +426,7 @@ impl Slots {
             settling,
         }));
         self.rooms.queue.bound(self.bounds());
-        let slots = self.slots.iter().map(|(id, slot)| (id.clone(), slot.promotion.rejected().cloned().collect()));
+        let slots = self.slots.iter().map(|(id, slot)| (id.clone(), slot.told()));
         self.rooms.leading.set(&slots.collect(), &self.claims().holders);
         woken
     }

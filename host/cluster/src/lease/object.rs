@@ -32,6 +32,9 @@ pub const LINEAGES: &str = "trimtab.dev/lineages";
 /// What was found bad in which slot, so that no other process tries it, the oldest
 /// first: JSON, `{"site": [["<generation>", "<why>"]]}`.
 const REJECTED: &str = "trimtab.dev/rejected";
+/// Which generation serves in which slot whose builds shadow first, so that no other process
+/// lets one serve that its leader has not: JSON, `{"site": "<generation>"}`.
+const PASSED: &str = "trimtab.dev/passed";
 /// What the annotation has room for: slots, generations of each, and some words on each
 /// make up half of what all annotations may have.
 const SLOTS_MAX: usize = 64;
@@ -106,6 +109,13 @@ impl Lease {
         let read = |(generation, why): (String, String)| Some(Rejected { generation: Hash::parse(&generation)?, why });
         recorded.into_iter().filter_map(read).collect()
     }
+
+    /// Which generation the leader lets serve in a slot, where that has to shadow first.
+    pub fn passed(&self, slot: &Stem) -> Option<Hash> {
+        let text = self.object["metadata"]["annotations"][PASSED].as_str()?;
+        let passed = serde_json::from_str::<BTreeMap<String, String>>(text).ok()?;
+        Hash::parse(passed.get(slot.as_str())?)
+    }
 }
 
 fn read_lineages(annotation: Option<&Value>) -> Option<Vec<String>> {
@@ -149,6 +159,8 @@ pub struct Recorded {
     pub lineages: BTreeSet<Lineage>,
     /// What was found bad in which slot, the oldest first; what is there already stays.
     pub rejected: BTreeMap<Stem, Vec<Rejected>>,
+    /// What serves in which slot, of those whose builds shadow first.
+    pub passed: BTreeMap<Stem, Hash>,
 }
 
 /// What a write changes.
@@ -191,7 +203,7 @@ impl Change<'_> {
         let annotations = fields(&mut metadata["annotations"]);
         annotations.insert(FORMAT_ANNOTATION.into(), json!(FORMAT.to_string()));
         annotations.insert(INSTANCE.into(), json!(self.instance.as_str()));
-        let Some(Recorded { incumbents, lineages, rejected }) = self.recorded else { return };
+        let Some(Recorded { incumbents, lineages, rejected, passed }) = self.recorded else { return };
         let lineages = lineages.iter().map(Lineage::as_str);
         if self.proposal.acquires {
             // What the last holder said is still to be read. That nothing is said denies nothing.
@@ -207,6 +219,12 @@ impl Change<'_> {
             if !rejected.is_empty() {
                 let known = read_rejected(&Value::Object(annotations.clone()));
                 annotations.insert(REJECTED.into(), json!(json!(with_rejected(known, rejected)).to_string()));
+            }
+            annotations.remove(PASSED);
+            if !passed.is_empty() {
+                let passed = passed.iter().map(|(slot, hash)| (slot.as_str(), hash.to_string()));
+                let passed = passed.collect::<BTreeMap<_, _>>();
+                annotations.insert(PASSED.into(), json!(json!(passed).to_string()));
             }
         }
     }

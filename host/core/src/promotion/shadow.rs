@@ -87,6 +87,8 @@ impl Shadow {
     pub fn allows(&self, difference: &Difference) -> bool {
         let Some(fields) = &self.fields else { return true };
         match difference.kind {
+            // The same is wanted, and done otherwise.
+            Kind::Changed if difference.fields.is_empty() => false,
             Kind::Changed | Kind::Status | Kind::Marks => {
                 let is_named = |path: &String| fields.iter().any(|field| field.covers(&difference.what, path));
                 difference.fields.iter().all(is_named)
@@ -108,7 +110,8 @@ impl Field {
             Some((kind, path)) => (Some(group_kind(kind)?), path),
             None => (None, text),
         };
-        let root = |root: &str| path == root || path.strip_prefix(root).is_some_and(|rest| rest.starts_with('.'));
+        let root =
+            |root: &str| path.strip_prefix(root).is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']));
         let fits = !path.is_empty() && !path.contains(' ');
         let known = kind.is_some() || ["status", "metadata.labels", "metadata.annotations"].into_iter().any(root);
         (fits && known).then(|| Self { kind, path: path.to_owned() })
@@ -146,8 +149,10 @@ pub fn judge(seen: &Seen, terms: &Terms) -> Verdict {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
-    use crate::id::Place;
+    use crate::{difference, id::Place};
 
     fn read(text: &str) -> Result<Option<Shadow>, String> {
         Shadow::read(&text.parse().unwrap()).map_err(|error| error.to_string())
@@ -188,8 +193,29 @@ mod tests {
         assert!(!allows(Kind::Changed, child("Deployment"), &["spec.templates"]), "another field");
         assert!(!allows(Kind::Changed, child("StatefulSet"), &["spec.template.x"]), "another kind");
         assert!(!allows(Kind::Deletes, child("Deployment"), &[]), "it is no field");
+        assert!(!allows(Kind::Changed, child("Deployment"), &[]), "the same is wanted, and made otherwise");
+        assert!(!allows(Kind::Finalizers, What::Object, &[]));
         assert!(!allows(Kind::Marks, What::Object, &["metadata.labels.a"]));
         assert!(Shadow::default().allows(&difference(Kind::Deletes, child("Deployment"), &[])), "nothing is said");
+    }
+
+    #[test]
+    fn a_key_with_a_dot_is_no_part_of_another() {
+        let differing = |key: &str| difference::fields(&json!({ "data": {} }), &json!({ "data": { key: "x" } }));
+        let read = |field: &str| read(&format!("shadow_seconds = 1\nshadow_fields = [{field:?}]")).unwrap().unwrap();
+        let config_map = || {
+            let kind = GroupKind::new("v1", "ConfigMap");
+            What::Child(Place { kind, namespace: "a".into(), name: "x".into() })
+        };
+        for (field, key, allowed) in [
+            ("ConfigMap data.app", "app", true),
+            ("ConfigMap data.app", "app.properties", false),
+            (r#"ConfigMap data["app.properties"]"#, "app.properties", true),
+            ("ConfigMap data", "app.properties", true),
+        ] {
+            let difference = Difference { kind: Kind::Changed, what: config_map(), fields: differing(key) };
+            assert_eq!(read(field).allows(&difference), allowed, "{field}: {difference}");
+        }
     }
 
     #[test]

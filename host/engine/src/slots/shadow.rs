@@ -5,14 +5,19 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use trimtab_core::{
     id::{Key, Place, SlotId},
     promotion::{
-        Observation,
+        Observation, Terms,
         gate::Verdict,
-        shadow::{self, Seen},
+        shadow::{self, Shadow},
     },
 };
 
 use super::Slots;
-use crate::{gather::Sources, generation::Generation, queue::Priority, shadowed::Shadowed};
+use crate::{
+    gather::Sources,
+    generation::{Generation, Loaded},
+    queue::Priority,
+    shadowed::Shadowed,
+};
 
 impl Slots {
     /// What follows from how a slot's shadow fares, if it has one.
@@ -20,19 +25,26 @@ impl Slots {
         let slot = &self.slots[id];
         let Some((shadow, serving)) = slot.shadow().zip(slot.serving.as_ref()) else { return Vec::new() };
         let loaded = shadow.loaded.clone();
-        let (leads, is_led) = (self.rooms.leading.leads(&id.instance), self.rooms.leading.is_led(&id.instance));
+        let terms = &loaded.policy.rollout;
+        if !self.rooms.leading.leads(&id.instance) {
+            return self.follow_shadow(id, &loaded, now);
+        }
         // What rests is not called, and so not asked of the shadow either.
-        let next =
-            if leads { loaded.shadowed.round(&self.untried(serving, &loaded.shadowed, now)) } else { Vec::new() };
+        let next = loaded.shadowed.round(&self.untried(serving, &loaded.shadowed, now));
         next.into_iter().for_each(|key| self.rooms.queue.add(key, Priority::Low));
-        let seen = if leads { loaded.shadowed.seen(now) } else { Seen::default() };
-        let verdict = shadow::judge(&seen, &loaded.policy.rollout);
-        // While another one leads, it is he who judges, and the same time passes here.
-        let has_told = if leads { loaded.shadowed.has_gone_round() } else { is_led };
-        let counts = matches!(verdict, Verdict::Worse(_)) || has_told;
+        let verdict = shadow::judge(&loaded.shadowed.seen(now), terms);
+        let counts = matches!(verdict, Verdict::Worse(_)) || loaded.shadowed.has_gone_round();
         let counts = counts && self.blocked(id, &self.claims()).is_none();
-        let shadowed = Observation::Shadowed { verdict: &verdict, counts, terms: &loaded.policy.rollout, now };
-        self.observe(id, &shadowed)
+        self.observe(id, &Observation::Shadowed { verdict: &verdict, counts, terms, now })
+    }
+
+    /// It is who leads that judges: here it serves when it does there, and who takes over
+    /// before that begins anew.
+    fn follow_shadow(&mut self, id: &SlotId, loaded: &Loaded, now: Duration) -> Vec<Arc<Generation>> {
+        loaded.shadowed.start();
+        let counts = self.rooms.leading.passed(id) == Some(loaded.unconfirmed);
+        let at_once = Terms { shadow: Some(Shadow::default()), ..loaded.policy.rollout.clone() };
+        self.observe(id, &Observation::Shadowed { verdict: &Verdict::Well, counts, terms: &at_once, now })
     }
 
     /// The objects that what serves looks after without trouble, and that its shadow has
