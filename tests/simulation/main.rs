@@ -22,6 +22,7 @@ mod inheriting;
 mod keeping;
 mod keys;
 mod leases;
+mod many;
 mod mirror;
 mod promotion;
 mod quarantine;

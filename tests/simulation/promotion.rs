@@ -7,7 +7,7 @@ use std::{sync::Arc, time::Duration};
 use serde_json::{Value, json};
 use trimtab_engine::{SlotState, SlotView, folder::Folder};
 use trimtab_sim::{
-    World,
+    Instead, Refusal, World,
     fault::{Fault, What, When},
     oracle::End,
     simulate,
@@ -129,6 +129,39 @@ fn what_failed_before_waits_or_was_not_tried_is_no_blame() {
             let view = slot(&world);
             assert_eq!((view.state, view.probation), (SlotState::Serving, false), "{build_of}: its probation is over");
         });
+    }
+}
+
+#[test]
+fn a_server_that_refuses_writes_for_want_of_time_is_no_blame_and_hides_none() {
+    for code in [429, 500, 503] {
+        for (tried, end) in [("wish = \"more\"", SlotState::Serving), (TRAPS_AT_A_THIRD, SlotState::RolledBack)] {
+            in_world(GOOD, 1, async |mut world| {
+                for number in 0..OBJECTS {
+                    let more = json!({ "apiVersion": "v1", "kind": "ConfigMap", "metadata": { "name": format!("more{number}") } });
+                    let wish = json!({ "children": [more] }).to_string();
+                    let marked = json!({ "metadata": { "annotations": { "more": wish } } });
+                    world.api.merge(&format!("{MIRRORS}/m{number}"), &marked).await.unwrap();
+                }
+                world.settle().await.unwrap();
+                let before = slot(&world).generation;
+                let instead = Instead::Answer { code, retry_after_s: Some(1), body: json!("no time") };
+                world.refuse(Some(Refusal { path: "/configmaps".into(), reads: false, instead }));
+                world.put_folder(build(tried));
+                world.pass(Duration::from_secs(120)).await.unwrap();
+                world.refuse(None);
+                world.pass(Duration::from_secs(300)).await.unwrap();
+                world.settle().await.unwrap();
+                let view = slot(&world);
+                assert_eq!(
+                    (view.state, view.generation > before),
+                    (end, end == SlotState::Serving),
+                    "{code}: {view:?}"
+                );
+                let made = world.api.get(&format!("{CONFIG_MAPS}/more0")).await.is_ok();
+                assert_eq!(made, end == SlotState::Serving, "{code}, {tried}");
+            });
+        }
     }
 }
 
