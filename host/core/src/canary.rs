@@ -9,6 +9,7 @@
 //! none goes there again before the spec changes.
 
 pub mod mark;
+mod member;
 mod spec;
 mod watched;
 
@@ -16,13 +17,14 @@ use std::{collections::BTreeSet, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
-use self::mark::{Fares, Mark, Report};
+use self::mark::Mark;
 pub use self::{
+    member::{At, Member},
     spec::{BadSpec, Chosen, Spec, Step, bucket},
     watched::Watched,
 };
 use crate::{
-    id::{Place, Uid},
+    id::Uid,
     instance::InstanceKey,
     kind::Kind,
     object::Object,
@@ -101,99 +103,6 @@ impl Status {
     /// Where it stands: what moves rest on, and what people are told at once.
     pub fn stands(&self) -> (Phase, i64, usize, u8) {
         (self.phase, self.attempt, self.step, self.percent)
-    }
-}
-
-/// One object, as far as a canary goes.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Member {
-    /// Which it is.
-    pub uid: Uid,
-    /// For people.
-    pub place: Place,
-    /// Where it is served.
-    pub at: At,
-    /// What this canary has written on it.
-    pub mark: Option<Mark>,
-    /// It may be moved: the spec chooses it and the plugin selects it.
-    pub chosen: bool,
-    /// Nobody looks at it: it is paused, or not selected any more.
-    pub rests: bool,
-    /// Its generation.
-    pub wish: i64,
-    /// How it fares since it was marked.
-    pub report: Option<Report>,
-}
-
-/// Where an object is served.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum At {
-    /// Where it came from.
-    Home,
-    /// Where it is tried.
-    Away,
-    /// In a third instance, by somebody's wish.
-    Elsewhere,
-}
-
-impl Member {
-    /// What there is to know of an object; `selected`: by the plugin.
-    pub fn of(object: &Object, canary: &Uid, spec: &Spec, key: &InstanceKey, selected: bool) -> Self {
-        let meta = &object.meta;
-        let instance = key.of(object);
-        let at = match () {
-            () if instance == spec.from.as_str() => At::Home,
-            () if instance == spec.to.as_str() => At::Away,
-            () => At::Elsewhere,
-        };
-        let mark = Mark::of(meta);
-        // What another one has moved is that one's until it is back.
-        let (mark, is_free) = match mark {
-            Some(mark) if mark.canary != canary.as_str() => (None, false),
-            mark => (mark, true),
-        };
-        Self {
-            uid: meta.uid.clone(),
-            place: meta.place.clone(),
-            at,
-            chosen: selected && is_free && !meta.deleting && !meta.is_paused() && spec.objects.takes(object),
-            rests: !selected || meta.deleting || meta.is_paused(),
-            wish: meta.generation,
-            report: mark.as_ref().and_then(|_| mark::report(object)),
-            mark,
-        }
-    }
-
-    /// Whether it was moved in this attempt, and is there.
-    fn is_moved(&self, attempt: i64) -> bool {
-        self.at == At::Away && self.mark.as_ref().is_some_and(|mark| mark.attempt == attempt && !mark.back)
-    }
-
-    /// Whether the build is judged by it: it was well, and wishes the same as then.
-    fn counts(&self, attempt: i64) -> bool {
-        let fits = |mark: &Mark| mark.well && mark.wish == self.wish;
-        self.is_moved(attempt) && self.mark.as_ref().is_some_and(fits)
-    }
-
-    /// Whether it does well where the build is judged by it.
-    fn proves(&self, attempt: i64) -> bool {
-        self.counts(attempt) && self.report.as_ref().is_some_and(|report| report.fares == Fares::Well)
-    }
-
-    /// Whether nothing more is to be learned by waiting.
-    fn is_tried(&self) -> bool {
-        self.rests || self.report.is_some()
-    }
-
-    /// Whether it is waited for: moved and not looked at, or back and not well again.
-    fn is_awaited(&self) -> bool {
-        let failing = || self.report.as_ref().is_none_or(|report| matches!(report.fares, Fares::Badly { .. }));
-        let Some(mark) = self.mark.as_ref().filter(|_| !self.rests) else { return false };
-        match self.at {
-            At::Away => self.report.is_none(),
-            At::Home => mark.back && failing(),
-            At::Elsewhere => false,
-        }
     }
 }
 
@@ -318,6 +227,13 @@ fn go_on(input: &Input<'_>, watched: &mut Watched, overdue: &BTreeSet<Uid>, next
         }
         return;
     }
+    step_on(input, watched, next);
+}
+
+/// Nothing stands in the way of the step, or it is over.
+fn step_on(input: &Input<'_>, watched: &mut Watched, next: &mut Status) {
+    let Input { spec, members, now, .. } = *input;
+    let moved = || members.iter().filter(|member| member.is_moved(next.attempt));
     let step = spec.step(next.step);
     next.percent = step.map_or(spec.last_percent(), |step| step.percent);
     let Some(step) = step else {

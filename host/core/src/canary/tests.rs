@@ -9,9 +9,12 @@ use std::{
 use proptest::prelude::*;
 use serde_json::json;
 
-use super::*;
+use super::{
+    mark::{Fares, Report},
+    *,
+};
 use crate::{
-    id::{GroupKind, Lineage},
+    id::{GroupKind, Lineage, Place},
     kind::KindVersion,
     write::Action,
 };
