@@ -147,22 +147,24 @@ pub fn differences(serving: Side<'_>, other: Side<'_>) -> Vec<Difference> {
 
 fn children(serving: Side<'_>, other: Side<'_>) -> Vec<Difference> {
     let (wanted, wanted_by_other) = (by_place(serving.answer), by_place(other.answer));
+    let (does, other_does) = (Planned::of(serving.plan), Planned::of(other.plan));
     let planned = serving.plan.writes.iter().chain(&other.plan.writes).map(|write| &write.place);
     let places = wanted.keys().chain(wanted_by_other.keys()).copied().chain(planned);
     // Revisions are the host's own affair.
     let places = places.filter(|place| place.kind != kind_of_revisions()).collect::<BTreeSet<_>>();
+    let deletes_more = |place: &Place| other_does.deletes.contains(place) && !does.deletes.contains(place);
     let child = |place: &Place| {
         let (kind, fields) = match (wanted.get(place), wanted_by_other.get(place)) {
             (Some(_), None) => (Kind::Deletes, Vec::new()),
-            (None, Some(_)) if conflicts(other.plan, place) => (Kind::Conflicts, Vec::new()),
+            (None, Some(_)) if other_does.conflicts.contains(place) => (Kind::Conflicts, Vec::new()),
             (None, Some(_)) => (Kind::Creates, Vec::new()),
             (Some(before), Some(after)) => {
                 let fields = fields(&before.body, &after.body);
-                let kind = if conflicts(other.plan, place) && !conflicts(serving.plan, place) {
+                let kind = if other_does.conflicts.contains(place) && !does.conflicts.contains(place) {
                     Kind::Conflicts
-                } else if deletes(other.plan, place) && !deletes(serving.plan, place) {
+                } else if deletes_more(place) {
                     Kind::Recreates
-                } else if !fields.is_empty() || word(serving.plan, place) != word(other.plan, place) {
+                } else if !fields.is_empty() || does.words.get(place) != other_does.words.get(place) {
                     Kind::Changed
                 } else {
                     return None;
@@ -170,8 +172,8 @@ fn children(serving: Side<'_>, other: Side<'_>) -> Vec<Difference> {
                 (kind, fields)
             }
             // What neither wants is deleted by whoever takes it for its own.
-            (None, None) if deletes(other.plan, place) && !deletes(serving.plan, place) => (Kind::Deletes, Vec::new()),
-            (None, None) if word(serving.plan, place) == word(other.plan, place) => return None,
+            (None, None) if deletes_more(place) => (Kind::Deletes, Vec::new()),
+            (None, None) if does.words.get(place) == other_does.words.get(place) => return None,
             (None, None) => (Kind::Changed, Vec::new()),
         };
         Some(Difference { kind, what: What::Child(place.clone()), fields })
@@ -183,17 +185,24 @@ fn by_place(answer: &Answer) -> BTreeMap<&Place, &Desired> {
     answer.children.iter().map(|child| (&child.place, child)).collect()
 }
 
-fn conflicts(plan: &Plan, place: &Place) -> bool {
-    plan.conflicts.iter().any(|conflict| conflict.place == *place)
+/// What a plan does, by place: an answer may have thousands of children.
+struct Planned<'a> {
+    conflicts: BTreeSet<&'a Place>,
+    deletes: BTreeSet<&'a Place>,
+    /// What is done there first, in a word.
+    words: BTreeMap<&'a Place, &'static str>,
 }
 
-fn deletes(plan: &Plan, place: &Place) -> bool {
-    plan.writes.iter().any(|write| write.place == *place && matches!(write.action, Action::Delete { .. }))
-}
-
-/// What is done at a place, in a word.
-fn word(plan: &Plan, place: &Place) -> Option<&'static str> {
-    plan.writes.iter().find(|write| write.place == *place).map(|write| write.action.word())
+impl<'a> Planned<'a> {
+    fn of(plan: &'a Plan) -> Self {
+        let deletes = plan.writes.iter().filter(|write| matches!(write.action, Action::Delete { .. }));
+        Self {
+            conflicts: plan.conflicts.iter().map(|conflict| &conflict.place).collect(),
+            deletes: deletes.map(|write| &write.place).collect(),
+            // From the end: of two at one place, the first one stays.
+            words: plan.writes.iter().rev().map(|write| (&write.place, write.action.word())).collect(),
+        }
+    }
 }
 
 fn status(intent: &StatusIntent) -> Value {
@@ -343,6 +352,15 @@ mod tests {
         let same = answer(&[("x", json!({ "a": 1 }))]);
         assert_eq!(told((&same, &plan(&[])), (&same, &plan(&[("x", "apply")]))), ["changes ConfigMap a/x"]);
         assert_eq!(told((&same, &plan(&[])), (&same, &plan(&[("left", "delete")]))), ["deletes ConfigMap a/left"]);
+    }
+
+    #[test]
+    fn a_child_that_is_deleted_and_made_at_once_is_made_anew_and_told_once() {
+        let same = answer(&[("x", json!({ "a": 1 }))]);
+        let (settled, anew) = (plan(&[]), plan(&[("x", "delete"), ("x", "apply")]));
+        assert_eq!(told((&same, &settled), (&same, &anew)), ["recreates ConfigMap a/x"]);
+        let only_deleted = plan(&[("x", "delete")]);
+        assert!(told((&same, &anew), (&same, &only_deleted)).is_empty(), "what is done first is compared");
     }
 
     #[test]
