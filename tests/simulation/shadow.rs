@@ -15,6 +15,8 @@ use crate::{
     stage::STAGE,
 };
 
+mod needs;
+
 const OBJECTS: usize = 6;
 /// What each build wants of an object stands in its annotation of this name.
 const SAME: &str = "wish = \"same\"";

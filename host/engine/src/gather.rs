@@ -180,11 +180,11 @@ impl Sources<'_> {
     /// The same job as it would be that generation's.
     pub fn beside(&self, job: &Job, shadow: &Arc<Generation>) -> Option<Job> {
         let Place { kind, namespace, name } = &job.object.meta.place;
-        let version =
-            shadow.loaded.description.object(kind).map_or(&*job.object.meta.version, |object| &object.version);
-        let object = match version == &*job.object.meta.version {
-            true => job.object.clone(),
-            false => self.store.get(kind, version, namespace, name)?,
+        let known = shadow.loaded.description.object(kind);
+        let object = match known.filter(|known| known.version != *job.object.meta.version) {
+            // What it does not select, it does not watch in its version either: that it is left is told.
+            Some(known) if known.selects(&job.object) => self.store.get(kind, &known.version, namespace, name)?,
+            _ => job.object.clone(),
         };
         let inherit = if job.inherits { &shadow.loaded.policy.inherit } else { Inherit::nothing() };
         let children = self.children(shadow, inherit, &object);

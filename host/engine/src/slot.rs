@@ -207,6 +207,13 @@ impl Slot {
         }
     }
 
+    /// What shadowed cannot be asked any more, and begins anew when it can.
+    pub fn interrupt_shadow(&mut self) {
+        if matches!(self.promotion.file(), File::Shadows { .. }) {
+            self.promotion.observe(&Observation::Changed);
+        }
+    }
+
     /// What is ready shadows what serves from now on, and what was seen before is forgotten.
     pub fn start_shadow(&mut self) -> Option<Hash> {
         let shadowed = self.syncing()?.loaded.shadowed.clone();

@@ -278,6 +278,7 @@ impl Slots {
             Ok(needs) => candidate.stage = Stage::Syncing(Arc::new(Generation { number, loaded, needs })),
             Err(why) => {
                 candidate.stage = Stage::Lacking(loaded.clone());
+                slot.interrupt_shadow();
                 slot.waits(&loaded.slot, Wait::For(why));
             }
         }
