@@ -262,20 +262,17 @@ fn a_process_that_finds_what_was_good_goes_on_with_it_and_begins_the_shadow_anew
 #[test]
 fn who_stands_by_lets_nothing_serve_that_its_leader_has_not() {
     in_world(2, async |mut world| {
-        let before = world.slots().iter().map(|slots| slots[0].generation).collect::<Vec<_>>();
-        // The leader cannot finish its round in the time for which it shadows.
-        let rollout = format!("{FOR_A_WHILE}\nwork = {{ calls_per_second = 1 }}");
+        let slow = "work = { calls_per_second = 1 }";
         for number in OBJECTS..200 {
             world.api.create(MIRRORS, &mirror(number)).await.unwrap();
         }
-        world.settle().await.unwrap();
-        world.put_folder(build("work = { calls_per_second = 1 }", ""));
+        world.put_folder(build(slow, ""));
         world.pass(Duration::from_secs(600)).await.unwrap();
-        let before: Vec<_> =
-            world.slots().iter().map(|slots| slots[0].generation).zip(before).map(|(now, _)| now).collect();
-        world.put_folder(build(&rollout, SAME));
-        world.pass(2 * A_WHILE).await.unwrap();
         let now = |world: &World| world.slots().iter().map(|slots| slots[0].generation).collect::<Vec<_>>();
+        let before = now(&world);
+        // The leader cannot finish its round in the time for which it shadows.
+        world.put_folder(build(&format!("{FOR_A_WHILE}\n{slow}"), SAME));
+        world.pass(2 * A_WHILE).await.unwrap();
         assert_eq!(now(&world), before, "{:?}", world.slots());
         world.pass(Duration::from_secs(300)).await.unwrap();
         let after = now(&world);

@@ -162,6 +162,11 @@ impl Compared {
     fn is_change(&self) -> bool {
         self.kinds.iter().any(|kind| kind.is_change())
     }
+
+    /// Whether a shadow may be found worse for it.
+    fn weighs(&self) -> bool {
+        self.is_change() || self.failing.is_some() || self.outside.is_some()
+    }
 }
 
 impl Shadowed {
@@ -305,11 +310,13 @@ impl Shadowed {
 }
 
 impl State {
-    /// One that differs takes the place of one that does not: what was seen to differ counts.
+    /// One that is judged by how it differs takes the place of one that is not: what was
+    /// seen to differ counts.
     fn makes_room_for(&mut self, compared: &Compared) -> bool {
-        let same = self.objects.iter().find(|(_, it)| it.kinds.is_empty() && !compared.kinds.is_empty());
-        let Some(same) = same.map(|(place, _)| place.clone()) else { return false };
-        self.objects.remove(&same);
+        let harmless = self.objects.iter().find(|(_, it)| !it.weighs() && compared.weighs());
+        let Some(harmless) = harmless.map(|(place, _)| place.clone()) else { return false };
+        let before = self.objects.remove(&harmless);
+        self.diffs -= usize::from(before.is_some_and(|before| before.diff.is_some()));
         true
     }
 }
@@ -401,8 +408,8 @@ mod tests {
     #[test]
     fn of_very_many_objects_those_that_differ_are_kept() {
         let shadowed = Shadowed::new(Hash::default());
-        (0..OBJECTS_MAX).for_each(|number| shadowed.note(&place(number), compared(&[]), None));
-        shadowed.note(&place(OBJECTS_MAX), compared(&[]), None);
+        (0..OBJECTS_MAX).for_each(|number| shadowed.note(&place(number), compared(&[Kind::Events]), None));
+        shadowed.note(&place(OBJECTS_MAX), compared(&[Kind::Events]), None);
         assert_eq!((shadowed.seen(NOW).tally.tried, shadowed.seen(NOW).changing), (OBJECTS_MAX, 0));
         shadowed.note(&place(OBJECTS_MAX + 1), compared(&[Kind::Deletes]), None);
         assert_eq!((shadowed.seen(NOW).tally.tried, shadowed.seen(NOW).changing), (OBJECTS_MAX, 1));

@@ -42,7 +42,8 @@ impl Slots {
     /// before that begins anew.
     fn follow_shadow(&mut self, id: &SlotId, loaded: &Loaded, now: Duration) -> Vec<Arc<Generation>> {
         loaded.shadowed.start();
-        let counts = self.rooms.leading.passed(id) == Some(loaded.unconfirmed);
+        let has_passed = self.rooms.leading.passed(id) == Some(loaded.unconfirmed);
+        let counts = has_passed && self.blocked(id, &self.claims()).is_none();
         let at_once = Terms { shadow: Some(Shadow::default()), ..loaded.policy.rollout.clone() };
         self.observe(id, &Observation::Shadowed { verdict: &Verdict::Well, counts, terms: &at_once, now })
     }
