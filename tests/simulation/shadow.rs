@@ -180,7 +180,8 @@ fn a_build_that_traps_or_changes_more_than_it_may_never_serves() {
                 "{config}"
             );
             let told = view.reason.unwrap();
-            assert!(told.contains(why) && told.contains("rollout.accepted = "), "{told}");
+            assert!(told.starts_with("not served") && told.contains(why), "{told}");
+            assert!(told.contains("rollout.accepted = "), "{told}");
             assert_eq!(world.log().writes_since(from), [], "{config}: nothing is written");
             assert!(
                 !world.metrics()[0].contains("trimtab_call_failures_total{"),

@@ -303,12 +303,14 @@ impl Slot {
         all.any(|loaded| loaded.policy.rollout.is_accepted(generation))
     }
 
-    /// Says that a generation is not served, as it was found bad, and what can be done.
-    pub fn reject(&mut self, slot: &SlotId, bad: &Loaded) {
+    /// Says that a generation is not served, as it was found bad, and what can be done;
+    /// `served`: here it was.
+    pub fn reject(&mut self, slot: &SlotId, bad: &Loaded, served: bool) {
         let generation = bad.unconfirmed;
         let found = self.promotion.why_rejected(generation).unwrap_or_default();
         let (done, help) = match &self.serving {
-            Some(_) => ("rolled back to the last good generation", "mend it"),
+            Some(_) if served => ("rolled back to the last good generation", "mend it"),
+            Some(_) => ("not served, and the last good generation goes on", "mend it"),
             None => ("not served", "mend it, or put back what served before"),
         };
         let why = format!(

@@ -119,19 +119,19 @@ impl Slots {
             }
             Action::RollBack => {
                 let bad = slot.roll_back();
-                slot.reject(id, &bad.loaded);
+                slot.reject(id, &bad.loaded, true);
                 let serving = slot.serving.iter();
                 serving.for_each(|good| good.deletions().pardon(bad.loaded.observed.take_made()));
                 self.rooms.metrics.rolled_back(id);
             }
             Action::Stop => {
                 if let Some(bad) = slot.stop() {
-                    slot.reject(id, &bad.loaded);
+                    slot.reject(id, &bad.loaded, true);
                 }
             }
             Action::DropCandidate => {
                 if let Some(bad) = slot.take_candidate() {
-                    slot.reject(id, &bad);
+                    slot.reject(id, &bad, false);
                 }
                 return Vec::new();
             }
