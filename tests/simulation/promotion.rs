@@ -282,6 +282,21 @@ fn neither_another_leader_nor_a_restart_tries_again_what_was_found_bad() {
 }
 
 #[test]
+fn who_takes_over_during_a_probation_begins_it_anew() {
+    in_world(GOOD, 1, async |mut world| {
+        world.start_host();
+        world.settle().await.unwrap();
+        world.put_folder(build("other = 1"));
+        world.pass(Duration::from_secs(280)).await.unwrap();
+        world.stop_host().await;
+        world.pass(Duration::from_secs(280)).await.unwrap();
+        assert!(slot(&world).probation, "it has not seen the build for as long as that takes");
+        world.pass(Duration::from_secs(60)).await.unwrap();
+        assert!(!slot(&world).probation);
+    });
+}
+
+#[test]
 fn what_a_rollback_takes_away_again_counts_as_nobodys_deletions() {
     in_world(GOOD, 1, async |mut world| {
         for number in [0, 2, 4] {

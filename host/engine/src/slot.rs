@@ -49,6 +49,8 @@ pub struct Slot {
     pub instance_key: Option<InstanceKey>,
     /// Serves, and stays until something better is ready.
     pub serving: Option<Arc<Generation>>,
+    /// Whether this process led its instance when it was last judged.
+    pub led: bool,
     /// While what serves is on probation: what it makes way for, with its watches.
     pub last_good: Option<Arc<Generation>>,
     /// Which of these serves, and why.
@@ -119,6 +121,7 @@ impl Slot {
             instance_key: policy.instance_key,
             source,
             serving: None,
+            led: false,
             last_good: None,
             promotion,
             shadowed: None,

@@ -84,13 +84,17 @@ impl Slots {
     }
 
     fn watch(&mut self, id: &SlotId, now: Duration) -> Vec<Arc<Generation>> {
+        // While another one leads, it is he who judges, and the same time is served here. Who
+        // takes over has seen nothing yet, and begins anew.
+        let leads = self.rooms.leading.leads(&id.instance);
+        let takes_over = leads && !self.slots[id].led;
+        self.slots.get_mut(id).expect("it was listed just now").led = leads;
         let slot = &self.slots[id];
         let Some(serving) = slot.serving.as_ref().filter(|_| slot.last_good.is_some()) else { return Vec::new() };
         let loaded = serving.loaded.clone();
         let verdict = gate::judge(&loaded.observed.tally(now), &loaded.policy.rollout);
-        // While another one leads, it is he who judges, and the same time is served here.
-        let leads = self.rooms.leading.leads(&id.instance);
-        let counts = if leads { serving.deletions().held().is_none() } else { self.rooms.leading.is_led(&id.instance) };
+        let is_led = || self.rooms.leading.is_led(&id.instance);
+        let counts = if leads { !takes_over && serving.deletions().held().is_none() } else { is_led() };
         let watched = Observation::Watched { verdict: &verdict, counts, terms: &loaded.policy.rollout, now };
         self.observe(id, &watched)
     }
