@@ -3,13 +3,15 @@
 //! children that it had.
 #![allow(clippy::unwrap_used, reason = "in a test a panic is the message")]
 
+mod hindered;
+
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use serde_json::{Value, json};
 use trimtab_core::id::InstanceId;
 use trimtab_engine::folder::Folder;
 use trimtab_sim::{
-    Instead, Refusal, World,
+    World,
     fault::{Fault, What, When},
     simulate,
 };
@@ -294,38 +296,6 @@ fn a_canary_whose_spec_cannot_be_read_any_more_goes_back() {
             }
         });
     }
-}
-
-#[test]
-fn objects_that_cannot_be_moved_hold_up_no_other_and_are_told() {
-    in_world(STABLE, GOOD, Hosts::One, async |mut world| {
-        // More than are moved at a time, and before all others by their names.
-        for number in 0..70 {
-            let mut object = mirror(OBJECTS + number);
-            object["metadata"]["name"] = json!(format!("a{number:02}"));
-            world.api.create(MIRRORS, &object).await.unwrap();
-        }
-        world.settle().await.unwrap();
-        begin(&mut world, &canary("c")).await;
-        assert_eq!(phase(&mut world).await, "Passed");
-        assert_eq!(away(&world).await.0, OBJECTS + 70);
-
-        let instead = Instead::Answer { code: 403, retry_after_s: None, body: json!("a webhook says no") };
-        world.refuse(Some(Refusal { path: "/mirrors/a".into(), reads: false, instead }));
-        let from = world.clock().elapsed();
-        world.api.delete(&format!("{CANARIES}/c")).await.unwrap();
-        world.pass(OVER).await.unwrap();
-        assert_eq!(away(&world).await.0, 70, "the others are home");
-        let said = status(&world, "c").await;
-        let message = &said["conditions"][0]["message"];
-        assert!(message.as_str().unwrap().contains("70 objects cannot be moved, such as"), "{said}");
-        let writes = world.log().writes_since(from).len();
-        assert!(writes < 70 * 12 + OBJECTS * 10, "{writes} writes");
-        world.refuse(None);
-        world.pass(OVER).await.unwrap();
-        assert_eq!(away(&world).await, (0, 0));
-        assert_eq!(world.api.get(&format!("{CANARIES}/c")).await.map_err(|error| error.status()), Err(404));
-    });
 }
 
 #[test]

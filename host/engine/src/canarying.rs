@@ -236,8 +236,8 @@ impl Canarying {
         Ok(has_moved_on || (status.phase.goes_back() && moved > 0))
     }
 
-    /// Makes moves, as many as may be at a time, and tells how many. What only takes a mark
-    /// off waits for the others.
+    /// Makes moves, as many as may be at a time, and tells how many. What was refused before
+    /// waits for what was not, and what only takes a mark off for the others.
     async fn make(
         &self,
         canary: &Canary,
@@ -255,7 +255,7 @@ impl Canarying {
             key: &seen.generation.needs.instance_key,
             now: &now,
         };
-        moves.sort_by_key(|(_, what)| *what == Move::Unmark);
+        moves.sort_by_key(|(index, what)| (stuck.has(&objects[*index].meta.uid), *what == Move::Unmark));
         let elapsed = self.shop.env.elapsed();
         let due = moves.into_iter().map(|(index, what)| (&objects[index], what));
         let due = due.filter(|(object, _)| stuck.may_be_tried(&object.meta.uid, elapsed)).take(MOVES_MAX);

@@ -36,6 +36,11 @@ impl Stuck {
         }
     }
 
+    /// Whether a move of the object was refused.
+    pub fn has(&self, uid: &Uid) -> bool {
+        self.0.contains_key(uid)
+    }
+
     /// Whether it is time to move an object.
     pub fn may_be_tried(&self, uid: &Uid, now: Duration) -> bool {
         self.0.get(uid).is_none_or(|refused| refused.again <= now)
