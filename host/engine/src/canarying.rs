@@ -129,7 +129,10 @@ impl Canarying {
             let known = kept.known.entry(canary.object.meta.uid.clone()).or_default();
             let looked = match seen {
                 Ok(seen) => self.follow(canary, &seen, &all, known).await,
-                Err(why) => self.refuse(canary, &why).await,
+                Err(why) => {
+                    known.watched.unsteady();
+                    self.refuse(canary, &why).await
+                }
             };
             let unwritten = looked.as_ref().err().map(ToString::to_string);
             if let Some(error) = unwritten.as_ref().filter(|_| unwritten != known.unwritten) {

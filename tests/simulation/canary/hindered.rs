@@ -58,3 +58,29 @@ fn objects_whose_writes_are_never_answered_hold_up_no_other() {
         assert_eq!(away(&world).await.0, SILENT, "the others are home");
     });
 }
+
+#[test]
+fn a_hold_does_not_count_the_time_without_a_stable_plugin() {
+    in_world(STABLE, GOOD, Hosts::One, async |mut world| {
+        // Another plugin keeps its instance led.
+        let another = STAGE.folder(&[("", "site.wasm")]).slots;
+        let mut whole = folder(STABLE, GOOD);
+        whole.slots.extend(another.clone());
+        world.put_folder(whole.clone());
+        world.settle().await.unwrap();
+        let mut canary = canary("c");
+        canary["spec"]["steps"] = json!([{ "percent": 100, "holdSeconds": 60 }]);
+        begin(&mut world, &canary).await;
+        world.pass(Duration::from_secs(20)).await.unwrap();
+        let mut without = whole.clone();
+        without.slots.retain(|id, _| !id.instance.is_default() || another.contains_key(id));
+        world.put_folder(without);
+        world.pass(Duration::from_secs(90)).await.unwrap();
+        let said = status(&world, "c").await;
+        assert!(said["message"].as_str().unwrap().contains("no plugin of the lineage"), "{said}");
+        world.put_folder(whole);
+        world.pass(Duration::from_secs(20)).await.unwrap();
+        assert_eq!(status(&world, "c").await["phase"], "Progressing");
+        assert_eq!(phase(&mut world).await, "Passed");
+    });
+}
