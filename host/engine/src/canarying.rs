@@ -131,7 +131,7 @@ impl Canarying {
                 Ok(seen) => self.follow(canary, &seen, &all, known).await,
                 Err(why) => {
                     known.watched.unsteady();
-                    self.refuse(canary, &why).await
+                    self.refuse(canary, &why).await.map(|()| false)
                 }
             };
             let unwritten = looked.as_ref().err().map(ToString::to_string);
@@ -145,7 +145,7 @@ impl Canarying {
     }
 
     /// What cannot even be begun says why.
-    async fn refuse(&self, canary: &Canary, why: &str) -> Result<bool, Failed> {
+    async fn refuse(&self, canary: &Canary, why: &str) -> Result<(), Failed> {
         let begun = canary.is_held();
         let status = canary::Status {
             phase: if begun { canary.status.phase } else { Phase::Pending },
@@ -299,17 +299,17 @@ impl Canarying {
         }
     }
 
-    /// Writes the status where it differs; whether it did.
+    /// Writes the status where it differs.
     async fn say(
         &self,
         canary: &Canary,
         status: &canary::Status,
         made: Option<serde_json::Value>,
         stuck: Option<String>,
-    ) -> Result<bool, Failed> {
+    ) -> Result<(), Failed> {
         let wanted = seen::said(canary, status, made, stuck, &self.shop.now_text());
         if wanted == canary.said {
-            return Ok(false);
+            return Ok(());
         }
         if status.phase != canary.status.phase {
             let (place, phase, message) = (&canary.object.meta.place, status.phase, &status.message);
@@ -317,7 +317,7 @@ impl Canarying {
         }
         let written = self.api.put_status(&canary.from, &canary.object, &wanted).await?;
         written.into_iter().for_each(|object| self.store.put(Arc::new(object)));
-        Ok(true)
+        Ok(())
     }
 
     async fn hold(&self, canary: &Canary, held: bool) -> Result<bool, Failed> {

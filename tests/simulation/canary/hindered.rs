@@ -84,3 +84,22 @@ fn a_hold_does_not_count_the_time_without_a_stable_plugin() {
         assert_eq!(phase(&mut world).await, "Passed");
     });
 }
+
+#[test]
+fn what_cannot_begin_writes_no_faster_for_a_definition_that_is_older() {
+    in_world(STABLE, GOOD, Hosts::One, async |mut world| {
+        let path = format!("{DEFINITIONS}/canaries.trimtab.dev");
+        let mut versions = world.api.get(&path).await.unwrap()["spec"]["versions"].take();
+        let schema = &mut versions[0]["schema"]["openAPIV3Schema"]["properties"]["status"]["properties"];
+        schema.as_object_mut().unwrap().remove("made").unwrap();
+        world.api.merge(&path, &json!({ "spec": { "versions": versions } })).await.unwrap();
+        let mut canary = canary("c");
+        canary["spec"]["lineage"] = json!("nobody");
+        let from = world.clock().elapsed();
+        begin(&mut world, &canary).await;
+        world.pass(Duration::from_secs(60)).await.unwrap();
+        assert_eq!(status(&world, "c").await["phase"], "Pending");
+        let writes = world.log().writes_since(from).len();
+        assert!(writes <= 61, "{writes} writes");
+    });
+}
