@@ -231,11 +231,15 @@ impl Canarying {
         let turns_back = status.phase.goes_back() && !canary.status.phase.goes_back();
         let made = turns_back.then(|| seen::made(&self.shop.store, members));
         known.stuck.retain(moves.iter().map(|(index, _)| &members[*index].uid));
-        if is_due {
+        let said = if is_due {
             known.said_at = now;
-            self.say(canary, &status, made, known.stuck.told()).await?;
-        }
+            self.say(canary, &status, made, known.stuck.told()).await
+        } else {
+            Ok(())
+        };
+        // There are none where what they rest on was to be said: numbers hold up nothing.
         let moved = self.make(canary, seen, objects, moves, &mut known.stuck).await;
+        said?;
         Ok(has_moved_on || (status.phase.goes_back() && moved > 0))
     }
 

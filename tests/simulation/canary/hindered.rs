@@ -60,6 +60,24 @@ fn objects_whose_writes_are_never_answered_hold_up_no_other() {
 }
 
 #[test]
+fn a_status_that_cannot_be_written_holds_up_no_object_on_its_way_back() {
+    in_world(STABLE, GOOD, Hosts::One, async |mut world| {
+        passed_with(&mut world, 0).await;
+        let instead = Instead::Answer { code: 403, retry_after_s: None, body: json!("a webhook says no") };
+        let refusal = |path: &str| Some(Refusal { path: path.into(), reads: false, instead: instead.clone() });
+        world.refuse(refusal("/mirrors/"));
+        world.api.delete(&format!("{CANARIES}/c")).await.unwrap();
+        world.pass(OVER).await.unwrap();
+        assert_eq!((&status(&world, "c").await["phase"], away(&world).await.0), (&json!("Aborting"), OBJECTS));
+        world.refuse(refusal("/canaries/c/status"));
+        // So that there is something to be said.
+        world.api.create(MIRRORS, &mirror(OBJECTS)).await.unwrap();
+        world.pass(OVER).await.unwrap();
+        assert_eq!((away(&world).await, is_gone(&world).await), ((0, 0), true));
+    });
+}
+
+#[test]
 fn a_hold_does_not_count_the_time_without_a_stable_plugin() {
     in_world(STABLE, GOOD, Hosts::One, async |mut world| {
         // Another plugin keeps its instance led.
