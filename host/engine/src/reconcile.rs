@@ -249,9 +249,9 @@ impl Run<'_> {
     /// its object, because a policy says so, or on the way back from a canary, goes by a
     /// person's wish.
     fn may_delete(&self, plan: &Plan) -> Result<(), Held> {
-        let Job { generation, object, leaving, .. } = self.job;
+        let Job { generation, instance, object, leaving, .. } = self.job;
         let retires = *leaving && generation.loaded.policy.retire.is_some();
-        let by_wish = object.meta.deleting || retires || mark::is_returning(&object.meta);
+        let by_wish = object.meta.deleting || retires || mark::is_returning(&object.meta, instance);
         if by_wish || self.shop.settings.dry_run {
             return Ok(());
         }

@@ -58,10 +58,11 @@ impl Mark {
     }
 }
 
-/// Whether an object comes back from a canary: what is deleted of it then is what the
-/// canary has made, and was agreed to with the way back.
-pub fn is_returning(object: &Meta) -> bool {
-    Mark::of(object).is_some_and(|mark| mark.back)
+/// Whether an object comes back from a canary to this instance: what is deleted of it then
+/// is what the canary has made, and was agreed to with the way back. In any other instance,
+/// where somebody has put it meanwhile, nothing was.
+pub fn is_returning(object: &Meta, instance: &InstanceId) -> bool {
+    Mark::of(object).is_some_and(|mark| mark.back && mark.from == instance.as_str())
 }
 
 /// What the host adds to the condition of an object that a canary has marked, where
